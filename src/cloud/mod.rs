@@ -1,0 +1,271 @@
+//! The cloud as the program sees it: one port that reads and one that acts.
+//!
+//! Two adapters implement both: `aws` speaks to AWS, `sim` is a stateful simulated account. They are different types
+//! on purpose: planning and dry runs are given a [`CloudRead`] and can hold nothing that writes. A reader retries and
+//! pages; an actor makes one attempt at one resource and says whether the outcome is certain.
+//! `prices` is the price book. What a resource, a metric or a cost row is, `domain` says.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Instant;
+use crate::domain::budget::CostRow;
+use crate::domain::place::{AccountId, InstanceId, Partition, Place, ResourceKey, SnapshotId, VolumeId};
+use crate::domain::resource::Resource;
+use crate::domain::scan::RequestCount;
+use crate::domain::usage::{MetricQuery, Series};
+
+#[cfg(feature = "aws")]
+pub mod aws;
+pub mod prices;
+pub mod sim;
+
+/// Most metric queries that one bulk read carries (GetMetricData's limit).
+pub const METRICS_PER_CALL: usize = 500;
+
+/// Reads one or several accounts. Every method may be called from many tasks at once.
+#[async_trait]
+pub trait CloudRead: Send + Sync {
+    /// Who the credentials for `account` really are. The caller compares; this only asks.
+    async fn identity(&self, account: &AccountId) -> Result<Identity, CloudError>;
+
+    /// One page of a partition: `cursor` is `None` for the first and the last page's `next` after that.
+    /// Only own resources are listed. Terminated instances may appear; callers judge by state.
+    async fn list(&self, partition: &Partition, cursor: Option<&str>) -> Result<Page, CloudError>;
+
+    /// One resource, read fresh, with its protection flags. [`ErrorKind::NotFound`] when the cloud says that it does
+    /// not exist; that alone is no proof that it is gone (safety.md, finding 3).
+    async fn describe(&self, key: &ResourceKey) -> Result<Resource, CloudError>;
+
+    /// At most [`METRICS_PER_CALL`] series in one bulk read, answered in the order asked. Pages of the answer are
+    /// followed to their end; a series that the answer lacks or calls partial is unknown.
+    async fn metrics(&self, place: &Place, queries: &[MetricQuery]) -> Result<Vec<Series>, CloudError>;
+
+    /// Unblended cost by day. Metered: 0.01 dollars a page at AWS.
+    async fn costs(&self, account: &AccountId, query: &CostQuery) -> Result<Vec<CostRow>, CloudError>;
+
+    /// Own snapshots that carry a tag, for finding a safety snapshot again before another is made.
+    async fn snapshots_tagged(&self, place: &Place, key: &str, value: &str) -> Result<Vec<Resource>, CloudError>;
+
+    /// Requests made so far by this reader, by operation; grows only.
+    fn requests(&self) -> Vec<RequestCount>;
+}
+
+/// Changes one account. No method retries: after an [`ErrorKind::Uncertain`] only a reader may look.
+#[async_trait]
+pub trait CloudAct: Send + Sync {
+    /// Asks whether the call would be permitted, without making it (EC2's `DryRun`). `Ok` means permitted; it says
+    /// nothing about state or effect.
+    async fn permitted(&self, place: &Place, call: &Call) -> Result<(), CloudError>;
+
+    /// Makes one call on one resource, once.
+    async fn execute(&self, place: &Place, call: &Call) -> Result<Answer, CloudError>;
+}
+
+/// One change of one resource. There is no batch form (safety.md, H20).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "call")]
+pub enum Call {
+    /// Stops an instance.
+    StopInstance {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// Deletes a volume.
+    DeleteVolume {
+        /// Which.
+        volume: VolumeId,
+    },
+    /// Snapshots one volume, with tags from its birth.
+    CreateSnapshot {
+        /// Source.
+        volume: VolumeId,
+        /// For people.
+        description: String,
+        /// Tags of the new snapshot.
+        tags: Vec<(String, String)>,
+    },
+    /// Snapshots all attached EBS volumes of an instance at one instant (crash-consistent).
+    CreateSnapshots {
+        /// Source.
+        instance: InstanceId,
+        /// For people.
+        description: String,
+        /// Tags of each new snapshot.
+        tags: Vec<(String, String)>,
+    },
+    /// Adds tags. The caller has made sure that no key exists with another value.
+    CreateTags {
+        /// The resource's id.
+        resource: ResourceKey,
+        /// What to add.
+        tags: Vec<(String, String)>,
+    },
+}
+
+/// A definite positive answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The cloud's id of the request, for the journal.
+    pub request_id: String,
+    /// Snapshots that were begun: source volume and new snapshot.
+    pub snapshots: Vec<(VolumeId, SnapshotId)>,
+}
+
+/// Who the credentials are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The account.
+    pub account: AccountId,
+    /// The principal's ARN.
+    pub arn: String,
+}
+
+/// A page of a listing.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// What is on it.
+    pub resources: Vec<Resource>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// Which costs to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CostQuery {
+    /// First day, inclusive.
+    pub from: NaiveDate,
+    /// Last day, exclusive.
+    pub to: NaiveDate,
+    /// By service, or by the values of one cost-allocation tag.
+    pub group_by: CostGroupBy,
+}
+
+/// How costs are grouped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CostGroupBy {
+    /// By service.
+    Service,
+    /// By the values of this tag.
+    Tag(String),
+}
+
+/// What went wrong with a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{service} {operation}: {message}{}", self.code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default())]
+pub struct CloudError {
+    /// What follows from it.
+    pub kind: ErrorKind,
+    /// For example `ec2`.
+    pub service: String,
+    /// For example `DescribeInstances`.
+    pub operation: String,
+    /// The cloud's error code, when it gave one.
+    pub code: Option<String>,
+    /// For people, without secrets.
+    pub message: String,
+}
+
+/// What follows from an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// The cloud says that the thing does not exist.
+    NotFound,
+    /// Not permitted, or the credentials are not valid.
+    Denied,
+    /// Too many requests; certainly not done.
+    Throttled,
+    /// Rejected for its state or arguments; certainly not done.
+    Rejected,
+    /// No usable answer: time-out, cut connection, 5xx, unreadable body. For an act: it may or may not have happened.
+    Uncertain,
+}
+
+impl CloudError {
+    /// An error with its parts.
+    pub fn new(kind: ErrorKind, service: &str, operation: &str, code: Option<&str>, message: &str) -> CloudError {
+        CloudError {
+            kind,
+            service: service.into(),
+            operation: operation.into(),
+            code: code.map(Into::into),
+            message: message.into(),
+        }
+    }
+
+    /// True when an act certainly did not happen.
+    pub fn definite(&self) -> bool {
+        self.kind != ErrorKind::Uncertain
+    }
+}
+
+impl Call {
+    /// The API operation's name.
+    pub fn operation(&self) -> &'static str {
+        match self {
+            Call::StopInstance { .. } => "StopInstances",
+            Call::DeleteVolume { .. } => "DeleteVolume",
+            Call::CreateSnapshot { .. } => "CreateSnapshot",
+            Call::CreateSnapshots { .. } => "CreateSnapshots",
+            Call::CreateTags { .. } => "CreateTags",
+        }
+    }
+
+    /// The id that it targets.
+    pub fn target(&self) -> &str {
+        match self {
+            Call::StopInstance { instance } | Call::CreateSnapshots { instance, .. } => instance.as_str(),
+            Call::DeleteVolume { volume } | Call::CreateSnapshot { volume, .. } => volume.as_str(),
+            Call::CreateTags { resource, .. } => &resource.id,
+        }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.operation(), self.target())
+    }
+}
+
+/// Reads a partition to its end and hands each page to `each`. Returns how many pages came and the error that ended
+/// it early, if one did.
+pub async fn read_partition(
+    cloud: &dyn CloudRead,
+    partition: &Partition,
+    mut each: impl FnMut(Vec<Resource>),
+) -> (u32, Option<CloudError>) {
+    let mut cursor: Option<String> = None;
+    let mut pages = 0;
+    loop {
+        match cloud.list(partition, cursor.as_deref()).await {
+            Ok(page) => {
+                pages += 1;
+                each(page.resources);
+                match page.next {
+                    None => return (pages, None),
+                    Some(next) if Some(&next) == cursor.as_ref() => {
+                        let error = CloudError::new(
+                            ErrorKind::Uncertain,
+                            "list",
+                            partition.kind.name(),
+                            None,
+                            "the page token repeated itself; stopped reading",
+                        );
+                        return (pages, Some(error));
+                    }
+                    Some(next) => cursor = Some(next),
+                }
+            }
+            Err(error) => return (pages, Some(error)),
+        }
+    }
+}
+
+/// When a metric window of `days` full UTC days ends: the last midnight.
+pub fn last_midnight(now: Instant) -> Instant {
+    now.date_naive().and_hms_opt(0, 0, 0).map_or(now, |midnight| midnight.and_utc())
+}

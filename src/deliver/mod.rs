@@ -1,0 +1,65 @@
+//! Delivery: what leaves the program, through one outbox.
+//!
+//! A message is written into the store's outbox in the transaction that decides to send it, so nothing is lost; it is
+//! marked delivered when the channel accepted it, so nothing is sent twice without a crash in between. `mail` is the
+//! only user of lettre; a folder and a memory backend carry the same bytes. `outbox` is the loop that tries,
+//! waits longer each time, and puts what cannot be delivered aside where reports show it.
+
+use serde::{Deserialize, Serialize};
+
+/// One message to one recipient.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Makes a repeated decision the same message; also the seed of the Message-ID.
+    pub dedup: String,
+    /// Notice, report, budget or alert.
+    pub kind: MessageKind,
+    /// One address, or `slack:#room`.
+    pub to: String,
+    /// Subject line; already free of foreign control characters.
+    pub subject: String,
+    /// Plain text.
+    pub text: String,
+    /// HTML with everything foreign escaped; `None` for channels without it.
+    pub html: Option<String>,
+    /// Files.
+    #[serde(skip)]
+    pub attachments: Vec<Attachment>,
+}
+
+/// A file on a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// File name, ASCII.
+    pub name: String,
+    /// For example `application/pdf`.
+    pub media_type: String,
+    /// Contents.
+    pub bytes: Vec<u8>,
+}
+
+/// What a message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageKind {
+    /// To an owner, about findings.
+    Notice,
+    /// A daily or weekly report.
+    Report,
+    /// A budget threshold.
+    Budget,
+    /// Something needs a person: freeze, stuck act.
+    Alert,
+}
+
+impl MessageKind {
+    /// The word in SQL.
+    pub fn word(self) -> &'static str {
+        match self {
+            MessageKind::Notice => "notice",
+            MessageKind::Report => "report",
+            MessageKind::Budget => "budget",
+            MessageKind::Alert => "alert",
+        }
+    }
+}

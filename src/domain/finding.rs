@@ -1,0 +1,384 @@
+//! A finding: one violation of one rule by one resource, over time.
+//!
+//! Its id derives from resource, policy and rule, so a scan can never make a second one (X2). `detected_at` never
+//! changes; `due_at` is empty until a notice was delivered and only ever moves later without a person's act.
+//! `engine::reconcile` is the one pure function that moves its state.
+
+use std::fmt;
+
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::Instant;
+use super::check::{Evidence, Savings, Standing};
+use super::place::{Kind, ResourceKey};
+use super::resource::Tags;
+
+/// How bad it is; decides the grace period (R2, R3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Reported, never acted on.
+    Low,
+    /// Seven days, then escalated and one day more.
+    Medium,
+    /// One day.
+    High,
+    /// No grace beyond the action's floor.
+    Critical,
+}
+
+/// What a policy recommends (X1). With the kind it selects one handler: [`Act::of`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Tell the owner, nothing more.
+    Notify,
+    /// Add missing tags that the policy has defaults for.
+    Tag,
+    /// Stop an instance.
+    Stop,
+    /// Terminate an instance or delete a volume; S1's word for both.
+    #[serde(alias = "delete")]
+    Terminate,
+    /// Change an instance's type.
+    Resize,
+    /// List it in the reports, tell nobody.
+    Report,
+}
+
+/// The handler for a pair of action and kind (R5). Pairs that make no sense do not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// `stop_instance`
+    StopInstance,
+    /// `terminate_instance`
+    TerminateInstance,
+    /// `resize_instance`
+    ResizeInstance,
+    /// `delete_volume`
+    DeleteVolume,
+    /// `add_tags`
+    AddTags,
+    /// `send_notification`
+    SendNotification,
+}
+
+/// Where a finding stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Violated at the last look that could tell.
+    Open,
+    /// Violated, and an exception holds.
+    Excepted,
+    /// We acted, and saw the effect.
+    Remediated,
+    /// Seen and fine, or gone from two complete listings.
+    Resolved,
+}
+
+/// Where an open finding stands on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Not yet proven old enough.
+    Watching,
+    /// No notice was delivered yet, so no clock runs.
+    Unnoticed,
+    /// A notice was delivered; the grace period runs.
+    InGrace,
+    /// Medium after seven days: the second notice was sent.
+    Escalated,
+    /// The grace period is over.
+    Due,
+    /// A remediation is under way.
+    Acting,
+    /// A remediation cannot tell what happened; a person decides.
+    Stuck,
+    /// Listed in the reports only.
+    ReportOnly,
+}
+
+/// A stable id: `f-` and 16 hexadecimal digits of SHA-256 over resource, policy and rule.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FindingId(pub String);
+
+/// One finding as stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// See [`FindingId`].
+    pub id: FindingId,
+    /// What violates.
+    pub key: ResourceKey,
+    /// Its name at the last look; foreign text.
+    pub name: String,
+    /// Its tags at the last look; foreign text.
+    pub tags: Tags,
+    /// The policy's name.
+    pub policy: String,
+    /// Hash of the policy version that raised or last confirmed it.
+    pub policy_hash: String,
+    /// The rule's name.
+    pub rule: String,
+    /// The check's id.
+    pub check: String,
+    /// Severity as the policy says it now.
+    pub severity: Severity,
+    /// What the policy recommends.
+    pub action: Action,
+    /// One sentence.
+    pub message: String,
+    /// The figures.
+    pub evidence: Vec<Evidence>,
+    /// What the bill would drop by.
+    pub savings: Savings,
+    /// How firm it is.
+    pub standing: Standing,
+    /// Tags to add.
+    pub add_tags: Vec<(String, String)>,
+    /// Who is told; `None` when nobody can be.
+    pub owner: Option<String>,
+    /// First time it was seen; never changes, not even when it reopens.
+    pub detected_at: Instant,
+    /// Last look that confirmed it.
+    pub seen_at: Instant,
+    /// Where it stands.
+    pub state: State,
+    /// Phase as of the last reconcile; [`Finding::phase_at`] tells it for any instant.
+    pub phase: Phase,
+    /// The clocks.
+    pub clock: GraceClock,
+    /// The exception that holds, with its reason, while `state` is excepted.
+    pub excepted_by: Option<String>,
+    /// A `costwarden:keep-until` tag that holds through this day, UTC.
+    pub keep_until: Option<NaiveDate>,
+    /// First complete listing that did not show the resource; a second one at least five minutes later closes.
+    pub missing_since: Option<Instant>,
+    /// When it was closed or remediated.
+    pub closed_at: Option<Instant>,
+    /// Why it has its state, in words.
+    pub reason: String,
+    /// A person undid our act: no act until re-approved (H25).
+    pub suppressed: bool,
+    /// A remediation is open or stuck.
+    pub remediation: Option<OpenRemediation>,
+}
+
+/// The clocks of one grace period.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GraceClock {
+    /// The first delivered notice of this grace period.
+    pub first_notice: Option<Instant>,
+    /// The delivered second notice of an escalated finding.
+    pub second_notice: Option<Instant>,
+    /// The last delivered reminder.
+    pub last_reminder: Option<Instant>,
+    /// When the act falls due; empty without a delivered notice.
+    pub due_at: Option<Instant>,
+}
+
+/// Whether a remediation is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OpenRemediation {
+    /// Claimed and not finished.
+    Acting,
+    /// Needs a person.
+    Stuck,
+}
+
+impl FindingId {
+    /// The id of a finding.
+    pub fn derive(key: &ResourceKey, policy: &str, rule: &str) -> FindingId {
+        let mut hash = Sha256::new();
+        for part in [key.to_string().as_str(), policy, rule] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
+        let hex: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        FindingId(format!("f-{hex}"))
+    }
+}
+
+impl Finding {
+    /// The phase at an instant, from the stored clocks alone.
+    pub fn phase_at(&self, now: Instant) -> Phase {
+        match self.remediation {
+            Some(OpenRemediation::Stuck) => return Phase::Stuck,
+            Some(OpenRemediation::Acting) => return Phase::Acting,
+            None => {}
+        }
+        if matches!(self.standing, Standing::Watching(_)) {
+            return Phase::Watching;
+        }
+        if self.severity == Severity::Low || self.action == Action::Report {
+            return Phase::ReportOnly;
+        }
+        match (self.clock.first_notice, self.clock.due_at) {
+            (None, _) => Phase::Unnoticed,
+            (Some(_), Some(due)) if due <= now => Phase::Due,
+            _ if self.clock.second_notice.is_some() => Phase::Escalated,
+            _ => Phase::InGrace,
+        }
+    }
+
+    /// The handler that the recommended action selects for this kind.
+    pub fn act(&self) -> Option<Act> {
+        match Act::of(self.action, self.key.kind()) {
+            // A tag finding whose missing keys have no default can only be told.
+            Some(Act::AddTags) if self.add_tags.is_empty() => Some(Act::SendNotification),
+            other => other,
+        }
+    }
+
+    /// Open in the sense of scores and reports: violated, not excepted, not merely watched.
+    pub fn counts(&self) -> bool {
+        self.state == State::Open && !matches!(self.standing, Standing::Watching(_))
+    }
+}
+
+impl Act {
+    /// The handler for an action on a kind; `None` where the pair makes no sense (R5).
+    pub fn of(action: Action, kind: Kind) -> Option<Act> {
+        match (action, kind) {
+            (Action::Stop, Kind::Instance) => Some(Act::StopInstance),
+            (Action::Terminate, Kind::Instance) => Some(Act::TerminateInstance),
+            (Action::Terminate, Kind::Volume) => Some(Act::DeleteVolume),
+            (Action::Resize, Kind::Instance) => Some(Act::ResizeInstance),
+            (Action::Tag, Kind::Instance | Kind::Volume) => Some(Act::AddTags),
+            (Action::Tag, Kind::Snapshot | Kind::Address | Kind::Image) => Some(Act::AddTags),
+            (Action::Notify, _) => Some(Act::SendNotification),
+            (Action::Report, _) | (Action::Stop | Action::Terminate | Action::Resize, _) => None,
+        }
+    }
+
+    /// What it does, for people: "stop the instance".
+    pub fn words(self) -> &'static str {
+        match self {
+            Act::StopInstance => "stop the instance",
+            Act::TerminateInstance => "terminate the instance",
+            Act::ResizeInstance => "resize the instance",
+            Act::DeleteVolume => "delete the volume",
+            Act::AddTags => "add the missing tags",
+            Act::SendNotification => "tell the owner",
+        }
+    }
+
+    /// Delete or terminate: what cannot be taken back without a backup.
+    pub fn destructive(self) -> bool {
+        matches!(self, Act::DeleteVolume | Act::TerminateInstance)
+    }
+
+    /// Stop or resize: an outage, not a loss.
+    pub fn disruptive(self) -> bool {
+        matches!(self, Act::StopInstance | Act::ResizeInstance)
+    }
+
+    /// Changes the cloud at all.
+    pub fn changes_cloud(self) -> bool {
+        self != Act::SendNotification
+    }
+}
+
+impl Severity {
+    /// All, worst first.
+    pub const ALL: [Severity; 4] = [Severity::Critical, Severity::High, Severity::Medium, Severity::Low];
+}
+
+impl std::str::FromStr for Severity {
+    type Err = String;
+
+    /// Accepts the four words, and S0's `info` (low) and `warning` (medium).
+    fn from_str(text: &str) -> Result<Severity, String> {
+        match text {
+            "low" | "info" => Ok(Severity::Low),
+            "medium" | "warning" => Ok(Severity::Medium),
+            "high" => Ok(Severity::High),
+            "critical" => Ok(Severity::Critical),
+            other => Err(format!("{other:?} is not a severity; accepted: critical, high, medium, low")),
+        }
+    }
+}
+
+macro_rules! words {
+    ($type:ty, $($variant:ident => $word:literal),+ $(,)?) => {
+        impl $type {
+            /// The word used in JSON, SQL and tables.
+            pub fn word(self) -> &'static str {
+                match self { $(<$type>::$variant => $word),+ }
+            }
+
+            /// From the word.
+            pub fn from_word(word: &str) -> Option<$type> {
+                match word { $($word => Some(<$type>::$variant),)+ _ => None }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.word())
+            }
+        }
+    };
+}
+
+words!(State, Open => "open", Excepted => "excepted", Remediated => "remediated", Resolved => "resolved");
+words!(
+    Phase,
+    Watching => "watching", Unnoticed => "unnoticed", InGrace => "in_grace", Escalated => "escalated",
+    Due => "due", Acting => "acting", Stuck => "stuck", ReportOnly => "report_only",
+);
+words!(
+    Action,
+    Notify => "notify", Tag => "tag", Stop => "stop", Terminate => "terminate", Resize => "resize",
+    Report => "report",
+);
+words!(
+    Act,
+    StopInstance => "stop_instance", TerminateInstance => "terminate_instance",
+    ResizeInstance => "resize_instance", DeleteVolume => "delete_volume", AddTags => "add_tags",
+    SendNotification => "send_notification",
+);
+words!(Severity, Low => "low", Medium => "medium", High => "high", Critical => "critical");
+
+impl fmt::Display for FindingId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn volume() -> ResourceKey {
+        "123456789012/eu-central-1/storage/volume/vol-0a1b".parse().unwrap()
+    }
+
+    #[test]
+    fn x2_the_id_derives_from_resource_policy_and_rule_and_nothing_else() {
+        let id = FindingId::derive(&volume(), "orphaned-resource-detection", "unattached-volume");
+        assert_eq!(id, FindingId::derive(&volume(), "orphaned-resource-detection", "unattached-volume"));
+        assert_ne!(id, FindingId::derive(&volume(), "orphaned-resource-detectio", "nunattached-volume"));
+        assert_eq!(id.0.len(), 18);
+    }
+
+    #[test]
+    fn r5_the_handler_is_chosen_by_action_and_kind() {
+        assert_eq!(Act::of(Action::Terminate, Kind::Volume), Some(Act::DeleteVolume));
+        assert_eq!(Act::of(Action::Terminate, Kind::Instance), Some(Act::TerminateInstance));
+        assert_eq!(Act::of(Action::Stop, Kind::Volume), None);
+        assert_eq!(Act::of(Action::Notify, Kind::Address), Some(Act::SendNotification));
+    }
+
+    #[test]
+    fn x1_the_recommended_actions_have_the_seeds_words() {
+        for word in ["notify", "tag", "stop", "terminate", "resize"] {
+            assert_eq!(Action::from_word(word).unwrap().word(), word);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The nouns of the program: plain values, no I/O, no async, no clock.
+//!
+//! Everything else imports from here and this folder imports nothing of ours but the `Instant` alias. A value
+//! that can be unknown says so in its type ([`fact::Fact`]); money is whole micro-dollars ([`money::Usd`]).
+
+pub mod budget;
+pub mod check;
+pub mod exception;
+pub mod fact;
+pub mod finding;
+pub mod inventory;
+pub mod mode;
+pub mod money;
+pub mod notice;
+pub mod place;
+pub mod plan;
+pub mod price;
+pub mod remediation;
+pub mod report;
+pub mod resource;
+pub mod rule;
+pub mod scan;
+pub mod text;
+pub mod usage;
+
+/// A point in time, always UTC.
+pub type Instant = chrono::DateTime<chrono::Utc>;

@@ -1,0 +1,76 @@
+//! Shared strings, and text that came from outside.
+//!
+//! Account ids, Regions, tag keys and most tag values repeat a hundred thousand times in one inventory, so the
+//! adapters intern them. Any text from a tag or a name is hostile in every output (safety.md, H38):
+//! [`clean`] is the first step of each sink's own encoder, never the only one.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// An immutable shared string: cloning it costs a counter.
+pub type Str = Arc<str>;
+
+/// Longest piece of foreign text that any output shows, in characters.
+pub const MAX_SHOWN_CHARS: usize = 256;
+
+/// Keeps one copy of each distinct string while a partition is read.
+#[derive(Default, Debug)]
+pub struct Interner {
+    known: HashSet<Str>,
+}
+
+impl Interner {
+    /// The shared copy of `text`.
+    pub fn intern(&mut self, text: &str) -> Str {
+        if let Some(known) = self.known.get(text) {
+            return known.clone();
+        }
+        let fresh: Str = Arc::from(text);
+        self.known.insert(fresh.clone());
+        fresh
+    }
+}
+
+/// Foreign text made safe to place on one line: control characters, line breaks, bidirectional overrides and
+/// invisible format characters become U+FFFD, and anything past [`MAX_SHOWN_CHARS`] is cut with an ellipsis.
+/// HTML, CSV, headers and PDF need their own encoding on top.
+pub fn clean(text: &str) -> String {
+    let mut out = String::with_capacity(text.len().min(MAX_SHOWN_CHARS * 4));
+    for (count, character) in text.chars().enumerate() {
+        if count == MAX_SHOWN_CHARS {
+            out.push('…');
+            break;
+        }
+        out.push(if is_hostile(character) { '\u{FFFD}' } else { character });
+    }
+    out
+}
+
+fn is_hostile(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{00AD}'
+                | '\u{061C}'
+                | '\u{180E}'
+                | '\u{200B}'..='\u{200F}'
+                | '\u{2028}'..='\u{202E}'
+                | '\u{2060}'..='\u{206F}'
+                | '\u{FE00}'..='\u{FE0F}'
+                | '\u{FEFF}'
+                | '\u{FFF0}'..='\u{FFFB}'
+                | '\u{E0000}'..='\u{E0FFF}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clean_replaces_what_moves_the_cursor_or_hides_text() {
+        assert_eq!(clean("a\r\nBcc: x\u{202E}y\u{1b}[31m"), "a\u{FFFD}\u{FFFD}Bcc: x\u{FFFD}y\u{FFFD}[31m");
+        assert_eq!(clean("Zażółć 成本"), "Zażółć 成本");
+        assert_eq!(clean(&"x".repeat(300)).chars().count(), MAX_SHOWN_CHARS + 1);
+    }
+}

@@ -1,0 +1,194 @@
+//! Settings: one TOML file, checked into values that the rest of the program can trust.
+//!
+//! `raw` holds the serde shapes (unknown keys refused), `load` finds the file, reads it, and turns mistakes into
+//! errors with file, line, what was given and what is accepted. Secrets never stand in the file: it names files or
+//! systemd credentials. Nothing outside the account list is ever touched.
+
+use std::path::PathBuf;
+
+use crate::domain::exception::Exception;
+use crate::domain::mode::{Breaker, Mode, Pace, Window};
+use crate::domain::place::{AccountId, Region};
+
+/// Everything that a person can set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The file they came from; `None` for built-in defaults (worlds and the demo).
+    pub origin: Option<PathBuf>,
+    /// Where the state file and its locks live.
+    pub state_dir: PathBuf,
+    /// Policy files and folders, resolved against the settings file's folder.
+    pub policies: Vec<PathBuf>,
+    /// Zone of schedule and reports.
+    pub zone: chrono_tz::Tz,
+    /// The accounts; nothing else is touched.
+    pub accounts: Vec<AccountSettings>,
+    /// `[enforcement]`
+    pub enforcement: Enforcement,
+    /// `[schedule]`: five-field cron patterns in `zone`.
+    pub schedule: SchedulePatterns,
+    /// `[owners]`
+    pub owners: Owners,
+    /// `[tags]`
+    pub tags: TagSettings,
+    /// `[[exceptions]]`
+    pub exceptions: Vec<Exception>,
+    /// `[mail]`; without it nothing is sent, so no grace period starts.
+    pub mail: Option<MailSettings>,
+    /// `[slack]`: room name (`#finops`) to the file that holds its webhook address.
+    pub slack: Vec<(String, PathBuf)>,
+    /// `[reports]`
+    pub reports: ReportSettings,
+    /// `[costs]`
+    pub costs: CostSettings,
+    /// `[inventory]`
+    pub inventory: InventorySettings,
+}
+
+/// One account of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountSettings {
+    /// Twelve digits.
+    pub id: AccountId,
+    /// For people.
+    pub name: Option<String>,
+    /// Role to assume; without it the ambient credentials must be this account's.
+    pub role_arn: Option<String>,
+    /// External id for the role.
+    pub external_id: Option<String>,
+    /// Role for acting; the reading role when absent.
+    pub actor_role_arn: Option<String>,
+    /// At least one.
+    pub regions: Vec<Region>,
+}
+
+/// How far the worker may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enforcement {
+    /// Default observe.
+    pub mode: Mode,
+    /// R9; default false.
+    pub allow_auto_terminate: bool,
+    /// R11; default false.
+    pub allow_auto_delete_volumes: bool,
+    /// R8; default true.
+    pub create_snapshot_before_stop: bool,
+    /// Stop instances although an auto-assigned public IPv4 address is lost; default false.
+    pub allow_public_ip_loss: bool,
+    /// Limits.
+    pub pace: Pace,
+    /// Circuit breaker.
+    pub breaker: Breaker,
+    /// Action window and holidays.
+    pub window: Window,
+    /// Never touched: resource ids, or `tag:KEY=VALUE`, or `tag:KEY`.
+    pub protect: Vec<String>,
+}
+
+/// Cron patterns, five fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchedulePatterns {
+    /// Default `0 2 * * *`.
+    pub scan: String,
+    /// Default `0 10 * * 1-4`.
+    pub act: String,
+    /// Default `0 9 * * *`.
+    pub daily: String,
+    /// Default `0 9 * * 1`.
+    pub weekly: String,
+}
+
+/// Who is told.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Owners {
+    /// Tag keys that may hold an owner's address, in order; default `owner`, `Owner`.
+    pub tags: Vec<String>,
+    /// Domains whose addresses are believed.
+    pub allowed_domains: Vec<String>,
+    /// Who is told when no tag names anyone; without it such a finding is never acted on.
+    pub default_owner: Option<String>,
+}
+
+/// Tags we write and tags that do not matter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagSettings {
+    /// Prefix of our own tags; default `costwarden:`.
+    pub prefix: String,
+    /// Keys that may change without a resource counting as changed.
+    pub ignore: Vec<String>,
+    /// The tag that names the team in reports; default `cost-center`.
+    pub team: String,
+}
+
+/// How mail leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailSettings {
+    /// Server or folder.
+    pub backend: MailBackend,
+    /// The fixed sender.
+    pub from: String,
+}
+
+/// Where mail goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MailBackend {
+    /// An SMTP server.
+    Smtp {
+        /// Host name.
+        host: String,
+        /// Port; default 587 (starttls), 465 (tls), 25 (none).
+        port: u16,
+        /// Transport security; default starttls.
+        tls: SmtpTls,
+        /// User name and the file that holds the password.
+        login: Option<(String, PathBuf)>,
+    },
+    /// A folder of `.eml` files. Counts as delivery only in worlds and the demo.
+    Folder(PathBuf),
+}
+
+/// Transport security of SMTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// STARTTLS, required.
+    Starttls,
+    /// TLS from the first byte.
+    Tls,
+    /// Plain text: only towards loopback addresses.
+    None,
+}
+
+/// Who gets reports.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ReportSettings {
+    /// Recipients of daily and weekly reports; S0's sample is `compliance@example.com`.
+    pub to: Vec<String>,
+    /// Send a daily report even when nothing changed; default true.
+    pub daily_when_quiet: bool,
+}
+
+/// Cost Explorer.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct CostSettings {
+    /// Read costs at all: each request costs 0.01 dollars. Default false; `init` explains it.
+    pub enabled: bool,
+    /// Cost-allocation tags to group by; budgets select by these.
+    pub tags: Vec<String>,
+    /// Most requests in a day; default 20.
+    pub requests_per_day: u32,
+}
+
+/// How inventories are believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InventorySettings {
+    /// Inventory floor: percent that a partition may shrink; default 30.
+    pub floor_percent: u32,
+    /// Inventory floor: resources that it may shrink by whatever the percentage; default 10.
+    pub floor_count: u64,
+    /// Places read side by side; default 8.
+    pub concurrency: usize,
+    /// Nights kept; default 35.
+    pub keep_nights: u32,
+    /// Oldest complete scan that an act may rest on, in hours; default 26.
+    pub max_age_hours: u32,
+}
