@@ -117,6 +117,9 @@ pub struct Violation {
     pub savings: Savings,
     /// Whether it may lead to an act.
     pub standing: Standing,
+    /// Proven enough to tell the owner, but not to act before this instant.
+    #[serde(default)]
+    pub act_not_before: Option<Instant>,
     /// Tag keys to add with the values that the policy's `default`s give (tags check only).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub add_tags: Vec<(String, String)>,

@@ -138,6 +138,9 @@ pub struct Finding {
     pub savings: Savings,
     /// How firm it is.
     pub standing: Standing,
+    /// The check does not allow an act before this instant, whatever the grace period says.
+    #[serde(default)]
+    pub act_not_before: Option<Instant>,
     /// Tags to add.
     pub add_tags: Vec<(String, String)>,
     /// Who is told; `None` when nobody can be.
@@ -154,8 +157,15 @@ pub struct Finding {
     pub clock: GraceClock,
     /// The exception that holds, with its reason, while `state` is excepted.
     pub excepted_by: Option<String>,
-    /// A `costwarden:keep-until` tag that holds through this day, UTC.
+    /// The `costwarden:keep-until` tag holds through this day, UTC: its own date, or 90 days after we first saw that
+    /// date if that is sooner.
     pub keep_until: Option<NaiveDate>,
+    /// The tag's value that `keep_until` was made from, so that an unchanged tag is not counted anew.
+    #[serde(default)]
+    pub keep_tag: Option<String>,
+    /// The grace period that the policy sets in place of the severity's, in hours.
+    #[serde(default)]
+    pub grace_hours: Option<i64>,
     /// First complete listing that did not show the resource; a second one at least five minutes later closes.
     pub missing_since: Option<Instant>,
     /// When it was closed or remediated.
@@ -179,6 +189,9 @@ pub struct GraceClock {
     pub last_reminder: Option<Instant>,
     /// When the act falls due; empty without a delivered notice.
     pub due_at: Option<Instant>,
+    /// Nothing is due before a second notice was delivered (medium, unless its policy sets its own grace period).
+    #[serde(default)]
+    pub needs_second: bool,
 }
 
 /// Whether a remediation is under way.
@@ -189,6 +202,13 @@ pub enum OpenRemediation {
     Acting,
     /// Needs a person.
     Stuck,
+}
+
+impl GraceClock {
+    /// The second notice is needed and was not delivered yet.
+    pub fn waits_for_second(&self) -> bool {
+        self.needs_second && self.second_notice.is_none()
+    }
 }
 
 impl FindingId {
@@ -220,7 +240,7 @@ impl Finding {
         }
         match (self.clock.first_notice, self.clock.due_at) {
             (None, _) => Phase::Unnoticed,
-            (Some(_), Some(due)) if due <= now => Phase::Due,
+            (Some(_), Some(due)) if due <= now && !self.clock.waits_for_second() => Phase::Due,
             _ if self.clock.second_notice.is_some() => Phase::Escalated,
             _ => Phase::InGrace,
         }
