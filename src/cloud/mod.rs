@@ -11,7 +11,6 @@ use async_trait::async_trait;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::Instant;
 use crate::domain::budget::CostRow;
 use crate::domain::place::{AccountId, InstanceId, Partition, Place, ResourceKey, SnapshotId, VolumeId};
 use crate::domain::resource::Resource;
@@ -263,9 +262,4 @@ pub async fn read_partition(
             Err(error) => return (pages, Some(error)),
         }
     }
-}
-
-/// When a metric window of `days` full UTC days ends: the last midnight.
-pub fn last_midnight(now: Instant) -> Instant {
-    now.date_naive().and_hms_opt(0, 0, 0).map_or(now, |midnight| midnight.and_utc())
 }

@@ -86,6 +86,11 @@ pub enum Statistic {
     SampleCount,
 }
 
+/// The midnight at or before `now`, UTC: where windows of full days end.
+pub fn last_midnight(now: Instant) -> Instant {
+    now.date_naive().and_time(chrono::NaiveTime::MIN).and_utc()
+}
+
 /// The answer to one [`MetricQuery`]: datapoints by period start, sorted; periods without data are not listed.
 pub type Series = Fact<Vec<(Instant, f64)>>;
 
