@@ -112,9 +112,10 @@ impl Judge for IdleInstance {
         let Some(usage) = subject.usage else {
             return Verdict::Unknown("metrics were not read".into());
         };
-        if usage.days.len() as i64 != self.days {
+        let Some(usage) = usage.last_days(self.days as usize) else {
             return Verdict::Unknown(format!("metrics cover {} days, {} are needed", usage.days.len(), self.days));
-        }
+        };
+        let usage = usage.as_ref();
         let cpu = usage.complete("CPU", &usage.cpu_average).map(|days| mean(&days));
         let network = network_per_day(usage);
         match (&cpu, &network) {
@@ -127,6 +128,10 @@ impl Judge for IdleInstance {
             (Ok(cpu), Ok(bytes)) => self.idle(subject, instance, usage, cpu, bytes),
             (Err(reason), _) | (_, Err(reason)) => Verdict::Unknown(reason),
         }
+    }
+
+    fn usage_days(&self) -> Option<u32> {
+        u32::try_from(self.days).ok()
     }
 }
 

@@ -39,6 +39,11 @@ pub struct Check {
 pub trait Judge: Send + Sync {
     /// The verdict on one subject.
     fn judge(&self, subject: &Subject<'_>) -> Verdict;
+
+    /// Full days of metrics that it looks at; `None` when it reads none.
+    fn usage_days(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// The check with an id.

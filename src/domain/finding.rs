@@ -172,10 +172,26 @@ pub struct Finding {
     pub closed_at: Option<Instant>,
     /// Why it has its state, in words.
     pub reason: String,
+    /// Why the last look could not tell whether it still holds; nothing is done while this is set.
+    #[serde(default)]
+    pub unjudged: Option<String>,
     /// A person undid our act: no act until re-approved (H25).
     pub suppressed: bool,
     /// A remediation is open or stuck.
     pub remediation: Option<OpenRemediation>,
+}
+
+/// Something that happened to a finding; append only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingEvent {
+    /// Which finding.
+    pub finding: FindingId,
+    /// When.
+    pub at: Instant,
+    /// One word: detected, proven, excepted, exception_ended, notified, escalated, resolved, reopened, reversed, …
+    pub what: String,
+    /// In words.
+    pub detail: String,
 }
 
 /// The clocks of one grace period.

@@ -4,6 +4,8 @@
 //! A day or hour without a datapoint is `None` inside the series, and a series that could not be read is unknown;
 //! neither is ever a zero (seed contract X6).
 
+use std::borrow::Cow;
+
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
@@ -120,6 +122,22 @@ impl Statistic {
 }
 
 impl Usage {
+    /// The last `count` days alone, or `None` if there are fewer. The hourly figures stay those of the whole window.
+    pub fn last_days(&self, count: usize) -> Option<Cow<'_, Usage>> {
+        let skip = self.days.len().checked_sub(count)?;
+        if skip == 0 {
+            return Some(Cow::Borrowed(self));
+        }
+        let tail = |series: &Fact<Vec<Option<f64>>>| series.clone().map(|days| days.get(skip..).unwrap_or(&[]).to_vec());
+        Some(Cow::Owned(Usage {
+            days: self.days[skip..].to_vec(),
+            cpu_average: tail(&self.cpu_average),
+            network_in: tail(&self.network_in),
+            network_out: tail(&self.network_out),
+            hourly: self.hourly.clone(),
+        }))
+    }
+
     /// Every day's value if all days are there; otherwise why not, in words.
     pub fn complete(&self, what: &str, series: &Fact<Vec<Option<f64>>>) -> Result<Vec<f64>, String> {
         let values = match series {
