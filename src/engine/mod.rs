@@ -1,1 +1,14 @@
-//! (being written)
+//! The pure pipeline: evaluate → reconcile → notices → plan → summarize.
+//!
+//! The worker hands in what was read and one `now`, and stores what comes back. No I/O, no async, no clock.
+//! `ruleset` compiles policies into judges, `evaluate` judges one resource, `reconcile` moves findings, `grace` owns
+//! their clocks, `notices` decides who is told what, `plan` decides what is due and what is held, `summarize` counts.
+
+pub mod budgets;
+pub mod evaluate;
+pub mod grace;
+pub mod notices;
+pub mod plan;
+pub mod reconcile;
+pub mod ruleset;
+pub mod score;

@@ -1,0 +1,149 @@
+//! Which budget thresholds the spend has crossed (D5, D6).
+//!
+//! Pure: takes the stored days and tells every threshold reached in the current month and quarter. That each fires
+//! once a period is the store's unique row. Unknown spend (a selector that was never read) crosses nothing and is
+//! told as such.
+
+use chrono::{Datelike, NaiveDate};
+
+use crate::domain::budget::{BudgetAlert, BudgetRule, CostGroup, CostRow, Period};
+use crate::domain::money::Usd;
+
+/// The thresholds that are reached on `today`, smallest percent first.
+pub fn reached(policy: &str, rule: &str, budget: &BudgetRule, rows: &[CostRow], today: NaiveDate) -> Vec<BudgetAlert> {
+    let periods = [
+        (Period::Month(first_of_month(today)), budget.monthly),
+        (Period::Quarter(first_of_quarter(today)), budget.quarterly),
+    ];
+    let mut alerts = Vec::new();
+    for (period, limit) in periods {
+        let Some(limit) = limit else { continue };
+        let mine: Vec<&CostRow> =
+            rows.iter().filter(|row| row.day >= start(period) && row.day <= today && selects(budget, row)).collect();
+        if mine.is_empty() {
+            continue;
+        }
+        let spent: Usd = mine.iter().map(|row| row.amount).sum();
+        let mut thresholds: Vec<_> = budget
+            .thresholds
+            .iter()
+            .filter(|threshold| spent >= limit.scaled(i64::from(threshold.percent), 100))
+            .collect();
+        thresholds.sort_by_key(|threshold| threshold.percent);
+        alerts.extend(thresholds.into_iter().map(|threshold| BudgetAlert {
+            policy: policy.to_owned(),
+            rule: rule.to_owned(),
+            period,
+            percent: threshold.percent,
+            limit,
+            spent,
+            estimated: mine.iter().any(|row| row.estimated),
+            action: threshold.action,
+            channels: threshold.channels.clone(),
+        }));
+    }
+    alerts
+}
+
+/// Whether a budget has no spend to look at in its month, so that nothing can be said about it.
+pub fn unread(budget: &BudgetRule, rows: &[CostRow], today: NaiveDate) -> bool {
+    !rows.iter().any(|row| row.day >= first_of_quarter(today) && selects(budget, row))
+}
+
+/// The first day of the month.
+pub fn first_of_month(day: NaiveDate) -> NaiveDate {
+    day.with_day(1).unwrap_or(day)
+}
+
+/// The first day of the calendar quarter.
+pub fn first_of_quarter(day: NaiveDate) -> NaiveDate {
+    let month = (day.month0() / 3) * 3 + 1;
+    NaiveDate::from_ymd_opt(day.year(), month, 1).unwrap_or(day)
+}
+
+fn start(period: Period) -> NaiveDate {
+    match period {
+        Period::Month(first) | Period::Quarter(first) => first,
+    }
+}
+
+fn selects(budget: &BudgetRule, row: &CostRow) -> bool {
+    match (&budget.tag, &budget.service, &row.group) {
+        (Some((key, value)), _, CostGroup::Tag { key: own, value: spent }) => key == own && value == spent,
+        (None, Some(service), CostGroup::Service(own)) => service == own,
+        // Without a selector the budget covers everything: the sum over all services.
+        (None, None, CostGroup::Service(_)) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::budget::{BudgetAction, Threshold};
+    use crate::domain::place::AccountId;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    fn row(on: &str, value: &str, dollars: i64) -> CostRow {
+        CostRow {
+            account: AccountId::new("123456789012").unwrap(),
+            day: day(on),
+            group: CostGroup::Tag { key: "cost-center".into(), value: value.into() },
+            amount: Usd::dollars(dollars),
+            estimated: false,
+        }
+    }
+
+    fn budget(monthly: Option<i64>, quarterly: Option<i64>, percents: &[u32]) -> BudgetRule {
+        BudgetRule {
+            tag: Some(("cost-center".into(), "CC-001234".into())),
+            service: None,
+            monthly: monthly.map(Usd::dollars),
+            quarterly: quarterly.map(Usd::dollars),
+            thresholds: percents
+                .iter()
+                .map(|percent| Threshold { percent: *percent, action: BudgetAction::Notify, channels: Vec::new() })
+                .collect(),
+        }
+    }
+
+    fn percents(rule: &BudgetRule, rows: &[CostRow], today: &str) -> Vec<(Period, u32)> {
+        reached("team-budgets", "engineering", rule, rows, day(today))
+            .into_iter()
+            .map(|alert| (alert.period, alert.percent))
+            .collect()
+    }
+
+    #[test]
+    fn d5_each_threshold_is_reached_at_its_percent_and_not_below() {
+        let rule = budget(Some(50_000), None, &[100, 50, 80]);
+        let month = Period::Month(day("2026-11-01"));
+        let spend = |dollars| vec![row("2026-11-03", "CC-001234", dollars), row("2026-11-04", "CC-999999", 90_000)];
+        assert_eq!(percents(&rule, &spend(24_999), "2026-11-20"), []);
+        assert_eq!(percents(&rule, &spend(25_000), "2026-11-20"), [(month, 50)]);
+        assert_eq!(percents(&rule, &spend(50_000), "2026-11-20"), [(month, 50), (month, 80), (month, 100)]);
+    }
+
+    #[test]
+    fn d6_month_and_quarter_each_have_their_own_thresholds() {
+        let rule = budget(Some(10_000), Some(28_000), &[90]);
+        let rows = vec![
+            row("2026-10-15", "CC-001234", 9_500),
+            row("2026-11-15", "CC-001234", 9_500),
+            row("2026-12-05", "CC-001234", 6_500),
+        ];
+        assert_eq!(percents(&rule, &rows, "2026-12-10"), [(Period::Quarter(day("2026-10-01")), 90)]);
+        assert_eq!(percents(&rule, &rows[..2], "2026-11-20"), [(Period::Month(day("2026-11-01")), 90)]);
+    }
+
+    #[test]
+    fn spend_that_was_never_read_crosses_nothing_and_is_told() {
+        let rule = budget(Some(1), None, &[50]);
+        assert_eq!(percents(&rule, &[], "2026-11-20"), []);
+        assert!(unread(&rule, &[], day("2026-11-20")));
+        assert!(!unread(&rule, &[row("2026-11-03", "CC-001234", 1)], day("2026-11-20")));
+    }
+}

@@ -1,0 +1,482 @@
+//! Decides what is due now and what is held, and why.
+//!
+//! Pure: `select` weighs every open finding against mode, arming, clocks, window, breaker and pace; the caller then
+//! reads each chosen resource fresh and `step` binds the act to what it looks like. The same words stand in plan,
+//! report and log. `remediate::gate` counts the limits again by its own code.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::TimeDelta;
+
+use super::reconcile::{exception_for, kept};
+use crate::checks;
+use crate::domain::Instant;
+use crate::domain::check::Standing;
+use crate::domain::exception::Exception;
+use crate::domain::finding::{Act, Action, Finding, OpenRemediation, Severity, State};
+use crate::domain::mode::{Arming, Breaker, Freeze, Mode, Pace, Window};
+use crate::domain::money::Usd;
+use crate::domain::place::{AccountId, Kind, Partition};
+use crate::domain::plan::{Fingerprint, Held, HoldCode, PLAN_HOURS, Plan, Step};
+use crate::domain::resource::Resource;
+
+/// A resource is acted on at most once in this time (safety.md, H25).
+pub const BETWEEN_ACTS: TimeDelta = TimeDelta::days(7);
+/// Version of the plan file.
+pub const PLAN_SCHEMA: u32 = 1;
+
+/// Everything that planning weighs.
+#[derive(Clone, Copy)]
+pub struct PlanInput<'a> {
+    /// The instant of planning.
+    pub now: Instant,
+    /// Open and excepted findings.
+    pub findings: &'a [Finding],
+    /// The worker's mode.
+    pub mode: Mode,
+    /// A person plans for `apply`; in mode notify that is the only way to change anything.
+    pub by_hand: bool,
+    /// The freeze, if one holds.
+    pub frozen: Option<&'a Freeze>,
+    /// Armed accounts.
+    pub armings: &'a [Arming],
+    /// Hash of each policy in force, by name.
+    pub policies: &'a BTreeMap<String, String>,
+    /// Exceptions of the settings, looked at again because they may have come after the scan.
+    pub exceptions: &'a [Exception],
+    /// The last look at each partition.
+    pub partitions: &'a HashMap<Partition, PartitionLook>,
+    /// Oldest look that an act may rest on.
+    pub max_age: TimeDelta,
+    /// Resources by account and kind.
+    pub totals: &'a HashMap<(AccountId, Kind), u64>,
+    /// Acts that reached the wire since midnight UTC.
+    pub today: &'a [PastAct],
+    /// Last stop, resize, delete or terminate of a resource, by its key as text.
+    pub last_acts: &'a HashMap<String, Instant>,
+    /// How much may change.
+    pub pace: &'a Pace,
+    /// When a policy is held whole.
+    pub breaker: &'a Breaker,
+    /// When acts may happen.
+    pub window: &'a Window,
+}
+
+/// How a partition looked when it was last read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionLook {
+    /// When.
+    pub at: Instant,
+    /// Why it is not believed; `None` when it was complete.
+    pub doubt: Option<String>,
+}
+
+/// An act of today.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastAct {
+    /// Where.
+    pub account: AccountId,
+    /// On what.
+    pub kind: Kind,
+    /// What.
+    pub act: Act,
+}
+
+/// What is due and what is held.
+#[derive(Debug, Default)]
+pub struct Selection<'a> {
+    /// Due now, largest savings first.
+    pub chosen: Vec<&'a Finding>,
+    /// Everything else that is open or excepted.
+    pub held: Vec<Held>,
+}
+
+/// Whether this version can carry an act out.
+pub fn has_handler(act: Act) -> bool {
+    matches!(act, Act::StopInstance | Act::DeleteVolume | Act::AddTags)
+}
+
+/// Weighs every finding.
+pub fn select<'a>(input: &PlanInput<'a>) -> Selection<'a> {
+    let mut selection = Selection::default();
+    let mut candidates: Vec<(&Finding, Act)> = Vec::new();
+    for finding in input.findings {
+        match hold(input, finding) {
+            Ok(act) => candidates.push((finding, act)),
+            Err((code, reason)) => selection.held.push(held(finding, code, reason)),
+        }
+    }
+    let candidates = one_per_resource(candidates, &mut selection.held);
+    let candidates = break_circuit(input, candidates, &mut selection.held);
+    selection.chosen = keep_pace(input, candidates, &mut selection.held);
+    selection
+}
+
+/// Binds a chosen finding to its resource as read now; `Err` when the resource no longer fits.
+pub fn step(finding: &Finding, fresh: &Resource, ignore_tags: &[String]) -> Result<Step, Held> {
+    let Some(act) = finding.act().filter(|act| has_handler(*act)) else {
+        return Err(held(finding, HoldCode::NotAvailable, "this version has no handler for it".into()));
+    };
+    let backup = match act {
+        Act::DeleteVolume => vec![finding.key.id.to_string()],
+        Act::StopInstance => fresh
+            .instance()
+            .map(|instance| instance.volumes.iter().map(|attached| attached.volume.to_string()).collect())
+            .unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    Ok(Step {
+        finding: finding.id.clone(),
+        key: finding.key.clone(),
+        name: finding.name.clone(),
+        act,
+        policy: finding.policy.clone(),
+        rule: finding.rule.clone(),
+        policy_hash: finding.policy_hash.clone(),
+        message: finding.message.clone(),
+        backup,
+        add_tags: finding.add_tags.clone(),
+        monthly: finding.savings.monthly,
+        fingerprint: Fingerprint::of(fresh, ignore_tags),
+    })
+}
+
+/// The plan of these steps, with its id.
+pub fn assemble(input: &PlanInput<'_>, state_id: &str, steps: Vec<Step>, held: &[Held]) -> Plan {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for row in held {
+        *counts.entry(row.code.word().to_owned()).or_default() += 1;
+    }
+    let mut plan = Plan {
+        schema_version: PLAN_SCHEMA,
+        id: String::new(),
+        created_at: input.now,
+        expires_at: input.now + TimeDelta::hours(PLAN_HOURS),
+        state_id: state_id.to_owned(),
+        policies: input.policies.clone(),
+        steps,
+        held: counts,
+    };
+    plan.id = plan.derive_id();
+    plan
+}
+
+/// A held row.
+pub fn held(finding: &Finding, code: HoldCode, reason: String) -> Held {
+    Held {
+        finding: finding.id.clone(),
+        key: finding.key.clone(),
+        name: finding.name.clone(),
+        act: finding.act(),
+        code,
+        reason,
+        due_at: finding.clock.due_at,
+        monthly: finding.savings.monthly,
+    }
+}
+
+type Reason = (HoldCode, String);
+
+/// Why one finding is held on its own account; `Ok` is its act.
+fn hold(input: &PlanInput<'_>, finding: &Finding) -> Result<Act, Reason> {
+    exempt(input, finding)?;
+    let act = worth_acting(finding)?;
+    in_time(input, finding)?;
+    believed(input, finding)?;
+    allowed(input, finding)?;
+    Ok(act)
+}
+
+fn exempt(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
+    if let Some(day) = kept(finding, input.now) {
+        return Err((HoldCode::KeepUntil, format!("its keep-until tag holds through {day}")));
+    }
+    if let Some(exception) = exception_for(finding, input.exceptions, input.now) {
+        return Err((HoldCode::Excepted, format!("exception {}: {}", exception.id, exception.reason)));
+    }
+    if finding.state == State::Excepted {
+        let reason = finding.excepted_by.clone().unwrap_or_default();
+        return Err((HoldCode::Excepted, format!("was exempt at the last scan ({reason}); the next scan ends that")));
+    }
+    Ok(())
+}
+
+fn worth_acting(finding: &Finding) -> Result<Act, Reason> {
+    match &finding.standing {
+        Standing::Watching(reason) => return Err((HoldCode::Watching, reason.clone())),
+        Standing::ReportedOnly(reason) => return Err((HoldCode::ReportedOnly, reason.clone())),
+        Standing::Proven => {}
+    }
+    match finding.remediation {
+        Some(OpenRemediation::Acting) => return Err((HoldCode::Acting, "an act on it is under way".into())),
+        Some(OpenRemediation::Stuck) => {
+            return Err((HoldCode::Acting, "an act on it is stuck; a person decides".into()));
+        }
+        None => {}
+    }
+    if finding.severity == Severity::Low || finding.action == Action::Report {
+        return Err((HoldCode::ReportOnly, "reported only: its severity or policy asks for no act".into()));
+    }
+    match finding.act() {
+        Some(Act::SendNotification) => Err((HoldCode::OwnerActs, "only its owner can fix it".into())),
+        Some(act) => Ok(act),
+        None => Err((
+            HoldCode::NotAvailable,
+            format!("{} makes no sense for a {}", finding.action, finding.key.kind().noun()),
+        )),
+    }
+}
+
+fn in_time(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
+    if finding.suppressed {
+        return Err((HoldCode::ActedRecently, "somebody undid our act; a person must approve another".into()));
+    }
+    let Some(first) = finding.clock.first_notice else {
+        return Err(match (input.mode, &finding.owner) {
+            (Mode::Observe, _) => (HoldCode::Mode, "mode observe: nobody is told, so no grace period runs".into()),
+            (_, None) => (HoldCode::Unnoticed, "it has no owner and there is no default owner to tell".into()),
+            (_, Some(owner)) => (HoldCode::Unnoticed, format!("no notice to {owner} was delivered yet")),
+        });
+    };
+    let first = first.format("%Y-%m-%d %H:%M UTC");
+    if finding.clock.waits_for_second() {
+        return Err((HoldCode::InGrace, format!("told {first}; a second notice must be delivered first")));
+    }
+    match finding.clock.due_at {
+        Some(due) if due <= input.now => {}
+        Some(due) => {
+            return Err((HoldCode::InGrace, format!("told {first}; due {}", due.format("%Y-%m-%d %H:%M UTC"))));
+        }
+        None => return Err((HoldCode::InGrace, format!("told {first}; no due date"))),
+    }
+    match finding.act() {
+        Some(act) if !has_handler(act) => Err((HoldCode::NotAvailable, not_available(act))),
+        _ => match input.last_acts.get(&finding.key.to_string()) {
+            Some(last) if input.now - *last < BETWEEN_ACTS && finding.act() != Some(Act::AddTags) => Err((
+                HoldCode::ActedRecently,
+                format!("acted on {}; at most once in seven days", last.format("%Y-%m-%d %H:%M UTC")),
+            )),
+            _ => Ok(()),
+        },
+    }
+}
+
+fn not_available(act: Act) -> String {
+    match act {
+        Act::ResizeInstance => "resize not available".into(),
+        // R9: the seed's words, as a reason rather than a failure.
+        Act::TerminateInstance => "automatic termination is disabled; manual action needed".into(),
+        other => format!("{other} not available"),
+    }
+}
+
+fn believed(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
+    if let Some(reason) = &finding.unjudged {
+        return Err((HoldCode::Incomplete, format!("could not be judged in the last scan: {reason}")));
+    }
+    let partition = &finding.key.partition;
+    match input.partitions.get(partition) {
+        None => Err((HoldCode::Incomplete, format!("{partition} has not been scanned"))),
+        Some(PartitionLook { doubt: Some(doubt), .. }) => Err((HoldCode::Incomplete, format!("{partition}: {doubt}"))),
+        Some(look) if input.now - look.at > input.max_age => Err((
+            HoldCode::StaleScan,
+            format!(
+                "last complete scan {}, older than {} h",
+                look.at.format("%Y-%m-%d %H:%M UTC"),
+                input.max_age.num_hours()
+            ),
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+fn allowed(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
+    if let Some(freeze) = input.frozen {
+        return Err((HoldCode::Frozen, format!("frozen by {}: {}", freeze.by, freeze.reason)));
+    }
+    match (input.mode, input.by_hand) {
+        (Mode::Observe, _) => return Err((HoldCode::Mode, "mode observe changes nothing".into())),
+        (Mode::Notify, false) => return Err((HoldCode::Mode, "mode notify acts only by `apply PLANFILE`".into())),
+        (Mode::Notify, true) => {}
+        (Mode::Enforce, _) => armed(input, finding)?,
+    }
+    match input.window.closed_because(input.now) {
+        Some(reason) => Err((HoldCode::Window, reason)),
+        None => Ok(()),
+    }
+}
+
+fn armed(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
+    let account = finding.key.account();
+    let Some(arming) = input.armings.iter().find(|arming| &arming.account == account) else {
+        return Err((HoldCode::NotArmed, format!("account {account} is not armed")));
+    };
+    if arming.until < input.now {
+        return Err((
+            HoldCode::NotArmed,
+            format!("account {account} was armed until {}", arming.until.format("%Y-%m-%d")),
+        ));
+    }
+    let in_force = input.policies.get(&finding.policy);
+    match arming.policies.iter().find(|(name, _)| name == &finding.policy) {
+        Some((_, hash)) if Some(hash) == in_force && hash == &finding.policy_hash => Ok(()),
+        Some(_) => Err((HoldCode::PolicyChanged, format!("policy {} changed after arming; arm again", finding.policy))),
+        None => Err((HoldCode::PolicyChanged, format!("policy {} was not there at arming; arm again", finding.policy))),
+    }
+}
+
+/// Of several acts on one resource the best-ranked check's goes; tags may go beside it.
+fn one_per_resource<'a>(candidates: Vec<(&'a Finding, Act)>, held_rows: &mut Vec<Held>) -> Vec<(&'a Finding, Act)> {
+    let mut best: HashMap<String, (usize, &str)> = HashMap::new();
+    for (finding, _) in candidates.iter().filter(|(_, act)| *act != Act::AddTags) {
+        let rank = checks::rank(&finding.check);
+        let entry = best.entry(finding.key.to_string()).or_insert((rank, &finding.id.0));
+        if (rank, finding.id.0.as_str()) < *entry {
+            *entry = (rank, &finding.id.0);
+        }
+    }
+    candidates
+        .into_iter()
+        .filter(|(finding, act)| {
+            let winner = best.get(&finding.key.to_string());
+            let goes = *act == Act::AddTags || winner.is_some_and(|(_, id)| *id == finding.id.0);
+            if !goes {
+                let reason = "another finding on the same resource goes first".to_owned();
+                held_rows.push(held(finding, HoldCode::Outranked, reason));
+            }
+            goes
+        })
+        .collect()
+}
+
+/// Holds a policy whole that became due on too much at once. What was due when the account was armed has been shown
+/// to a person and does not count.
+fn break_circuit<'a>(
+    input: &PlanInput<'_>,
+    candidates: Vec<(&'a Finding, Act)>,
+    held_rows: &mut Vec<Held>,
+) -> Vec<(&'a Finding, Act)> {
+    #[derive(Default)]
+    struct Load {
+        count: u64,
+        monthly: Usd,
+        unpriced: u64,
+    }
+    let newly_due = |finding: &Finding| {
+        let armed_at = (input.mode == Mode::Enforce)
+            .then(|| input.armings.iter().find(|arming| &arming.account == finding.key.account()))
+            .flatten()
+            .map(|arming| arming.at);
+        match (armed_at, finding.clock.due_at) {
+            (Some(at), Some(due)) => due > at,
+            _ => true,
+        }
+    };
+    let mut loads: HashMap<(&str, Kind), Load> = HashMap::new();
+    for (finding, _) in candidates.iter().filter(|(finding, _)| newly_due(finding)) {
+        let load = loads.entry((finding.policy.as_str(), finding.key.kind())).or_default();
+        load.count += 1;
+        match finding.savings.monthly {
+            Some(amount) => load.monthly = load.monthly + amount,
+            None => load.unpriced += 1,
+        }
+    }
+    let tripped: HashMap<(&str, Kind), String> = loads
+        .into_iter()
+        .filter_map(|((policy, kind), load)| {
+            let total: u64 =
+                input.totals.iter().filter(|((_, own), _)| *own == kind).map(|(_, count)| count).sum();
+            let most = input.breaker.passes(total);
+            if load.count > most {
+                let reason = format!(
+                    "breaker: policy {policy} became due on {} of {total} {}s at once, {most} pass; arm again to approve",
+                    load.count,
+                    kind.noun()
+                );
+                return Some(((policy, kind), reason));
+            }
+            let limit = input.breaker.usd?;
+            if load.monthly > limit || load.unpriced > 0 {
+                let reason = format!(
+                    "breaker: policy {policy} became due on {} a month and {} without a price, {limit} pass; arm again to approve",
+                    load.monthly, load.unpriced
+                );
+                return Some(((policy, kind), reason));
+            }
+            None
+        })
+        .collect();
+    candidates
+        .into_iter()
+        .filter(|(finding, _)| match tripped.get(&(finding.policy.as_str(), finding.key.kind())) {
+            Some(reason) => {
+                held_rows.push(held(finding, HoldCode::Breaker, reason.clone()));
+                false
+            }
+            None => true,
+        })
+        .collect()
+}
+
+/// Takes the largest savings first, as far as the pace of this run and this day goes.
+fn keep_pace<'a>(
+    input: &PlanInput<'_>,
+    mut candidates: Vec<(&'a Finding, Act)>,
+    held_rows: &mut Vec<Held>,
+) -> Vec<&'a Finding> {
+    candidates.sort_by(|(left, _), (right, _)| {
+        right
+            .savings
+            .monthly
+            .cmp(&left.savings.monthly)
+            .then_with(|| left.clock.due_at.cmp(&right.clock.due_at))
+            .then_with(|| left.id.cmp(&right.id))
+    });
+    let mut run: HashMap<(AccountId, &'static str), u32> = HashMap::new();
+    let mut day_destructive: HashMap<AccountId, u32> = HashMap::new();
+    let mut day_kind: HashMap<(AccountId, Kind), u64> = HashMap::new();
+    for past in input.today {
+        *day_kind.entry((past.account.clone(), past.kind)).or_default() += 1;
+        if past.act.destructive() {
+            *day_destructive.entry(past.account.clone()).or_default() += 1;
+        }
+    }
+    let mut chosen = Vec::new();
+    for (finding, act) in candidates {
+        let account = finding.key.account().clone();
+        let kind = finding.key.kind();
+        let (class, most) = if act.destructive() {
+            ("destructive", input.pace.destructive_per_run)
+        } else if act.disruptive() {
+            ("disruptive", input.pace.disruptive_per_run)
+        } else {
+            ("tag", input.pace.tags_per_run)
+        };
+        let this_run = run.entry((account.clone(), class)).or_default();
+        let this_day = day_destructive.entry(account.clone()).or_default();
+        let of_kind = day_kind.entry((account.clone(), kind)).or_default();
+        let share = input.pace.daily_share(input.totals.get(&(account.clone(), kind)).copied().unwrap_or(0));
+        let over = if *this_run >= most {
+            Some(format!("over today's pace: {most} {class} acts a run"))
+        } else if act.destructive() && *this_day >= input.pace.destructive_per_day {
+            Some(format!("over today's pace: {} destructive acts a day", input.pace.destructive_per_day))
+        } else if *of_kind >= share {
+            Some(format!("over today's pace: {share} {}s of account {account} a day", kind.noun()))
+        } else {
+            None
+        };
+        match over {
+            Some(reason) => held_rows.push(held(finding, HoldCode::Pace, reason)),
+            None => {
+                *this_run += 1;
+                *this_day += u32::from(act.destructive());
+                *of_kind += 1;
+                chosen.push(finding);
+            }
+        }
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests;

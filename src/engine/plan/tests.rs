@@ -1,0 +1,337 @@
+use std::collections::{BTreeMap, HashMap};
+
+use super::*;
+use crate::domain::notice::NoticeKind;
+use crate::engine::grace;
+use crate::engine::reconcile::testing::finding;
+
+/// Monday, inside the default window.
+fn now() -> Instant {
+    "2026-11-23T10:00:00Z".parse().unwrap()
+}
+
+fn due(id: &str, severity: Severity, action: Action, dollars: i64) -> Finding {
+    let mut finding = finding(id, severity, action);
+    finding.savings.monthly = Some(Usd::dollars(dollars));
+    finding.check = if id.starts_with("vol-") { "unattached-volume" } else { "idle-instance" }.into();
+    let told = now() - TimeDelta::days(20);
+    grace::delivered(&mut finding, NoticeKind::First, told);
+    grace::delivered(&mut finding, NoticeKind::Escalation, told + TimeDelta::days(7));
+    finding
+}
+
+/// Owns a `PlanInput` that lets everything through: mode enforce, armed, scanned two hours ago, plenty of resources.
+struct World {
+    findings: Vec<Finding>,
+    mode: Mode,
+    by_hand: bool,
+    frozen: Option<Freeze>,
+    armings: Vec<Arming>,
+    policies: BTreeMap<String, String>,
+    exceptions: Vec<Exception>,
+    partitions: HashMap<Partition, PartitionLook>,
+    totals: HashMap<(AccountId, Kind), u64>,
+    today: Vec<PastAct>,
+    last_acts: HashMap<String, Instant>,
+    pace: Pace,
+    breaker: Breaker,
+    window: Window,
+}
+
+impl World {
+    fn with(findings: Vec<Finding>) -> World {
+        let place = crate::checks::testing::place();
+        World {
+            mode: Mode::Enforce,
+            by_hand: false,
+            frozen: None,
+            armings: vec![Arming {
+                account: place.account.clone(),
+                by: "ann".into(),
+                at: now() - TimeDelta::days(30),
+                until: now() + TimeDelta::days(30),
+                policies: vec![("policy".into(), "hash".into())],
+            }],
+            policies: BTreeMap::from([("policy".to_owned(), "hash".to_owned())]),
+            exceptions: Vec::new(),
+            partitions: Kind::ALL
+                .into_iter()
+                .map(|kind| (place.partition(kind), PartitionLook { at: now() - TimeDelta::hours(8), doubt: None }))
+                .collect(),
+            totals: Kind::ALL.into_iter().map(|kind| ((place.account.clone(), kind), 1_000)).collect(),
+            today: Vec::new(),
+            last_acts: HashMap::new(),
+            pace: Pace::default(),
+            breaker: Breaker::default(),
+            window: Window::default(),
+            findings,
+        }
+    }
+
+    fn select(&self) -> Selection<'_> {
+        select(&PlanInput {
+            now: now(),
+            findings: &self.findings,
+            mode: self.mode,
+            by_hand: self.by_hand,
+            frozen: self.frozen.as_ref(),
+            armings: &self.armings,
+            policies: &self.policies,
+            exceptions: &self.exceptions,
+            partitions: &self.partitions,
+            max_age: TimeDelta::hours(26),
+            totals: &self.totals,
+            today: &self.today,
+            last_acts: &self.last_acts,
+            pace: &self.pace,
+            breaker: &self.breaker,
+            window: &self.window,
+        })
+    }
+
+    fn chosen(&self) -> Vec<String> {
+        self.select().chosen.iter().map(|finding| finding.key.id.to_string()).collect()
+    }
+
+    /// The one hold of a world with one finding.
+    fn held(&self) -> (HoldCode, String) {
+        let selection = self.select();
+        assert_eq!((selection.chosen.len(), selection.held.len()), (0, 1), "{selection:?}");
+        (selection.held[0].code, selection.held[0].reason.clone())
+    }
+}
+
+fn one(change: impl Fn(&mut World)) -> (HoldCode, String) {
+    let mut world = World::with(vec![due("i-1", Severity::Medium, Action::Stop, 50)]);
+    assert_eq!(world.chosen(), ["i-1"], "without the change it goes");
+    change(&mut world);
+    world.held()
+}
+
+#[test]
+fn each_reason_to_hold_has_its_word_and_its_sentence() {
+    let holds = |change: &dyn Fn(&mut World)| one(change).0;
+    assert_eq!(holds(&|world| world.mode = Mode::Observe), HoldCode::Mode);
+    assert_eq!(holds(&|world| world.mode = Mode::Notify), HoldCode::Mode);
+    assert_eq!(holds(&|world| world.armings.clear()), HoldCode::NotArmed);
+    assert_eq!(holds(&|world| world.armings[0].until = now() - TimeDelta::seconds(1)), HoldCode::NotArmed);
+    assert_eq!(holds(&|world| world.armings[0].policies[0].1 = "older".into()), HoldCode::PolicyChanged);
+    assert_eq!(holds(&|world| world.armings[0].policies.clear()), HoldCode::PolicyChanged);
+    assert_eq!(holds(&|world| drop(world.policies.insert("policy".into(), "newer".into()))), HoldCode::PolicyChanged);
+    assert_eq!(holds(&|world| world.findings[0].clock = Default::default()), HoldCode::Unnoticed);
+    assert_eq!(holds(&|world| world.findings[0].clock.second_notice = None), HoldCode::InGrace);
+    assert_eq!(holds(&|world| world.findings[0].clock.due_at = Some(now() + TimeDelta::seconds(1))), HoldCode::InGrace);
+    assert_eq!(holds(&|world| world.findings[0].unjudged = Some("no datapoint".into())), HoldCode::Incomplete);
+    assert_eq!(holds(&|world| world.partitions.clear()), HoldCode::Incomplete);
+    assert_eq!(holds(&|world| world.findings[0].suppressed = true), HoldCode::ActedRecently);
+    assert_eq!(holds(&|world| world.findings[0].remediation = Some(OpenRemediation::Acting)), HoldCode::Acting);
+    assert_eq!(holds(&|world| world.findings[0].standing = Standing::Watching("young".into())), HoldCode::Watching);
+    assert_eq!(holds(&|world| world.findings[0].severity = Severity::Low), HoldCode::ReportOnly);
+    assert_eq!(holds(&|world| world.findings[0].action = Action::Notify), HoldCode::OwnerActs);
+    assert_eq!(holds(&|world| world.window.holidays.push(now().date_naive())), HoldCode::Window);
+    assert_eq!(
+        holds(&|world| {
+            world.findings[0].keep_until = Some(now().date_naive());
+        }),
+        HoldCode::KeepUntil
+    );
+    let frozen = Freeze { at: now(), by: "ann".into(), reason: "release day".into() };
+    assert_eq!(
+        one(|world| world.frozen = Some(frozen.clone())),
+        (HoldCode::Frozen, "frozen by ann: release day".to_owned())
+    );
+    assert_eq!(
+        one(|world| {
+            for look in world.partitions.values_mut() {
+                look.at = now() - TimeDelta::hours(27);
+            }
+        })
+        .0,
+        HoldCode::StaleScan
+    );
+    assert_eq!(
+        one(|world| {
+            for look in world.partitions.values_mut() {
+                look.doubt = Some("shrank by 40 %".into());
+            }
+        })
+        .0,
+        HoldCode::Incomplete
+    );
+}
+
+#[test]
+fn mode_notify_acts_by_hand_without_arming_and_never_alone() {
+    let mut world = World::with(vec![due("i-1", Severity::Medium, Action::Stop, 50)]);
+    world.mode = Mode::Notify;
+    world.armings.clear();
+    assert_eq!(world.chosen(), [] as [&str; 0]);
+    world.by_hand = true;
+    assert_eq!(world.chosen(), ["i-1"]);
+}
+
+#[test]
+fn r9_terminate_and_resize_are_held_with_the_seeds_words() {
+    let terminate = World::with(vec![due("i-1", Severity::Medium, Action::Terminate, 50)]);
+    assert_eq!(
+        terminate.held(),
+        (HoldCode::NotAvailable, "automatic termination is disabled; manual action needed".to_owned())
+    );
+    let resize = World::with(vec![due("i-1", Severity::High, Action::Resize, 50)]);
+    assert_eq!(resize.held(), (HoldCode::NotAvailable, "resize not available".to_owned()));
+}
+
+#[test]
+fn r6_an_exception_of_policy_and_rule_holds_and_one_of_another_rule_does_not() {
+    let mut world = World::with(vec![due("i-1", Severity::Medium, Action::Stop, 50)]);
+    let mut exception = Exception {
+        id: "EXC-1".into(),
+        resource: "i-1".into(),
+        account: None,
+        policy: "policy".into(),
+        rule: Some("other".into()),
+        reason: "migration".into(),
+        approved_by: "bob".into(),
+        until: now(),
+    };
+    world.exceptions.push(exception.clone());
+    assert_eq!(world.chosen(), ["i-1"]);
+    exception.rule = None;
+    world.exceptions.push(exception);
+    assert_eq!(world.held(), (HoldCode::Excepted, "exception EXC-1: migration".to_owned()), "equality still holds");
+}
+
+#[test]
+fn pace_takes_the_largest_savings_first_and_holds_the_rest() {
+    let volumes = |count: i64| (1..=count).map(|n| due(&format!("vol-{n}"), Severity::Medium, Action::Terminate, n));
+    let world = World::with(volumes(5).collect());
+    assert_eq!(world.chosen(), ["vol-5", "vol-4", "vol-3"], "three destructive acts a run");
+    let reasons: Vec<String> = world.select().held.into_iter().map(|held| held.reason).collect();
+    assert_eq!(reasons, ["over today's pace: 3 destructive acts a run"; 2]);
+
+    let mut tired = World::with(volumes(5).collect());
+    tired.today =
+        vec![
+            PastAct { account: crate::checks::testing::place().account, kind: Kind::Volume, act: Act::DeleteVolume };
+            9
+        ];
+    assert_eq!(tired.chosen(), ["vol-5"], "ten destructive acts a day");
+}
+
+#[test]
+fn pace_counts_a_share_of_the_kind_and_zero_means_none() {
+    let stops = |count: i64| (1..=count).map(|n| due(&format!("i-{n}"), Severity::Medium, Action::Stop, n));
+    let mut world = World::with(stops(4).collect());
+    for total in world.totals.values_mut() {
+        *total = 40;
+    }
+    assert_eq!(world.chosen(), ["i-4", "i-3"], "5 % of 40");
+    for total in world.totals.values_mut() {
+        *total = 3;
+    }
+    assert_eq!(world.chosen(), ["i-4"], "at least one");
+    world.pace.percent_of_kind_per_day = 0;
+    assert_eq!(world.chosen(), [] as [&str; 0]);
+    world.pace = Pace { disruptive_per_run: 0, ..Pace::default() };
+    assert_eq!(world.chosen(), [] as [&str; 0]);
+}
+
+#[test]
+fn breaker_holds_a_policy_whole_one_over_its_limit_and_not_at_it() {
+    let stops = |count: i64| (1..=count).map(|n| due(&format!("i-{n}"), Severity::Medium, Action::Stop, n));
+    let small = |count| {
+        let mut world = World::with(stops(count).collect());
+        for total in world.totals.values_mut() {
+            *total = 40;
+        }
+        world.pace = Pace { percent_of_kind_per_day: 100, disruptive_per_run: 100, ..Pace::default() };
+        world
+    };
+    assert_eq!(small(10).chosen().len(), 10);
+    let tripped = small(11);
+    assert_eq!(tripped.chosen(), [] as [&str; 0]);
+    assert!(tripped.select().held.iter().all(|held| held.code == HoldCode::Breaker));
+
+    let mut approved = small(11);
+    approved.armings[0].at = now();
+    assert_eq!(approved.chosen().len(), 11, "arming again shows the plan to a person");
+}
+
+#[test]
+fn breaker_counts_dollars_and_takes_an_unknown_price_for_too_much() {
+    let mut world = World::with(vec![due("i-1", Severity::Medium, Action::Stop, 500)]);
+    world.breaker.usd = Some(Usd::dollars(500));
+    assert_eq!(world.chosen(), ["i-1"]);
+    world.breaker.usd = Some(Usd::dollars(499));
+    assert_eq!(world.held().0, HoldCode::Breaker);
+    world.breaker.usd = Some(Usd::dollars(10_000));
+    world.findings[0].savings.monthly = None;
+    assert_eq!(world.held().0, HoldCode::Breaker);
+}
+
+#[test]
+fn one_act_per_resource_the_best_ranked_check_first_and_tags_beside_it() {
+    let idle = due("i-1", Severity::Medium, Action::Stop, 10);
+    let mut tagging = due("i-1", Severity::Medium, Action::Tag, 0);
+    tagging.id.0 = "f-tag".into();
+    tagging.check = "required-tags".into();
+    tagging.add_tags = vec![("owner".into(), "nobody".into())];
+    grace::refresh_due(&mut tagging);
+    let mut second = due("i-1", Severity::Medium, Action::Stop, 99);
+    second.id.0 = "f-second".into();
+    second.check = "old-snapshot".into();
+    let world = World::with(vec![second, tagging, idle.clone()]);
+    let selection = world.select();
+    let mut ids: Vec<&str> = selection.chosen.iter().map(|finding| finding.id.0.as_str()).collect();
+    ids.sort_unstable();
+    let mut expected = ["f-tag", idle.id.0.as_str()];
+    expected.sort_unstable();
+    assert_eq!(ids, expected);
+    assert_eq!(selection.held.len(), 1);
+    assert_eq!(selection.held[0].code, HoldCode::Outranked);
+}
+
+#[test]
+fn h25_a_resource_is_acted_on_once_in_seven_days() {
+    let mut world = World::with(vec![due("i-1", Severity::Medium, Action::Stop, 50)]);
+    let key = world.findings[0].key.to_string();
+    world.last_acts.insert(key.clone(), now() - TimeDelta::days(7) + TimeDelta::seconds(1));
+    assert_eq!(world.held().0, HoldCode::ActedRecently);
+    world.last_acts.insert(key, now() - TimeDelta::days(7));
+    assert_eq!(world.chosen(), ["i-1"]);
+}
+
+#[test]
+fn a_step_is_bound_to_what_the_resource_looks_like_and_a_plan_to_its_contents() {
+    let idle = due("i-1", Severity::Medium, Action::Stop, 50);
+    let world = World::with(vec![idle.clone()]);
+    let fresh = crate::checks::testing::instance("i-1", "m5.large", 30);
+    let planned = step(&idle, &fresh, &[]).unwrap();
+    let changed = crate::checks::testing::instance("i-1", "m5.xlarge", 30);
+    assert_eq!(
+        planned.fingerprint.changes(&Fingerprint::of(&changed, &[])),
+        ["type was \"m5.large\", is \"m5.xlarge\""]
+    );
+    let input = PlanInput {
+        now: now(),
+        findings: &world.findings,
+        mode: world.mode,
+        by_hand: false,
+        frozen: None,
+        armings: &world.armings,
+        policies: &world.policies,
+        exceptions: &[],
+        partitions: &world.partitions,
+        max_age: TimeDelta::hours(26),
+        totals: &world.totals,
+        today: &[],
+        last_acts: &world.last_acts,
+        pace: &world.pace,
+        breaker: &world.breaker,
+        window: &world.window,
+    };
+    let mut plan = assemble(&input, "state", vec![planned], &[]);
+    assert_eq!(plan.id, plan.derive_id());
+    plan.steps[0].key = crate::checks::testing::place().partition(Kind::Instance).key("i-2");
+    assert_ne!(plan.id, plan.derive_id(), "an edited plan is told by its id");
+}

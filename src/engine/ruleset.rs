@@ -1,0 +1,186 @@
+//! Policies compiled into judges, ready to be asked about a hundred thousand resources.
+//!
+//! Called once per scan. Disabled rules are left out; rules on kinds that are not read are listed as such. A Monitor
+//! rule keeps its judge and loses its act: what it finds is told and never acted on.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::checks::{self, Judge, oversized_instance, oversized_volume, required_tags};
+use crate::domain::budget::BudgetRule;
+use crate::domain::check::CheckInfo;
+use crate::domain::finding::{Action, Severity};
+use crate::domain::place::Kind;
+use crate::domain::resource::Resource;
+use crate::domain::text::Str;
+use crate::policy::{EnforcementMode, Logic, Policy, PolicyScope, Rule};
+
+/// All rules in force.
+pub struct Ruleset {
+    rules: Vec<CompiledRule>,
+    /// Budget rules with their policy's and their own name.
+    pub budgets: Vec<(String, String, BudgetRule)>,
+    /// Hash of each policy that is not disabled as a whole, by name.
+    pub hashes: BTreeMap<String, String>,
+    /// Rules that load but cannot be judged by this version, in words.
+    pub not_evaluated: Vec<String>,
+}
+
+/// One rule with its judge.
+pub struct CompiledRule {
+    /// The policy's name.
+    pub policy: Str,
+    /// The policy's hash.
+    pub policy_hash: Str,
+    /// The rule's name.
+    pub rule: Str,
+    /// The check behind it.
+    pub check: &'static CheckInfo,
+    /// Kinds that it covers.
+    pub kinds: Vec<Kind>,
+    /// Severity.
+    pub severity: Severity,
+    /// What is recommended; `notify` for Monitor rules.
+    pub action: Action,
+    /// The grace period in place of the severity's, in hours.
+    pub grace_hours: Option<i64>,
+    scope: PolicyScope,
+    judge: Box<dyn Judge>,
+}
+
+/// A policy that cannot be compiled. The loader refuses such documents, so this names a bug or a foreign model.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("policy {policy:?}, rule {rule:?}: {reason}")]
+pub struct CompileError {
+    policy: String,
+    rule: String,
+    reason: String,
+}
+
+impl Ruleset {
+    /// Compiles policies in their given order.
+    pub fn compile(policies: &[Policy]) -> Result<Ruleset, CompileError> {
+        let mut set =
+            Ruleset { rules: Vec::new(), budgets: Vec::new(), hashes: BTreeMap::new(), not_evaluated: Vec::new() };
+        for policy in policies.iter().filter(|policy| policy.mode != EnforcementMode::Disabled) {
+            set.hashes.insert(policy.name.clone(), policy.hash.clone());
+            for rule in policy.rules.iter().filter(|rule| rule.mode != EnforcementMode::Disabled) {
+                set.add(policy, rule)?;
+            }
+        }
+        Ok(set)
+    }
+
+    /// Rules that cover a resource.
+    pub fn covering<'a>(&'a self, resource: &'a Resource) -> impl Iterator<Item = &'a CompiledRule> {
+        self.rules.iter().filter(move |rule| rule.covers(resource))
+    }
+
+    /// The rule with these names.
+    pub fn rule(&self, policy: &str, rule: &str) -> Option<&CompiledRule> {
+        self.rules.iter().find(|own| &*own.policy == policy && &*own.rule == rule)
+    }
+
+    /// All rules.
+    pub fn rules(&self) -> &[CompiledRule] {
+        &self.rules
+    }
+
+    /// How many days of metrics the rules need; `None` when none needs any.
+    pub fn usage_days(&self) -> Option<u32> {
+        self.rules.iter().filter(|rule| rule.check.needs_usage).filter_map(|rule| rule.judge.usage_days()).max()
+    }
+
+    /// Policies that have at least one rule of their own or a budget, sorted.
+    pub fn policy_names(&self) -> Vec<&str> {
+        self.hashes.keys().map(String::as_str).collect()
+    }
+
+    fn add(&mut self, policy: &Policy, rule: &Rule) -> Result<(), CompileError> {
+        let bad = |reason: String| CompileError { policy: policy.name.clone(), rule: rule.name.clone(), reason };
+        let (check, judge): (&'static CheckInfo, Box<dyn Judge>) = match &rule.logic {
+            Logic::Instances(limit) => (&oversized_instance::INFO, oversized_instance::build(limit)),
+            Logic::Volumes(limit) => (&oversized_volume::INFO, oversized_volume::build(limit)),
+            Logic::Tags(tags) => (&required_tags::INFO, required_tags::build(tags)),
+            Logic::Check { check, params } => {
+                let found = checks::find(check).ok_or_else(|| bad(format!("there is no check {check:?}")))?;
+                let build = found.build.ok_or_else(|| bad(format!("check {check:?} takes no parameters")))?;
+                (found.info, build(params))
+            }
+            Logic::Budget(budget) => {
+                self.budgets.push((policy.name.clone(), rule.name.clone(), budget.clone()));
+                return Ok(());
+            }
+            Logic::NotRead => {
+                let types: Vec<&str> = rule.types.iter().map(|pattern| pattern.0.as_str()).collect();
+                self.not_evaluated.push(format!(
+                    "policy {}, rule {}: {} is not read yet",
+                    policy.name,
+                    rule.name,
+                    types.join(", ")
+                ));
+                return Ok(());
+            }
+        };
+        let kinds: Vec<Kind> = check
+            .kinds
+            .iter()
+            .copied()
+            .filter(|kind| rule.types.is_empty() || rule.types.iter().any(|pattern| pattern.covers_kind(*kind)))
+            .collect();
+        if kinds.is_empty() {
+            self.not_evaluated.push(format!("policy {}, rule {}: covers no kind that is read", policy.name, rule.name));
+            return Ok(());
+        }
+        self.rules.push(CompiledRule {
+            policy: Str::from(policy.name.as_str()),
+            policy_hash: Str::from(policy.hash.as_str()),
+            rule: Str::from(rule.name.as_str()),
+            check,
+            kinds,
+            severity: rule.severity,
+            action: if rule.mode == EnforcementMode::Monitor || policy.mode == EnforcementMode::Monitor {
+                monitored(rule.action)
+            } else {
+                rule.action
+            },
+            grace_hours: rule.grace.map(|grace| grace.num_hours()),
+            scope: policy.scope.clone(),
+            judge,
+        });
+        Ok(())
+    }
+}
+
+/// Monitor tells and never acts; what was only listed stays listed.
+fn monitored(action: Action) -> Action {
+    match action {
+        Action::Report => Action::Report,
+        _ => Action::Notify,
+    }
+}
+
+impl CompiledRule {
+    /// The judge.
+    pub fn judge(&self) -> &dyn Judge {
+        &*self.judge
+    }
+
+    fn covers(&self, resource: &Resource) -> bool {
+        let key = &resource.key;
+        self.kinds.contains(&key.kind())
+            && (self.scope.accounts.is_empty() || self.scope.accounts.contains(key.account()))
+            && (self.scope.regions.is_empty() || self.scope.regions.contains(key.region()))
+            // With unknown tags a tag scope cannot be told; the rule does not apply rather than guess.
+            && self.scope.tags.iter().all(|(tag, value)| resource.tag(tag) == Some(value.as_str()))
+    }
+}
+
+impl fmt::Debug for Ruleset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ruleset")
+            .field("rules", &self.rules.iter().map(|rule| (&rule.policy, &rule.rule)).collect::<Vec<_>>())
+            .field("budgets", &self.budgets.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,187 @@
+//! The fold over one scan: who was judged, who violates, by policy and by team (C2, C6, C7).
+//!
+//! Filled only from trusted partitions. A resource counts once in the score, however many rules judge it; Unknown and
+//! watched verdicts are counted beside it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::reconcile::CountsAs;
+use crate::domain::place::Partition;
+use crate::domain::report::Score;
+use crate::domain::resource::Resource;
+
+/// The team of resources without the team tag (C7).
+pub const UNTAGGED: &str = "untagged";
+/// Most teams that are told apart; the rest is summed as [`OTHER_TEAMS`], so that a tag with a value per resource
+/// cannot grow the summary without bound.
+pub const MAX_TEAMS: usize = 500;
+/// Name of the rest.
+pub const OTHER_TEAMS: &str = "(other teams)";
+
+/// Counts of one scan.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScanSummary {
+    /// Resources that some rule judged compliant or violating.
+    pub applicable: u64,
+    /// Of those, with an open finding.
+    pub violating: u64,
+    /// Of those, violating under exceptions alone.
+    pub excepted: u64,
+    /// Watched verdicts.
+    pub watching: u64,
+    /// Unknown verdicts by check.
+    pub unknown: BTreeMap<String, u64>,
+    /// By policy name; policies without a finding are listed too.
+    pub by_policy: BTreeMap<String, PolicyCount>,
+    /// By team; foreign text.
+    pub by_team: BTreeMap<String, TeamCount>,
+    /// Resources by `account/kind`, for pace and breaker.
+    pub totals: BTreeMap<String, u64>,
+}
+
+/// Counts of one policy over resources.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyCount {
+    /// Judged compliant, violating or excepted.
+    pub applicable: u64,
+    /// With an open finding of it.
+    pub violating: u64,
+    /// Excepted from it.
+    pub excepted: u64,
+}
+
+/// Counts of one team.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TeamCount {
+    /// Its judged resources.
+    pub total: u64,
+    /// Of those, with an open finding.
+    pub violating: u64,
+    /// Open findings.
+    pub violations: u64,
+}
+
+impl ScanSummary {
+    /// The score, or `None` without data.
+    pub fn score(&self) -> Option<Score> {
+        Score::of(self.applicable, self.violating)
+    }
+
+    /// Notes that a policy exists, so that it is listed at 100 % without a finding.
+    pub fn policy(&mut self, name: &str) {
+        self.by_policy.entry(name.to_owned()).or_default();
+    }
+
+    /// Adds the number of resources of one trusted partition.
+    pub fn partition(&mut self, partition: &Partition, resources: u64) {
+        *self.totals.entry(total_key(partition.place.account.as_str(), partition.kind.name())).or_default() +=
+            resources;
+    }
+
+    /// How many resources of a kind an account has.
+    pub fn total(&self, account: &str, kind: &str) -> u64 {
+        self.totals.get(&total_key(account, kind)).copied().unwrap_or(0)
+    }
+
+    /// Adds one resource with what its rules count as.
+    pub fn resource<'v>(
+        &mut self,
+        resource: &Resource,
+        team_tag: &str,
+        verdicts: impl IntoIterator<Item = (&'v str, &'v str, CountsAs)>,
+    ) {
+        let (mut judged, mut violations, mut excepted) = (false, 0, false);
+        let mut policies: BTreeMap<&str, BTreeSet<u8>> = BTreeMap::new();
+        for (policy, check, counts_as) in verdicts {
+            let mark = match counts_as {
+                CountsAs::NotApplicable => continue,
+                CountsAs::Unknown => {
+                    *self.unknown.entry(check.to_owned()).or_default() += 1;
+                    continue;
+                }
+                CountsAs::Watching => {
+                    self.watching += 1;
+                    continue;
+                }
+                CountsAs::Compliant => 0,
+                CountsAs::Excepted => {
+                    excepted = true;
+                    1
+                }
+                CountsAs::Violating => {
+                    violations += 1;
+                    2
+                }
+            };
+            judged = true;
+            policies.entry(policy).or_default().insert(mark);
+        }
+        if !judged {
+            return;
+        }
+        self.applicable += 1;
+        self.violating += u64::from(violations > 0);
+        self.excepted += u64::from(violations == 0 && excepted);
+        for (policy, marks) in policies {
+            let count = self.by_policy.entry(policy.to_owned()).or_default();
+            count.applicable += 1;
+            count.violating += u64::from(marks.contains(&2));
+            count.excepted += u64::from(!marks.contains(&2) && marks.contains(&1));
+        }
+        let team = resource.tag(team_tag).filter(|value| !value.is_empty()).unwrap_or(UNTAGGED);
+        let known = self.by_team.contains_key(team) || self.by_team.len() < MAX_TEAMS;
+        let row = self.by_team.entry(if known { team } else { OTHER_TEAMS }.to_owned()).or_default();
+        row.total += 1;
+        row.violating += u64::from(violations > 0);
+        row.violations += violations;
+    }
+}
+
+fn total_key(account: &str, kind: &str) -> String {
+    format!("{account}/{kind}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::instance;
+
+    #[test]
+    fn c2_unknown_and_watched_verdicts_are_in_neither_number() {
+        let mut summary = ScanSummary::default();
+        let resource = instance("i-1", "m5.large", 1);
+        summary.resource(&resource, "team", [("p", "c", CountsAs::Unknown), ("p", "d", CountsAs::Watching)]);
+        assert_eq!(summary.score(), None);
+        assert_eq!((summary.unknown["c"], summary.watching), (1, 1));
+        summary.resource(&resource, "team", [("p", "c", CountsAs::Compliant)]);
+        summary.resource(&resource, "team", [("p", "c", CountsAs::Violating), ("q", "c", CountsAs::Violating)]);
+        let score = summary.score().unwrap();
+        assert_eq!((score.applicable, score.violating, score.percent), (2, 1, 50.0));
+    }
+
+    #[test]
+    fn c5_an_exception_for_one_policy_hides_nothing_of_another() {
+        let mut summary = ScanSummary::default();
+        let resource = instance("i-1", "m5.large", 1);
+        summary.resource(&resource, "team", [("p", "c", CountsAs::Excepted), ("q", "c", CountsAs::Violating)]);
+        assert_eq!((summary.violating, summary.excepted), (1, 0));
+        assert_eq!(summary.by_policy["p"], PolicyCount { applicable: 1, violating: 0, excepted: 1 });
+        assert_eq!(summary.by_policy["q"], PolicyCount { applicable: 1, violating: 1, excepted: 0 });
+    }
+
+    #[test]
+    fn c6_a_policy_without_a_finding_is_listed() {
+        let mut summary = ScanSummary::default();
+        summary.policy("quiet");
+        assert_eq!(summary.by_policy["quiet"], PolicyCount::default());
+    }
+
+    #[test]
+    fn c7_a_resource_without_the_team_tag_is_untagged() {
+        let mut summary = ScanSummary::default();
+        summary.resource(&instance("i-1", "m5.large", 1), "cost-center", [("p", "c", CountsAs::Violating)]);
+        assert_eq!(summary.by_team[UNTAGGED], TeamCount { total: 1, violating: 1, violations: 1 });
+    }
+}
