@@ -12,3 +12,4 @@ pub mod plan;
 pub mod reconcile;
 pub mod ruleset;
 pub mod score;
+pub mod summarize;
