@@ -10,12 +10,13 @@ CREATE TABLE scan (
     id          TEXT PRIMARY KEY,
     started_at  INTEGER NOT NULL,
     finished_at INTEGER,
+    complete    INTEGER NOT NULL DEFAULT 0 CHECK (complete IN (0, 1)), -- ended, every partition trusted
     doc         TEXT NOT NULL,            -- domain::scan::Scan
     summary     TEXT                      -- engine's fold over the scan: score, counts by policy and team
 ) STRICT;
 CREATE INDEX scan_started ON scan (started_at);
 
--- One partition's night: resources and facts as read, compressed; kept 35 nights.
+-- One partition's night: resources and facts as read, compressed; kept 35 days (`inventory.keep_nights`).
 CREATE TABLE night (
     scan_id   TEXT NOT NULL REFERENCES scan (id) ON DELETE CASCADE,
     account   TEXT NOT NULL,
@@ -26,8 +27,9 @@ CREATE TABLE night (
     suspect   INTEGER NOT NULL,           -- 1: the inventory floor does not believe it
     resources INTEGER NOT NULL,
     blob      BLOB NOT NULL,
-    PRIMARY KEY (account, region, kind, taken_at)
-) STRICT, WITHOUT ROWID;
+    UNIQUE (account, region, kind, taken_at)
+) STRICT;
+CREATE INDEX night_scan ON night (scan_id);
 
 -- Our own clock for what the cloud does not date: how long a resource has been seen unattached or unassociated.
 CREATE TABLE sighting (
@@ -58,7 +60,7 @@ CREATE TABLE finding (
     closed_at   INTEGER,
     monthly     INTEGER,                  -- micro-dollars a month; NULL is unknown
     doc         TEXT NOT NULL             -- domain::finding::Finding
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX finding_partition ON finding (account, region, kind, state);
 CREATE INDEX finding_state ON finding (state, due_at);
 CREATE INDEX finding_resource ON finding (resource);
@@ -88,7 +90,7 @@ CREATE TABLE outbox (
     attempts     INTEGER NOT NULL DEFAULT 0,
     last_error   TEXT,
     delivered_at INTEGER,
-    dead_at      INTEGER
+    dead_at      INTEGER                  -- given up after too many failures
 ) STRICT;
 CREATE INDEX outbox_pending ON outbox (next_try_at) WHERE delivered_at IS NULL AND dead_at IS NULL;
 
@@ -103,6 +105,7 @@ CREATE TABLE notice (
 ) STRICT;
 CREATE INDEX notice_finding ON notice (finding, kind);
 CREATE INDEX notice_outbox ON notice (outbox);
+CREATE INDEX notice_delivered ON notice (delivered_at);
 
 CREATE TABLE plan (
     id         TEXT PRIMARY KEY,
@@ -127,13 +130,16 @@ CREATE TABLE remediation (
     act        TEXT NOT NULL,
     state      TEXT NOT NULL,
     ended      INTEGER NOT NULL CHECK (ended IN (0, 1)),
+    settled_at INTEGER,                   -- when a person settled a stuck act
     fence      INTEGER NOT NULL,
     claimed_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
     doc        TEXT NOT NULL              -- domain::remediation::Remediation
 ) STRICT;
--- One open act per resource, whatever the worker believes.
-CREATE UNIQUE INDEX remediation_one_open ON remediation (resource) WHERE ended = 0;
+-- One open act per resource, whatever the worker believes; a stuck one blocks until a person settled it.
+CREATE UNIQUE INDEX remediation_one_open ON remediation (resource)
+    WHERE ended = 0 OR (state = 'stuck' AND settled_at IS NULL);
+CREATE INDEX remediation_resource ON remediation (resource);
 CREATE INDEX remediation_finding ON remediation (finding);
 CREATE INDEX remediation_updated ON remediation (updated_at);
 
@@ -146,6 +152,7 @@ CREATE TABLE remediation_history (
     message     TEXT NOT NULL
 ) STRICT;
 CREATE INDEX remediation_history_row ON remediation_history (remediation, seq);
+CREATE INDEX remediation_history_state ON remediation_history (state, at);
 
 -- What the gate lets through, counted by it alone (not from the planner's or the journal's rows).
 CREATE TABLE gate_pass (
@@ -158,6 +165,7 @@ CREATE TABLE gate_pass (
     at          INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX gate_pass_at ON gate_pass (account, at);
+CREATE INDEX gate_pass_run ON gate_pass (run);
 
 -- Leases with fence numbers: acting (one a run) and scanning (one a partition).
 CREATE TABLE lease (
@@ -185,7 +193,7 @@ CREATE TABLE arming (
     policies    TEXT NOT NULL             -- [[name, hash], …]
 ) STRICT, WITHOUT ROWID;
 
--- The newest row rules; lifted_at empty means frozen.
+-- All is frozen while any row has no lifted_at.
 CREATE TABLE freeze (
     seq       INTEGER PRIMARY KEY AUTOINCREMENT,
     at        INTEGER NOT NULL,
@@ -249,5 +257,7 @@ CREATE TABLE audit (
     previous TEXT NOT NULL,
     hash     TEXT NOT NULL
 ) STRICT;
+CREATE TRIGGER finding_event_no_update BEFORE UPDATE ON finding_event BEGIN SELECT RAISE (ABORT, 'the history of findings is append-only'); END;
+CREATE TRIGGER finding_event_no_delete BEFORE DELETE ON finding_event BEGIN SELECT RAISE (ABORT, 'the history of findings is append-only'); END;
 CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE (ABORT, 'the audit trail is append-only'); END;
 CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE (ABORT, 'the audit trail is append-only'); END;

@@ -1,0 +1,259 @@
+//! Findings and what happened to them.
+//!
+//! The document is the finding; the columns beside it are copies that the queries need. Events are append only.
+//! A whole partition is written by `scans.rs`; the journal and the outbox move single findings in their own commits,
+//! with the helpers below.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_from_iter};
+
+use super::error::{Fault, Inner};
+use super::{Result, Store, row};
+use crate::domain::Instant;
+use crate::domain::finding::{Finding, FindingEvent, FindingId, Phase, Severity, State};
+use crate::domain::place::{AccountId, Partition};
+
+/// Which findings to list; an empty list or `None` restricts nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FindingFilter {
+    /// States.
+    pub states: Vec<State>,
+    /// Phases, as of the last write; [`Store::findings_at`] asks for those of an instant.
+    pub phases: Vec<Phase>,
+    /// Severities.
+    pub severities: Vec<Severity>,
+    /// The policy's name.
+    pub policy: Option<String>,
+    /// The account.
+    pub account: Option<AccountId>,
+    /// The owner's address.
+    pub owner: Option<String>,
+    /// At most so many.
+    pub limit: Option<usize>,
+}
+
+/// Longest list of findings that an abbreviated id may stand for.
+const MOST_BY_PREFIX: i64 = 20;
+
+impl Store {
+    /// Every finding of a partition, whatever its state, ordered by id: what a reconcile joins with.
+    pub fn findings_in(&self, partition: &Partition) -> Result<Vec<Finding>> {
+        self.read(format_args!("reading the findings of {partition}"), |connection| {
+            let place = &partition.place;
+            let key = params![place.account.as_str(), place.region.as_str(), partition.kind.name()];
+            select(connection, "WHERE account = ?1 AND region = ?2 AND kind = ?3 ORDER BY id", key)
+        })
+    }
+
+    /// Every open or excepted finding, ordered by id.
+    pub fn findings_open(&self) -> Result<Vec<Finding>> {
+        self.read(format_args!("reading the open findings"), |connection| {
+            select(connection, "WHERE state IN ('open', 'excepted') ORDER BY id", params![])
+        })
+    }
+
+    /// Findings that a filter lets through: worst severity first, then most dollars a month, then id.
+    pub fn findings(&self, filter: &FindingFilter) -> Result<Vec<Finding>> {
+        self.read(format_args!("listing findings"), |connection| {
+            let (clause, values) = where_clause(filter, true);
+            select_where(connection, &clause, values)
+        })
+    }
+
+    /// The same, with the phase that each has at `now` in place of the one at its last write.
+    pub fn findings_at(&self, filter: &FindingFilter, now: Instant) -> Result<Vec<Finding>> {
+        let everything = FindingFilter { phases: Vec::new(), limit: None, ..filter.clone() };
+        let mut found = self.findings(&everything)?;
+        for finding in &mut found {
+            finding.phase = finding.phase_at(now);
+        }
+        found.retain(|finding| filter.phases.is_empty() || filter.phases.contains(&finding.phase));
+        found.truncate(filter.limit.unwrap_or(usize::MAX));
+        Ok(found)
+    }
+
+    /// One finding.
+    pub fn finding(&self, id: &FindingId) -> Result<Option<Finding>> {
+        self.read(format_args!("reading finding {id}"), |connection| load(connection, id))
+    }
+
+    /// Findings whose id begins with `text`, with or without its `f-`; at most 20, ordered by id. More than one means
+    /// that the person must type more.
+    pub fn finding_by_prefix(&self, text: &str) -> Result<Vec<Finding>> {
+        let digits = text.strip_prefix("f-").unwrap_or(text);
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(Vec::new());
+        }
+        let first = format!("f-{}", digits.to_ascii_lowercase());
+        self.read(format_args!("looking for finding {first}…"), |connection| {
+            // Every id that continues the prefix sorts before the prefix followed by a byte above the digits.
+            let (last, most) = (format!("{first}~"), MOST_BY_PREFIX);
+            select(connection, "WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3", params![first, last, most])
+        })
+    }
+
+    /// Writes findings, with what happened to them, in one transaction. What the journal says of an open act wins
+    /// over `remediation` in the documents.
+    pub fn update_findings(&self, findings: &[Finding], events: &[FindingEvent]) -> Result<()> {
+        self.write(format_args!("writing {} findings", findings.len()), |transaction| {
+            for finding in findings {
+                save(transaction, finding)?;
+            }
+            append_events(transaction, events)
+        })
+    }
+
+    /// Changes one finding as it is at that moment, in one transaction; `change` returns the events to append.
+    /// For single decisions of people, which must not undo what a scan, a delivery or an act wrote in between.
+    pub fn modify_finding(
+        &self,
+        id: &FindingId,
+        change: impl FnOnce(&mut Finding) -> Vec<FindingEvent>,
+    ) -> Result<Finding> {
+        self.write(format_args!("changing finding {id}"), |transaction| {
+            let mut finding = load(transaction, id)?.ok_or_else(|| Fault::Missing(format!("finding {id}")))?;
+            let events = change(&mut finding);
+            save(transaction, &finding)?;
+            append_events(transaction, &events)?;
+            Ok(finding)
+        })
+    }
+
+    /// What happened to a finding, in order.
+    pub fn finding_events(&self, id: &FindingId) -> Result<Vec<FindingEvent>> {
+        self.read(format_args!("reading the history of finding {id}"), |connection| {
+            events(connection, "WHERE finding = ?1 ORDER BY seq", params![id.0])
+        })
+    }
+
+    /// What happened with `from <= at < to`, in the order in which it was written.
+    pub fn events_between(&self, from: Instant, to: Instant) -> Result<Vec<FindingEvent>> {
+        self.read(format_args!("reading what happened from {from} to {to}"), |connection| {
+            let span = params![row::micros(from), row::micros(to)];
+            events(connection, "WHERE at >= ?1 AND at < ?2 ORDER BY seq", span)
+        })
+    }
+}
+
+/// One finding, inside whatever transaction runs.
+pub(super) fn load(connection: &Connection, id: &FindingId) -> Inner<Option<Finding>> {
+    let doc: Option<String> = connection
+        .prepare_cached("SELECT doc FROM finding WHERE id = ?1")?
+        .query_row([&id.0], |row| row.get(0))
+        .optional()?;
+    doc.map(|doc| row::from_json("finding", &doc)).transpose()
+}
+
+/// Inserts or replaces one finding. `detected_at` of an existing one stays, whatever the document says.
+pub(super) fn save(transaction: &Transaction<'_>, finding: &Finding) -> Inner<()> {
+    let key = &finding.key;
+    let doc = row::to_json("finding", finding)?;
+    transaction
+        .prepare_cached(
+            "INSERT INTO finding (id, account, region, kind, resource, policy, rule, severity, state, phase, owner,
+                                  detected_at, seen_at, due_at, closed_at, monthly, doc)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+             ON CONFLICT (id) DO UPDATE SET severity = ?8, state = ?9, phase = ?10, owner = ?11, seen_at = ?13,
+                                            due_at = ?14, closed_at = ?15, monthly = ?16, doc = ?17",
+        )?
+        .execute(params![
+            finding.id.0,
+            key.account().as_str(),
+            key.region().as_str(),
+            key.kind().name(),
+            key.to_string(),
+            finding.policy,
+            finding.rule,
+            finding.severity.word(),
+            finding.state.word(),
+            finding.phase.word(),
+            finding.owner,
+            row::micros(finding.detected_at),
+            row::micros(finding.seen_at),
+            finding.clock.due_at.map(row::micros),
+            finding.closed_at.map(row::micros),
+            finding.savings.monthly.map(|usd| usd.0),
+            doc
+        ])?;
+    Ok(())
+}
+
+/// Appends to the history of findings.
+pub(super) fn append_events<'a>(
+    transaction: &Transaction<'_>,
+    events: impl IntoIterator<Item = &'a FindingEvent>,
+) -> Inner<()> {
+    let mut statement =
+        transaction.prepare_cached("INSERT INTO finding_event (finding, at, what, detail) VALUES (?1, ?2, ?3, ?4)")?;
+    for event in events {
+        statement.execute(params![event.finding.0, row::micros(event.at), event.what, event.detail])?;
+    }
+    Ok(())
+}
+
+fn select(connection: &Connection, clause: &str, params: &[&dyn rusqlite::ToSql]) -> Inner<Vec<Finding>> {
+    let mut statement = connection.prepare_cached(&format!("SELECT doc FROM finding {clause}"))?;
+    collect(statement.query(params)?)
+}
+
+fn select_where(connection: &Connection, clause: &str, values: Vec<Value>) -> Inner<Vec<Finding>> {
+    let mut statement = connection.prepare_cached(&format!("SELECT doc FROM finding {clause}"))?;
+    collect(statement.query(params_from_iter(values))?)
+}
+
+fn collect(mut rows: rusqlite::Rows<'_>) -> Inner<Vec<Finding>> {
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let doc = row.get_ref(0)?.as_str().map_err(|error| Fault::document("finding", error))?;
+        found.push(row::from_json("finding", doc)?);
+    }
+    Ok(found)
+}
+
+fn where_clause(filter: &FindingFilter, limited: bool) -> (String, Vec<Value>) {
+    let mut terms: Vec<String> = Vec::new();
+    let mut values: Vec<Value> = Vec::new();
+    let mut one_of = |column: &str, words: Vec<&str>| {
+        if !words.is_empty() {
+            let marks = vec!["?"; words.len()].join(", ");
+            terms.push(format!("{column} IN ({marks})"));
+            values.extend(words.into_iter().map(|word| Value::Text(word.to_owned())));
+        }
+    };
+    one_of("state", filter.states.iter().map(|state| state.word()).collect());
+    one_of("phase", filter.phases.iter().map(|phase| phase.word()).collect());
+    one_of("severity", filter.severities.iter().map(|severity| severity.word()).collect());
+    one_of("policy", filter.policy.as_deref().into_iter().collect());
+    one_of("account", filter.account.as_ref().map(AccountId::as_str).into_iter().collect());
+    one_of("owner", filter.owner.as_deref().into_iter().collect());
+    let mut clause = if terms.is_empty() { String::new() } else { format!("WHERE {}", terms.join(" AND ")) };
+    clause.push_str(
+        " ORDER BY CASE severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
+          monthly DESC NULLS LAST, id",
+    );
+    if let Some(limit) = filter.limit.filter(|_| limited) {
+        clause.push_str(" LIMIT ?");
+        values.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
+    }
+    (clause, values)
+}
+
+fn events(connection: &Connection, clause: &str, params: &[&dyn rusqlite::ToSql]) -> Inner<Vec<FindingEvent>> {
+    let sql = format!("SELECT finding, at, what, detail FROM finding_event {clause}");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(event(row)?);
+    }
+    Ok(found)
+}
+
+fn event(row: &Row<'_>) -> Inner<FindingEvent> {
+    Ok(FindingEvent {
+        finding: FindingId(row.get(0)?),
+        at: row::instant(row.get(1)?)?,
+        what: row.get(2)?,
+        detail: row.get(3)?,
+    })
+}
