@@ -1,0 +1,138 @@
+//! The acting port of the simulated account: one attempt, one resource, one line in the log.
+//!
+//! A time-out can hide a change that was made; the log says so in `effective`, whatever the caller was told.
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+
+use crate::cloud::{Answer, Call, CloudAct, CloudError};
+use crate::domain::place::{BadName, Kind, Place, SnapshotId, VolumeId};
+
+use super::faults::{Effect, Form, Request, denied};
+use super::log::{CallRecord, Outcome, Side};
+use super::rules::{self, Copying, Refusal, not_found};
+use super::state::State;
+use super::{SimCloud, hash};
+
+/// Changes the simulated account.
+#[derive(Clone, Debug)]
+pub struct SimActor {
+    cloud: SimCloud,
+}
+
+impl SimActor {
+    pub(super) fn new(cloud: SimCloud) -> SimActor {
+        SimActor { cloud }
+    }
+
+    fn make(&self, place: &Place, call: &Call, dry_run: bool) -> Result<Answer, CloudError> {
+        let operation = call.operation();
+        self.cloud.with(|state| {
+            let request = Request {
+                operation,
+                account: &place.account,
+                region: Some(&place.region),
+                target: Some(call.target()),
+                form: if dry_run { Form::DryRun } else { Form::Change },
+                page: 1,
+                at: state.at,
+            };
+            let effects = state.faults.hitting(&request);
+            let failure = effects.iter().find_map(|effect| Some((effect, effect.error(operation)?)));
+            let mut ruled = Ok(rules::Effect::default());
+            let result = match failure {
+                Some((Effect::TimeoutAfterEffect, error)) if !dry_run && state.accounts.contains(&place.account) => {
+                    ruled = rule(state, place, call, &effects);
+                    Err(error)
+                }
+                Some((_, error)) => Err(error),
+                None if !state.accounts.contains(&place.account) => Err(denied(operation)),
+                None if dry_run => Ok(()),
+                None => {
+                    ruled = rule(state, place, call, &effects);
+                    match &ruled {
+                        Ok(_) => Ok(()),
+                        Err(refusal) => {
+                            Err(CloudError::new(refusal.kind, "ec2", operation, Some(refusal.code), &refusal.message))
+                        }
+                    }
+                }
+            };
+            let effect = ruled.unwrap_or_default();
+            let number = i64::try_from(state.calls.len()).unwrap_or(i64::MAX);
+            state.calls.push(CallRecord {
+                at: state.at,
+                side: Side::Actor,
+                account: place.account.clone(),
+                region: Some(place.region.clone()),
+                operation: operation.into(),
+                target: Some(call.target().to_owned()),
+                args: arguments(call),
+                dry_run,
+                outcome: Outcome::of(&result),
+                effective: effect.effective,
+                overwrote: effect.overwrote,
+                created: effect.created.iter().map(|(from, to)| (from.to_string(), to.to_string())).collect(),
+            });
+            result?;
+            let snapshots = effect
+                .created
+                .iter()
+                .map(|(volume, snapshot)| Ok((VolumeId::new(volume)?, SnapshotId::new(snapshot)?)))
+                .collect::<Result<Vec<_>, BadName>>()
+                .map_err(|error| {
+                    CloudError::new(crate::cloud::ErrorKind::Uncertain, "ec2", operation, None, &error.to_string())
+                })?;
+            let request_id = format!("sim-{:016x}", hash::number(state.seed, operation, call.target(), number));
+            Ok(Answer { request_id, snapshots })
+        })
+    }
+}
+
+#[async_trait]
+impl CloudAct for SimActor {
+    async fn permitted(&self, place: &Place, call: &Call) -> Result<(), CloudError> {
+        self.make(place, call, true).map(|_| ())
+    }
+
+    async fn execute(&self, place: &Place, call: &Call) -> Result<Answer, CloudError> {
+        self.make(place, call, false)
+    }
+}
+
+/// Applies EC2's rules to one call.
+fn rule(state: &mut State, place: &Place, call: &Call, effects: &[Effect]) -> Result<rules::Effect, Refusal> {
+    let instance = |id: &str| place.partition(Kind::Instance).key(id);
+    let volume = |id: &str| place.partition(Kind::Volume).key(id);
+    let copying = Copying {
+        fails: effects.contains(&Effect::SnapshotFails),
+        takes: effects.iter().find_map(|effect| match effect {
+            Effect::SnapshotHours(hours) => Some(TimeDelta::hours(i64::from(*hours))),
+            _ => None,
+        }),
+    };
+    match call {
+        Call::StopInstance { instance: id } => state.stop(&instance(id.as_str())),
+        Call::DeleteVolume { volume: id } => state.delete_volume(&volume(id.as_str())),
+        Call::CreateSnapshot { volume: id, description, tags } => {
+            state.snapshot_volume(&volume(id.as_str()), description, tags, copying)
+        }
+        Call::CreateSnapshots { instance: id, description, tags } => {
+            state.snapshot_instance(&instance(id.as_str()), description, tags, copying)
+        }
+        // EC2 looks ids up in the Region that it was asked in.
+        Call::CreateTags { resource, .. } if resource.partition.place != *place => {
+            Err(not_found(resource.kind(), &resource.id))
+        }
+        Call::CreateTags { resource, tags } => state.tag(resource, tags),
+    }
+}
+
+fn arguments(call: &Call) -> String {
+    match call {
+        Call::StopInstance { .. } | Call::DeleteVolume { .. } => String::new(),
+        Call::CreateSnapshot { tags, .. } | Call::CreateSnapshots { tags, .. } | Call::CreateTags { tags, .. } => {
+            tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What a change does, and when it is refused.
+
+use costwarden::cloud::{Call, CloudError, ErrorKind};
+use costwarden::domain::place::{InstanceId, Kind, ResourceKey, SnapshotId, VolumeId};
+
+use super::{Stage, look};
+
+pub fn stop(instance: &ResourceKey) -> Call {
+    Call::StopInstance { instance: InstanceId::new(&instance.id).unwrap() }
+}
+
+pub fn delete(volume: &ResourceKey) -> Call {
+    Call::DeleteVolume { volume: VolumeId::new(&volume.id).unwrap() }
+}
+
+pub fn tag(resource: &ResourceKey, tags: &[(&str, &str)]) -> Call {
+    let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    Call::CreateTags { resource: resource.clone(), tags }
+}
+
+pub fn snapshot(volume: &ResourceKey, tags: &[(&str, &str)]) -> Call {
+    let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    Call::CreateSnapshot { volume: VolumeId::new(&volume.id).unwrap(), description: "costwarden backup".into(), tags }
+}
+
+/// Kind and code of a refusal.
+fn refusal(error: &CloudError) -> (ErrorKind, &str) {
+    (error.kind, error.code.as_deref().unwrap_or(""))
+}
+
+pub async fn a_stop_is_observed_in_the_end(stage: &dyn Stage) {
+    let place = stage.place();
+    let instance = stage.make_instance(&place, "t3.micro", &[]).await;
+    let bystander = stage.make_instance(&place, "t3.micro", &[]).await;
+    let answer = stage.act().execute(&place, &stop(&instance)).await.unwrap();
+    assert!(!answer.request_id.is_empty(), "the journal keeps the request's id");
+    assert!(answer.snapshots.is_empty());
+    stage.settle().await;
+    assert_eq!(look(stage, &instance).await.state(), "stopped");
+    assert_eq!(look(stage, &bystander).await.state(), "running");
+}
+
+pub async fn stopping_what_is_stopped_is_no_error(stage: &dyn Stage) {
+    let place = stage.place();
+    let instance = stage.make_instance(&place, "t3.micro", &[]).await;
+    stage.act().execute(&place, &stop(&instance)).await.unwrap();
+    stage.settle().await;
+    stage.act().execute(&place, &stop(&instance)).await.unwrap();
+    stage.settle().await;
+    assert_eq!(look(stage, &instance).await.state(), "stopped");
+}
+
+pub async fn stop_protection_refuses(stage: &dyn Stage) {
+    let place = stage.place();
+    let instance = stage.make_instance(&place, "t3.micro", &[]).await;
+    stage.protect(&instance, true, false).await;
+    let error = stage.act().execute(&place, &stop(&instance)).await.unwrap_err();
+    assert_eq!(refusal(&error), (ErrorKind::Rejected, "OperationNotPermitted"), "{error}");
+    stage.settle().await;
+    assert_eq!(look(stage, &instance).await.state(), "running");
+}
+
+pub async fn a_volume_in_use_is_not_deleted(stage: &dyn Stage) {
+    let place = stage.place();
+    let instance = stage.make_instance(&place, "t3.micro", &[]).await;
+    let volume = stage.make_volume(&place, "gp3", 10, &[]).await;
+    stage.attach(&volume, &instance, "/dev/sdf").await;
+    let error = stage.act().execute(&place, &delete(&volume)).await.unwrap_err();
+    assert_eq!(refusal(&error), (ErrorKind::Rejected, "VolumeInUse"), "{error}");
+    stage.settle().await;
+    assert_eq!(look(stage, &volume).await.state(), "in-use");
+}
+
+pub async fn a_deleted_volume_is_gone_and_cannot_be_deleted_again(stage: &dyn Stage) {
+    let place = stage.place();
+    let volume = stage.make_volume(&place, "gp2", 10, &[]).await;
+    let bystander = stage.make_volume(&place, "gp2", 10, &[]).await;
+    stage.act().execute(&place, &delete(&volume)).await.unwrap();
+    stage.settle().await;
+    assert_eq!(stage.read().describe(&volume).await.unwrap_err().kind, ErrorKind::NotFound);
+    let again = stage.act().execute(&place, &delete(&volume)).await.unwrap_err();
+    assert_eq!(refusal(&again), (ErrorKind::NotFound, "InvalidVolume.NotFound"), "{again}");
+    assert_eq!(look(stage, &bystander).await.state(), "available");
+}
+
+pub async fn permission_asked_is_nothing_done(stage: &dyn Stage) {
+    let place = stage.place();
+    let instance = stage.make_instance(&place, "t3.micro", &[]).await;
+    let volume = stage.make_volume(&place, "gp2", 10, &[("owner", "a@company.com")]).await;
+    let before = super::ids(stage, &place, Kind::Snapshot).await;
+    let all_volumes = Call::CreateSnapshots {
+        instance: InstanceId::new(&instance.id).unwrap(),
+        description: "costwarden backup".into(),
+        tags: Vec::new(),
+    };
+    for call in [stop(&instance), delete(&volume), tag(&volume, &[("new", "1")]), snapshot(&volume, &[]), all_volumes] {
+        stage.act().permitted(&place, &call).await.unwrap_or_else(|error| panic!("{call}: {error}"));
+    }
+    stage.settle().await;
+    assert_eq!(look(stage, &instance).await.state(), "running");
+    let untouched = look(stage, &volume).await;
+    assert_eq!((untouched.state(), untouched.tags.known().unwrap().len()), ("available", 1));
+    assert_eq!(super::ids(stage, &place, Kind::Snapshot).await, before);
+}
+
+pub async fn acting_on_what_does_not_exist_is_not_found(stage: &dyn Stage) {
+    let place = stage.place();
+    let instance = place.partition(Kind::Instance).key("i-0123456789abcdef0");
+    let volume = place.partition(Kind::Volume).key("vol-0123456789abcdef0");
+    for (call, code) in [
+        (stop(&instance), "InvalidInstanceID.NotFound"),
+        (delete(&volume), "InvalidVolume.NotFound"),
+        (snapshot(&volume, &[]), "InvalidVolume.NotFound"),
+    ] {
+        let error = stage.act().execute(&place, &call).await.unwrap_err();
+        assert_eq!(refusal(&error), (ErrorKind::NotFound, code), "{call}: {error}");
+    }
+    let error = stage.act().execute(&place, &tag(&volume, &[("a", "b")])).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NotFound, "{error}");
+}
+
+pub async fn new_tags_leave_the_others(stage: &dyn Stage) {
+    let place = stage.place();
+    let volume = stage.make_volume(&place, "gp2", 10, &[("owner", "a@company.com"), ("Name", "x")]).await;
+    stage.act().execute(&place, &tag(&volume, &[("environment", "sandbox"), ("costwarden:a", "1")])).await.unwrap();
+    stage.settle().await;
+    assert_eq!(
+        look(stage, &volume).await.tags.known().unwrap().iter().collect::<Vec<_>>(),
+        [("Name", "x"), ("costwarden:a", "1"), ("environment", "sandbox"), ("owner", "a@company.com")]
+    );
+}
+
+pub async fn the_fifty_first_tag_is_refused_and_none_is_added(stage: &dyn Stage) {
+    let place = stage.place();
+    let names: Vec<String> = (0..49).map(|number| format!("key-{number:02}")).collect();
+    let tags: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "v")).collect();
+    let volume = stage.make_volume(&place, "gp2", 10, &tags).await;
+    let error = stage.act().execute(&place, &tag(&volume, &[("one", "1"), ("two", "2")])).await.unwrap_err();
+    assert_eq!(refusal(&error), (ErrorKind::Rejected, "TagLimitExceeded"), "{error}");
+    assert_eq!(look(stage, &volume).await.tags.known().unwrap().len(), 49);
+    stage.act().execute(&place, &tag(&volume, &[("one", "1")])).await.unwrap();
+    stage.settle().await;
+    assert_eq!(look(stage, &volume).await.tags.known().unwrap().len(), 50);
+}
+
+pub async fn ids_of_another_kind_cannot_be_built(stage: &dyn Stage) {
+    let place = stage.place();
+    let instance = stage.make_instance(&place, "t3.micro", &[]).await;
+    let volume = stage.make_volume(&place, "gp2", 10, &[]).await;
+    assert!(VolumeId::new(&instance.id).is_err());
+    assert!(InstanceId::new(&volume.id).is_err());
+    assert!(SnapshotId::new(&volume.id).is_err());
+    // A key with a foreign id can be written down; reading it never answers with a resource.
+    let crossed = place.partition(Kind::Volume).key(&instance.id);
+    let error = stage.read().describe(&crossed).await.unwrap_err();
+    assert!(matches!(error.kind, ErrorKind::Rejected | ErrorKind::NotFound), "{error}");
+}
