@@ -128,7 +128,8 @@ impl Usage {
         if skip == 0 {
             return Some(Cow::Borrowed(self));
         }
-        let tail = |series: &Fact<Vec<Option<f64>>>| series.clone().map(|days| days.get(skip..).unwrap_or(&[]).to_vec());
+        let tail =
+            |series: &Fact<Vec<Option<f64>>>| series.clone().map(|days| days.get(skip..).unwrap_or(&[]).to_vec());
         Some(Cow::Owned(Usage {
             days: self.days[skip..].to_vec(),
             cpu_average: tail(&self.cpu_average),

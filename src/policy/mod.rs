@@ -8,6 +8,8 @@
 pub mod document;
 mod front;
 mod raw;
+mod schema;
+mod summary;
 
 use std::path::PathBuf;
 
@@ -22,6 +24,8 @@ use crate::domain::rule::{InstanceLimit, TagRule, TypePattern, VolumeLimit};
 
 pub(crate) use front::{is_domain, is_mail_address};
 pub use front::{parse, unite};
+pub use schema::schema;
+pub use summary::{PolicyLine, summary, summary_text};
 
 /// One policy.
 #[derive(Clone, Debug)]

@@ -227,6 +227,11 @@ impl<'a> Checker<'a> {
         self.push(at.spot, &at.path, problem.into(), accepted.into());
     }
 
+    /// A mistake whose line must not be repeated, because it holds a secret.
+    pub fn fail_quietly(&mut self, at: &At<'_>, problem: impl Into<String>, accepted: impl Into<String>) {
+        self.errors.push(DocumentError::new(self.file, "", at.spot, &at.path, problem, accepted));
+    }
+
     /// A mistake about a word, with the nearest accepted one.
     pub fn bad_word<'w>(
         &mut self,
