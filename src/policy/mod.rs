@@ -1,8 +1,15 @@
 //! Policies: documents in, one model out. Pure.
 //!
-//! `document` reads S1's envelope (`apiVersion`, `kind: CostPolicy`, `spec.type`), checks every key and gives errors
-//! with file, line and what is accepted; `engine` compiles the model into judges. The expression front end, templates,
-//! life cycle and decision point come beside `document` later and produce the same [`Policy`].
+//! `document` makes trees with positions out of text and reports mistakes with file, line and what is accepted; `raw`
+//! holds the shapes as people write them; `front` reads S1's documents and our `Waste` type into [`Policy`] values;
+//! `engine` compiles those into judges. The expression front end, templates, life cycle and decision point come beside
+//! `front` later and produce the same [`Policy`]. Files are opened by `settings::load_policies`.
+
+pub mod document;
+mod front;
+mod raw;
+mod schema;
+mod summary;
 
 use std::path::PathBuf;
 
@@ -14,6 +21,11 @@ use crate::domain::check::Params;
 use crate::domain::finding::{Action, Severity};
 use crate::domain::place::{AccountId, Region};
 use crate::domain::rule::{InstanceLimit, TagRule, TypePattern, VolumeLimit};
+
+pub(crate) use front::{is_domain, is_mail_address};
+pub use front::{parse, unite};
+pub use schema::schema;
+pub use summary::{PolicyLine, summary, summary_text};
 
 /// One policy.
 #[derive(Clone, Debug)]
@@ -64,6 +76,16 @@ pub enum EnforcementMode {
     Disabled,
 }
 
+/// What a request for a new resource that breaks a rule meets (D4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Preventive {
+    /// Refused.
+    Deny,
+    /// Let through with a warning.
+    Warn,
+}
+
 /// Which accounts, Regions and tags a policy is for; empty means all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicyScope {
@@ -88,8 +110,10 @@ pub struct Rule {
     pub action: Action,
     /// The grace period where the policy overrides the severity's (R2, R3); floors still hold.
     pub grace: Option<TimeDelta>,
-    /// The policy's mode unless the rule has its own.
+    /// The milder of the policy's mode and the rule's own: either off switch turns it off.
     pub mode: EnforcementMode,
+    /// `enforcement` of a TagRequirement: what a request for a new resource meets; kept for the decision point.
+    pub enforcement: Option<Preventive>,
     /// What is judged.
     pub logic: Logic,
     /// Line in the source file, from 1.
@@ -126,4 +150,40 @@ pub struct PolicySource {
     pub path: PathBuf,
     /// Line of its document in the file, from 1.
     pub line: usize,
+}
+
+impl PolicyType {
+    /// All of them.
+    pub const ALL: [PolicyType; 4] =
+        [PolicyType::ResourceLimit, PolicyType::TagRequirement, PolicyType::BudgetLimit, PolicyType::Waste];
+
+    /// The word in documents.
+    pub fn word(self) -> &'static str {
+        match self {
+            PolicyType::ResourceLimit => "ResourceLimit",
+            PolicyType::TagRequirement => "TagRequirement",
+            PolicyType::BudgetLimit => "BudgetLimit",
+            PolicyType::Waste => "Waste",
+        }
+    }
+
+    /// From the word.
+    pub fn from_word(word: &str) -> Option<PolicyType> {
+        PolicyType::ALL.into_iter().find(|known| known.word() == word)
+    }
+
+    fn words() -> String {
+        PolicyType::ALL.map(PolicyType::word).join(", ")
+    }
+}
+
+impl EnforcementMode {
+    /// The word in documents.
+    pub fn word(self) -> &'static str {
+        match self {
+            EnforcementMode::Enforce => "enforce",
+            EnforcementMode::Monitor => "monitor",
+            EnforcementMode::Disabled => "disabled",
+        }
+    }
 }

@@ -1,14 +1,47 @@
 //! Settings: one TOML file, checked into values that the rest of the program can trust.
 //!
-//! `raw` holds the serde shapes (unknown keys refused), `load` finds the file, reads it, and turns mistakes into
-//! errors with file, line, what was given and what is accepted. Secrets never stand in the file: it names files or
-//! systemd credentials. Nothing outside the account list is ever touched.
+//! `raw` holds the serde shapes (unknown keys refused), `load` finds the file, `check` turns it into values or into
+//! errors with file, line, what was given and what is accepted. `show`, `init` and `cross` are what `config show`,
+//! `init` and `config check` print. Secrets never stand in the file: it names files or systemd credentials, and
+//! `secret` reads them. `files` opens policy files for the pure front end in `policy`. Nothing outside the account
+//! list is ever touched.
+
+mod check;
+mod cross;
+mod files;
+mod init;
+mod load;
+mod mail;
+mod raw;
+mod secret;
+mod show;
 
 use std::path::PathBuf;
 
 use crate::domain::exception::Exception;
 use crate::domain::mode::{Breaker, Mode, Pace, Window};
 use crate::domain::place::{AccountId, Region};
+use crate::policy::document::{self, schema_of};
+
+pub use cross::cross_check;
+pub use files::{load_policies, policy_files, read_text};
+pub use init::init_files;
+pub use load::{SYSTEM_FILE, defaults_for_world, find, load, parse};
+pub use secret::{SecretError, read_secret};
+pub use show::{Origin, Shown, show_text};
+
+/// Every mistake of a settings file.
+pub type SettingsError = document::Errors;
+
+/// The environment, as a function of a variable's name.
+pub type Env<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
+/// JSON Schema of the settings file.
+pub fn schema() -> serde_json::Value {
+    let mut schema = schema_of::<raw::RawSettings>();
+    schema["title"] = "costwarden settings".into();
+    schema
+}
 
 /// Everything that a person can set.
 #[derive(Clone, Debug)]
@@ -35,7 +68,7 @@ pub struct Settings {
     pub exceptions: Vec<Exception>,
     /// `[mail]`; without it nothing is sent, so no grace period starts.
     pub mail: Option<MailSettings>,
-    /// `[slack]`: room name (`#finops`) to the file that holds its webhook address.
+    /// `[slack]`: room name (`#finops`) to the file that holds its webhook address; for [`read_secret`].
     pub slack: Vec<(String, PathBuf)>,
     /// `[reports]`
     pub reports: ReportSettings,
@@ -43,6 +76,8 @@ pub struct Settings {
     pub costs: CostSettings,
     /// `[inventory]`
     pub inventory: InventorySettings,
+    /// Every value with its origin, as loaded; for `config show`.
+    pub shown: Vec<Shown>,
 }
 
 /// One account of the list.
@@ -99,7 +134,7 @@ pub struct SchedulePatterns {
 }
 
 /// Who is told.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owners {
     /// Tag keys that may hold an owner's address, in order; default `owner`, `Owner`.
     pub tags: Vec<String>,
@@ -140,7 +175,7 @@ pub enum MailBackend {
         port: u16,
         /// Transport security; default starttls.
         tls: SmtpTls,
-        /// User name and the file that holds the password.
+        /// User name and the file that holds the password; for [`read_secret`].
         login: Option<(String, PathBuf)>,
     },
     /// A folder of `.eml` files. Counts as delivery only in worlds and the demo.
@@ -159,7 +194,7 @@ pub enum SmtpTls {
 }
 
 /// Who gets reports.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportSettings {
     /// Recipients of daily and weekly reports; S0's sample is `compliance@example.com`.
     pub to: Vec<String>,
@@ -168,7 +203,7 @@ pub struct ReportSettings {
 }
 
 /// Cost Explorer.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CostSettings {
     /// Read costs at all: each request costs 0.01 dollars. Default false; `init` explains it.
     pub enabled: bool,
@@ -192,3 +227,6 @@ pub struct InventorySettings {
     /// Oldest complete scan that an act may rest on, in hours; default 26.
     pub max_age_hours: u32,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! The front end for S1's documents and our own `Waste` type: text in, policies out.
+//!
+//! Reads the envelope (`apiVersion`, `kind: CostPolicy`, `metadata`, `spec`) and the flattened form with `type` and
+//! `rules` at the top (D1), holds each document against its raw shape, then checks what words and numbers mean. All
+//! mistakes of a file come at once; with one mistake nothing of the file is loaded.
+
+mod budget;
+mod common;
+mod limits;
+mod tags;
+mod waste;
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use super::document::{At, Checker, DocumentError, Entry, Errors, Node, Spot, Value, parse_yaml, short_hash};
+use super::raw::{Envelope, LimitRule, RawRule, SpendRule, TagsRule, WasteRule};
+use super::{Policy, PolicySource, PolicyType, Rule};
+use crate::domain::check::CheckInfo;
+use common::Defaults;
+pub(crate) use common::{is_domain, is_mail_address};
+
+/// The policies of one file; `checks` is the registry that `check:` names are looked up in.
+///
+/// # Errors
+/// Every mistake of the file with its position; nothing is loaded then.
+pub fn parse(file: &Path, text: &str, checks: &[&'static CheckInfo]) -> Result<Vec<Policy>, Errors> {
+    let documents = parse_yaml(file, text)?;
+    let mut checker = Checker::new(file, text);
+    let policies = documents.iter().filter_map(|node| document(&mut checker, node, file, checks)).collect();
+    checker.finish(policies).and_then(|policies| unite([Ok(policies)]))
+}
+
+/// The policies of all files, or all their mistakes. A name that stands twice is one.
+///
+/// # Errors
+/// Every mistake of every file.
+pub fn unite(files: impl IntoIterator<Item = Result<Vec<Policy>, Errors>>) -> Result<Vec<Policy>, Errors> {
+    let (mut policies, mut errors) = (Vec::<Policy>::new(), Vec::new());
+    for file in files {
+        match file {
+            Ok(list) => {
+                for policy in list {
+                    match policies.iter().find(|known| known.name == policy.name) {
+                        Some(known) => errors.push(duplicate(&policy, &known.source)),
+                        None => policies.push(policy),
+                    }
+                }
+            }
+            Err(list) => errors.push(list),
+        }
+    }
+    Errors::join(errors).map_or(Ok(policies), Err)
+}
+
+fn duplicate(policy: &Policy, first: &PolicySource) -> Errors {
+    let spot = Spot { line: policy.source.line, column: 1, width: 0 };
+    let problem =
+        format!("the policy name {:?} is already used in {}:{}", policy.name, first.path.display(), first.line);
+    DocumentError::new(&policy.source.path, "", spot, "metadata.name", problem, "a name that no other policy has")
+        .into()
+}
+
+/// What the rules of one type look like and mean.
+trait Front: RawRule + DeserializeOwned + JsonSchema {
+    /// The rule, or `None` after noting mistakes.
+    fn compile(
+        &self,
+        checker: &mut Checker<'_>,
+        at: &At<'_>,
+        defaults: &Defaults<'_>,
+        checks: &[&'static CheckInfo],
+    ) -> Option<Rule>;
+}
+
+fn document(checker: &mut Checker<'_>, node: &Node, file: &Path, checks: &[&'static CheckInfo]) -> Option<Policy> {
+    let flat = flattened(node);
+    let shown = flat.as_ref().unwrap_or(node);
+    let root = At::root(shown);
+    let root = if flat.is_some() { root.hiding("spec") } else { root };
+    let type_at = root.key("spec").key("type");
+    if !root.key("spec").exists() {
+        // Says which keys are missing or unknown.
+        checker.read::<Envelope<WasteRule>>(&root);
+        return None;
+    }
+    let Some(word) = shown.get("spec").and_then(|spec| spec.get("type")) else {
+        checker.fail(&type_at, "the key \"type\" is missing", PolicyType::words());
+        return None;
+    };
+    let policy_type = word.text().and_then(PolicyType::from_word);
+    let source = PolicySource { path: file.to_owned(), line: node.spot.line };
+    let hash = short_hash(&node.to_json());
+    match policy_type {
+        Some(PolicyType::ResourceLimit) => policy::<LimitRule>(checker, &root, checks, source, hash),
+        Some(PolicyType::TagRequirement) => policy::<TagsRule>(checker, &root, checks, source, hash),
+        Some(PolicyType::BudgetLimit) => policy::<SpendRule>(checker, &root, checks, source, hash),
+        Some(PolicyType::Waste) => policy::<WasteRule>(checker, &root, checks, source, hash),
+        None => {
+            match word.text() {
+                Some(given) => {
+                    checker.bad_word(&type_at, "a policy type", given, PolicyType::ALL.map(PolicyType::word));
+                }
+                None => checker.fail(&type_at, format!("{} has the wrong type", word.describe()), PolicyType::words()),
+            }
+            None
+        }
+    }
+}
+
+fn policy<R: Front>(
+    checker: &mut Checker<'_>,
+    root: &At<'_>,
+    checks: &[&'static CheckInfo],
+    source: PolicySource,
+    hash: String,
+) -> Option<Policy> {
+    let raw = checker.read::<Envelope<R>>(root)?;
+    let before = checker.count();
+    let spec = root.key("spec");
+    let name_at = root.key("metadata").key("name");
+    common::check_name(checker, &name_at, &raw.metadata.name);
+    let scope = common::scope(checker, &spec.key("scope"), raw.spec.scope.as_ref());
+    let defaults = Defaults::of(checker, &spec, &raw.spec);
+    let mut rules = Vec::with_capacity(raw.spec.rules.len());
+    let mut names: Vec<(&str, usize)> = Vec::new();
+    for (index, rule) in raw.spec.rules.iter().enumerate() {
+        let at = spec.key("rules").item(index);
+        common::check_name(checker, &at.key("name"), rule.name());
+        if let Some((_, line)) = names.iter().find(|(name, _)| *name == rule.name()) {
+            let problem = format!("the rule name {:?} is already used on line {line}", rule.name());
+            checker.fail(&at.key("name"), problem, "a name that no other rule of the policy has");
+        }
+        names.push((rule.name(), at.key("name").spot().line));
+        rules.extend(rule.compile(checker, &at, &defaults, checks));
+    }
+    (checker.count() == before).then(|| Policy {
+        name: raw.metadata.name.clone(),
+        namespace: raw.metadata.namespace.clone(),
+        description: raw.metadata.description.clone(),
+        policy_type: raw.spec.policy_type,
+        mode: defaults.mode,
+        scope: scope.unwrap_or_default(),
+        rules,
+        hash,
+        source,
+    })
+}
+
+/// The enveloped form of a document that has `type` or `rules` at its top; `None` for any other.
+fn flattened(node: &Node) -> Option<Node> {
+    let Value::Map(entries) = &node.value else { return None };
+    if node.get("spec").is_some() || (node.get("type").is_none() && node.get("rules").is_none()) {
+        return None;
+    }
+    let outer = |key: &str| matches!(key, "apiVersion" | "kind" | "metadata");
+    let (mut top, inner): (Vec<Entry>, Vec<Entry>) =
+        entries.iter().cloned().partition(|entry| outer(entry.key.as_str()));
+    for (key, word) in [("apiVersion", "costwarden.dev/v1"), ("kind", "CostPolicy")] {
+        if !top.iter().any(|entry| entry.key == key) {
+            top.push(made(key, node.spot, Value::Text(word.into())));
+        }
+    }
+    top.push(made("spec", node.spot, Value::Map(inner)));
+    Some(Node { spot: node.spot, value: Value::Map(top) })
+}
+
+fn made(key: &str, spot: Spot, value: Value) -> Entry {
+    Entry { key: key.into(), key_spot: spot, node: Node { spot, value } }
+}
+
+#[cfg(test)]
+mod tests;

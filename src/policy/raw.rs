@@ -1,0 +1,358 @@
+//! The shapes of policy documents as people write them.
+//!
+//! Unknown keys are refused everywhere. JSON Schema for editors and the loader's own checks of shape both come from
+//! here; what words and numbers mean is checked in `front`. A field with an underscore is checked and not used yet.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{EnforcementMode, Preventive};
+use crate::domain::budget::BudgetAction;
+use crate::domain::finding::{Action, Severity};
+use crate::domain::rule::{Family, VolumeClass};
+
+/// `apiVersion`.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+pub enum ApiVersion {
+    /// Ours.
+    #[serde(rename = "costwarden.dev/v1")]
+    Own,
+    /// Of seed document S1.
+    #[serde(rename = "policy.oneuptime.com/v1")]
+    Seed,
+}
+
+/// `kind`.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+pub enum DocumentKind {
+    /// The only one.
+    CostPolicy,
+}
+
+/// A policy in its envelope.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Envelope<R> {
+    /// Version of this format.
+    #[serde(rename = "apiVersion")]
+    pub _api_version: ApiVersion,
+    /// Always `CostPolicy`.
+    #[serde(rename = "kind")]
+    pub _kind: DocumentKind,
+    /// Name and description.
+    pub metadata: Metadata,
+    /// What the policy says.
+    pub spec: Spec<R>,
+}
+
+/// Name and description.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Metadata {
+    /// Unique among all loaded policies; letters, digits, `-`, `_`, `.`.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// Kept as it came; has no effect.
+    pub namespace: Option<String>,
+    /// For people.
+    pub description: Option<String>,
+}
+
+/// What a policy says.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Spec<R> {
+    /// Decides what the rules look like.
+    #[serde(rename = "type")]
+    pub policy_type: super::PolicyType,
+    /// At least one.
+    #[schemars(length(min = 1))]
+    pub rules: Vec<R>,
+    /// For rules that name none.
+    pub severity: Option<Severity>,
+    /// For rules that name none.
+    pub action: Option<ActionWord>,
+    /// For rules that name none: whole minutes, hours or days, such as `90m`, `24h`, `7d`.
+    pub grace: Option<String>,
+    /// `enforce` (default), `monitor` (told, never acted on) or `disabled`.
+    pub mode: Option<EnforcementMode>,
+    /// Which accounts, Regions and tags the policy is for; everything when absent.
+    pub scope: Option<Scope>,
+}
+
+/// Which accounts, Regions and tags; all that are given must match.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Scope {
+    /// Account ids, twelve digits in quotes.
+    #[schemars(length(min = 1))]
+    pub accounts: Option<Vec<String>>,
+    /// Region names such as `eu-central-1`.
+    #[schemars(length(min = 1))]
+    pub regions: Option<Vec<String>>,
+    /// Tag keys and values that a resource must carry, all of them.
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+/// `action`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ActionWord {
+    /// Tell the owner, nothing more.
+    Notify,
+    /// Add missing tags that the policy has defaults for.
+    Tag,
+    /// Stop an instance.
+    Stop,
+    /// Terminate an instance, delete a volume.
+    Terminate,
+    /// Another word for `terminate`.
+    Delete,
+    /// Change an instance's type.
+    Resize,
+    /// List it in the reports, tell nobody.
+    Report,
+}
+
+impl From<ActionWord> for Action {
+    fn from(word: ActionWord) -> Action {
+        match word {
+            ActionWord::Notify => Action::Notify,
+            ActionWord::Tag => Action::Tag,
+            ActionWord::Stop => Action::Stop,
+            ActionWord::Terminate | ActionWord::Delete => Action::Terminate,
+            ActionWord::Resize => Action::Resize,
+            ActionWord::Report => Action::Report,
+        }
+    }
+}
+
+/// What every rule may say over its policy. A plain mirror of the same four keys in each rule shape, because serde
+/// cannot flatten and refuse unknown keys at once.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// Severity.
+    pub severity: Option<Severity>,
+    /// Action.
+    pub action: Option<ActionWord>,
+    /// Grace period.
+    pub grace: Option<String>,
+    /// Mode.
+    pub mode: Option<EnforcementMode>,
+}
+
+/// A rule of any type.
+pub trait RawRule {
+    /// Its name.
+    fn name(&self) -> &str;
+    /// Its four common keys.
+    fn overrides(&self) -> Overrides;
+}
+
+macro_rules! raw_rule {
+    ($type:ty) => {
+        impl RawRule for $type {
+            fn name(&self) -> &str {
+                &self.name
+            }
+            fn overrides(&self) -> Overrides {
+                Overrides { severity: self.severity, action: self.action, grace: self.grace.clone(), mode: self.mode }
+            }
+        }
+    };
+}
+
+/// A rule of a ResourceLimit.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LimitRule {
+    /// Unique within the policy.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// `compute/instance`, `storage/volume` or `database/instance`.
+    pub resource: String,
+    /// What is allowed.
+    pub constraint: Constraint,
+    /// Default `high`.
+    pub severity: Option<Severity>,
+    /// Default `resize` for instances, `notify` for volumes.
+    pub action: Option<ActionWord>,
+    /// Instead of the severity's grace period.
+    pub grace: Option<String>,
+    /// May only be milder than the policy's.
+    pub mode: Option<EnforcementMode>,
+}
+
+/// The constraint of a ResourceLimit; which keys apply depends on `resource`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Constraint {
+    /// Instances, databases: most vCPUs; equal passes.
+    #[serde(rename = "maxVCPUs")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub max_vcpus: Option<u32>,
+    /// Instances: most memory, GiB; equal passes.
+    #[serde(rename = "maxMemoryGB")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_memory_gb: Option<u32>,
+    /// Instances: families that are allowed; all that are not denied when absent.
+    #[schemars(length(min = 1))]
+    pub allowed_instance_families: Option<Vec<Family>>,
+    /// Instances: families that are denied.
+    #[schemars(length(min = 1))]
+    pub denied_instance_families: Option<Vec<Family>>,
+    /// Volumes: largest size, GiB; equal passes.
+    #[serde(rename = "maxSizeGB")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_size_gb: Option<u32>,
+    /// Volumes: classes that are allowed; all that are not denied when absent.
+    #[schemars(length(min = 1))]
+    pub allowed_types: Option<Vec<VolumeClass>>,
+    /// Volumes: classes that are denied.
+    #[schemars(length(min = 1))]
+    pub denied_types: Option<Vec<VolumeClass>>,
+    /// Databases: most storage, GiB.
+    #[serde(rename = "maxStorageGB")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub _max_storage_gb: Option<u32>,
+}
+
+/// A rule of a TagRequirement.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TagsRule {
+    /// Unique within the policy.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// The tags that must be there.
+    #[schemars(length(min = 1))]
+    pub required_tags: Vec<RequiredTag>,
+    /// Resource types: `*`, `group/*` or an exact type; default `*`.
+    #[schemars(length(min = 1))]
+    pub scope: Option<Vec<String>>,
+    /// What happens to a request for a new resource without the tags: `deny` or `warn`.
+    pub enforcement: Option<Preventive>,
+    /// Default `medium`.
+    pub severity: Option<Severity>,
+    /// Default `tag`: adds a missing key that has a `default`, and tells the owner of the others.
+    pub action: Option<ActionWord>,
+    /// Instead of the severity's grace period.
+    pub grace: Option<String>,
+    /// May only be milder than the policy's.
+    pub mode: Option<EnforcementMode>,
+}
+
+/// One required tag.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequiredTag {
+    /// The tag's key.
+    #[schemars(length(min = 1))]
+    pub key: String,
+    /// Regular expression that the whole value must match.
+    #[schemars(length(min = 1))]
+    pub pattern: Option<String>,
+    /// Values that are accepted.
+    #[schemars(length(min = 1))]
+    pub allowed_values: Option<Vec<String>>,
+    /// Shortest accepted value, in characters.
+    #[schemars(range(min = 0, max = 256))]
+    pub min_length: Option<usize>,
+    /// Longest accepted value, in characters.
+    #[schemars(range(min = 1, max = 256))]
+    pub max_length: Option<usize>,
+    /// Written where the key is missing; must satisfy this very rule. Never overwrites.
+    pub default: Option<String>,
+    /// For people.
+    pub description: Option<String>,
+}
+
+/// A rule of a BudgetLimit.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SpendRule {
+    /// Unique within the policy.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// Which spend counts; all of it when absent.
+    pub selector: Option<Selector>,
+    /// Limits and steps.
+    pub budget: Budget,
+    /// Default `medium`.
+    pub severity: Option<Severity>,
+    /// `notify` (default) or `report`.
+    pub action: Option<ActionWord>,
+    /// Has no effect on a budget.
+    pub grace: Option<String>,
+    /// May only be milder than the policy's.
+    pub mode: Option<EnforcementMode>,
+}
+
+/// Which spend counts: one tag, or one service.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Selector {
+    /// One cost-allocation tag with its value.
+    pub tags: Option<BTreeMap<String, String>>,
+    /// A service as Cost Explorer names it.
+    #[schemars(length(min = 1))]
+    pub service: Option<String>,
+}
+
+/// Limits in dollars, and what happens on the way to them.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Budget {
+    /// Dollars in a calendar month.
+    #[schemars(range(min = 0.01, max = 1e12))]
+    pub monthly: Option<f64>,
+    /// Dollars in a calendar quarter.
+    #[schemars(range(min = 0.01, max = 1e12))]
+    pub quarterly: Option<f64>,
+    /// Steps, in rising order.
+    #[schemars(length(min = 1))]
+    pub alert_thresholds: Vec<Step>,
+}
+
+/// One step of a budget.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Step {
+    /// Percent of the limit.
+    #[schemars(range(min = 1, max = 1000))]
+    pub percent: u32,
+    /// What happens.
+    pub action: BudgetAction,
+    /// Where it is told: `slack:#room`, `email:name@example.com`; the report's recipients when absent.
+    #[schemars(length(min = 1))]
+    pub channels: Option<Vec<String>>,
+}
+
+/// A rule of a Waste policy.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WasteRule {
+    /// Unique within the policy.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// The check's id; `costwarden checks list` shows all.
+    #[schemars(length(min = 1))]
+    pub check: String,
+    /// Thresholds by name; `costwarden checks show ID` explains them. The check's defaults hold for the others.
+    pub parameters: Option<BTreeMap<String, f64>>,
+    /// Default: the check's.
+    pub severity: Option<Severity>,
+    /// Default: the check's.
+    pub action: Option<ActionWord>,
+    /// Instead of the severity's grace period.
+    pub grace: Option<String>,
+    /// May only be milder than the policy's.
+    pub mode: Option<EnforcementMode>,
+}
+
+raw_rule!(LimitRule);
+raw_rule!(TagsRule);
+raw_rule!(SpendRule);
+raw_rule!(WasteRule);

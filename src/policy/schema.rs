@@ -1,0 +1,84 @@
+//! JSON Schema of policy files, for editors and `costwarden schema policy`.
+//!
+//! Made from the raw shapes that the loader itself is held to. A document is one of the four types, in its envelope or
+//! flattened.
+
+use schemars::JsonSchema;
+use serde_json::{Map, Value, json};
+
+use super::PolicyType;
+use super::document::schema_of;
+use super::raw::{Envelope, LimitRule, SpendRule, TagsRule, WasteRule};
+
+/// The schema of one document of a policy file.
+pub fn schema() -> Value {
+    let mut definitions = Map::new();
+    let mut branches = Vec::new();
+    for policy_type in PolicyType::ALL {
+        let (spec, flat) = match policy_type {
+            PolicyType::ResourceLimit => forms::<LimitRule>(policy_type, &mut definitions),
+            PolicyType::TagRequirement => forms::<TagsRule>(policy_type, &mut definitions),
+            PolicyType::BudgetLimit => forms::<SpendRule>(policy_type, &mut definitions),
+            PolicyType::Waste => forms::<WasteRule>(policy_type, &mut definitions),
+        };
+        branches.push(json!({
+            "if": {"properties": {"spec": {"properties": {"type": {"const": policy_type.word()}}, "required": ["type"]}}, "required": ["spec"]},
+            "then": spec,
+        }));
+        branches.push(json!({
+            "if": {"properties": {"type": {"const": policy_type.word()}}, "required": ["type"]},
+            "then": flat,
+        }));
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "costwarden policy",
+        "type": "object",
+        "anyOf": [{"required": ["spec"]}, {"required": ["type", "rules"]}],
+        "allOf": branches,
+        "$defs": definitions,
+    })
+}
+
+/// The enveloped and the flattened form of one type; definitions are put beside them, apart for each type.
+fn forms<R: JsonSchema>(policy_type: PolicyType, definitions: &mut Map<String, Value>) -> (Value, Value) {
+    let mut envelope = schema_of::<Envelope<R>>();
+    let own = envelope.as_object_mut().and_then(|map| map.remove("$defs")).unwrap_or_default();
+    let prefix = format!("#/$defs/{}.", policy_type.word());
+    redirect(&mut envelope, &prefix);
+    if let Some(map) = envelope.as_object_mut() {
+        map.remove("$schema");
+        map.remove("title");
+    }
+    let mut spec_form = None;
+    for (name, mut definition) in own.as_object().cloned().unwrap_or_default() {
+        redirect(&mut definition, &prefix);
+        if definition.pointer("/properties/rules").is_some() {
+            definition["properties"]["type"] =
+                json!({"const": policy_type.word(), "description": "Decides what the rules look like."});
+            spec_form = Some(definition.clone());
+        }
+        definitions.insert(format!("{}.{name}", policy_type.word()), definition);
+    }
+    let mut flat = spec_form.unwrap_or_default();
+    for key in ["apiVersion", "kind", "metadata"] {
+        flat["properties"][key] = envelope["properties"][key].clone();
+    }
+    if let Some(required) = flat["required"].as_array_mut() {
+        required.push("metadata".into());
+    }
+    (envelope, flat)
+}
+
+fn redirect(schema: &mut Value, prefix: &str) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(|item| redirect(item, prefix)),
+        Value::Object(map) => {
+            if let Some(Value::String(target)) = map.get_mut("$ref") {
+                *target = target.replace("#/$defs/", prefix);
+            }
+            map.values_mut().for_each(|item| redirect(item, prefix));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,426 @@
+//! From the raw settings to values that the rest of the program can trust.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{NaiveDate, NaiveTime, TimeZone, Utc, Weekday};
+use croner::parser::{CronParser, Seconds, Year};
+
+use super::mail::mail;
+use super::raw::{RawAccount, RawDay, RawEnforcement, RawException, RawSchedule, RawSettings, RawWindow};
+use super::{
+    AccountSettings, CostSettings, Enforcement, Env, InventorySettings, Owners, ReportSettings, SchedulePatterns,
+    Settings, TagSettings,
+};
+use crate::domain::Instant;
+use crate::domain::exception::Exception;
+use crate::domain::mode::{Breaker, Pace, Window};
+use crate::domain::money::Usd;
+use crate::domain::place::{AccountId, Kind, Region};
+use crate::domain::text::clean;
+use crate::policy::document::{At, Checker, nearest};
+use crate::policy::{is_domain, is_mail_address};
+
+/// Where paths of the settings are anchored.
+pub(super) struct Base<'a> {
+    /// Folder of the settings file.
+    pub folder: &'a Path,
+    /// The working directory, for the default state folder.
+    pub cwd: &'a Path,
+    /// The environment.
+    pub env: &'a Env<'a>,
+}
+
+impl Base<'_> {
+    /// The file of a secret, relative to the settings file; `credential:NAME` is a systemd credential, and stays as it
+    /// is where systemd gave none (`read_secret` says so when it is needed).
+    pub fn secret(&self, checker: &mut Checker<'_>, at: &At<'_>, text: &str) -> PathBuf {
+        let Some(name) = text.strip_prefix("credential:") else {
+            return self.folder.join(text);
+        };
+        if name.is_empty() || name.contains('/') || name.starts_with('.') {
+            checker.fail(at, format!("{:?} is not a credential's name", clean(name)), "credential:NAME");
+        }
+        match (self.env)("CREDENTIALS_DIRECTORY") {
+            Some(folder) => Path::new(&folder).join(name),
+            None => PathBuf::from(text),
+        }
+    }
+
+    fn state_dir(&self, raw: Option<&str>) -> PathBuf {
+        match (raw, (self.env)("STATE_DIRECTORY").filter(|list| !list.is_empty())) {
+            (Some(text), _) => self.folder.join(text),
+            // systemd separates several folders by colons; the first is ours.
+            (None, Some(list)) => PathBuf::from(list.split(':').next().unwrap_or(&list)),
+            (None, None) => self.cwd.join("costwarden-state"),
+        }
+    }
+}
+
+/// The checked settings; what is wrong is noted in `checker`, and the result then thrown away by the caller.
+pub(super) fn settings(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawSettings, base: &Base<'_>) -> Settings {
+    let zone = zone(checker, &at.key("zone"), &raw.zone);
+    Settings {
+        origin: None,
+        state_dir: base.state_dir(raw.state_dir.as_deref()),
+        policies: raw.policies.iter().map(|path| base.folder.join(path)).collect(),
+        zone,
+        accounts: accounts(checker, &at.key("accounts"), &raw.accounts),
+        enforcement: enforcement(checker, &at.key("enforcement"), &raw.enforcement, zone),
+        schedule: schedule(checker, &at.key("schedule"), &raw.schedule, zone),
+        owners: owners(checker, &at.key("owners"), raw),
+        tags: tags(checker, &at.key("tags"), raw),
+        exceptions: exceptions(checker, &at.key("exceptions"), &raw.exceptions),
+        mail: raw.mail.as_ref().and_then(|raw| mail(checker, &at.key("mail"), raw, base)),
+        slack: slack(checker, &at.key("slack"), raw, base),
+        reports: ReportSettings {
+            to: addresses(checker, &at.key("reports").key("to"), &raw.reports.to),
+            daily_when_quiet: raw.reports.daily_when_quiet,
+        },
+        costs: CostSettings {
+            enabled: raw.costs.enabled,
+            tags: keys(checker, &at.key("costs").key("tags"), &raw.costs.tags),
+            requests_per_day: raw.costs.requests_per_day,
+        },
+        inventory: InventorySettings {
+            floor_percent: raw.inventory.floor_percent,
+            floor_count: raw.inventory.floor_count,
+            concurrency: raw.inventory.concurrency,
+            keep_nights: raw.inventory.keep_nights,
+            max_age_hours: raw.inventory.max_age_hours,
+        },
+        shown: Vec::new(),
+    }
+}
+
+fn zone(checker: &mut Checker<'_>, at: &At<'_>, text: &str) -> chrono_tz::Tz {
+    text.parse().unwrap_or_else(|_| {
+        let near = nearest(text, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()));
+        let hint = near.map(|name| format!("; did you mean {name:?}?")).unwrap_or_default();
+        checker.fail(
+            at,
+            format!("{:?} is not a time zone{hint}", clean(text)),
+            "an IANA name such as Europe/Berlin or UTC",
+        );
+        chrono_tz::UTC
+    })
+}
+
+fn accounts(checker: &mut Checker<'_>, at: &At<'_>, raw: &[RawAccount]) -> Vec<AccountSettings> {
+    let mut list: Vec<AccountSettings> = Vec::new();
+    for (index, raw) in raw.iter().enumerate() {
+        let at = at.item(index);
+        let id = account_id(checker, &at.key("id"), &raw.id);
+        for (key, arn) in [("role_arn", &raw.role_arn), ("actor_role_arn", &raw.actor_role_arn)] {
+            if let Some(arn) = arn {
+                check_role(checker, &at.key(key), arn, &raw.id);
+            }
+        }
+        let mut regions = Vec::new();
+        for (index, text) in raw.regions.iter().enumerate() {
+            let at = at.key("regions").item(index);
+            match Region::new(text) {
+                Ok(region) if regions.contains(&region) => {
+                    checker.fail(&at, format!("the Region {region} stands twice"), "each Region once");
+                }
+                Ok(region) => regions.push(region),
+                Err(_) => {
+                    checker.fail(&at, format!("{:?} is not a Region", clean(text)), "a name such as eu-central-1");
+                }
+            }
+        }
+        let Some(id) = id else { continue };
+        if list.iter().any(|known| known.id == id) {
+            checker.fail(
+                &at.key("id"),
+                format!("the account {id} stands twice"),
+                "each account once, with all its Regions",
+            );
+        }
+        list.push(AccountSettings {
+            id,
+            name: raw.name.clone(),
+            role_arn: raw.role_arn.clone(),
+            external_id: raw.external_id.clone(),
+            actor_role_arn: raw.actor_role_arn.clone(),
+            regions,
+        });
+    }
+    list
+}
+
+fn account_id(checker: &mut Checker<'_>, at: &At<'_>, text: &str) -> Option<AccountId> {
+    let id = AccountId::new(text).ok();
+    if id.is_none() {
+        checker.fail(at, format!("{:?} is not an AWS account id", clean(text)), "twelve digits, quoted");
+    }
+    id
+}
+
+/// A role of another account would let a mistyped id act elsewhere.
+fn check_role(checker: &mut Checker<'_>, at: &At<'_>, arn: &str, account: &str) {
+    let parts: Vec<&str> = arn.split(':').collect();
+    let role = match parts.as_slice() {
+        ["arn", partition, "iam", "", owner, role] if partition.starts_with("aws") => Some((*owner, *role)),
+        _ => None,
+    };
+    match role {
+        Some((owner, role)) if owner == account && role.strip_prefix("role/").is_some_and(|name| !name.is_empty()) => {}
+        Some((owner, _)) if owner != account => {
+            let problem =
+                format!("the role belongs to account {:?}, the entry is account {:?}", clean(owner), clean(account));
+            checker.fail(at, problem, "a role of the same account");
+        }
+        _ => checker.fail(at, format!("{:?} is not a role's ARN", clean(arn)), "arn:aws:iam::123456789012:role/NAME"),
+    }
+}
+
+fn enforcement(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawEnforcement, zone: chrono_tz::Tz) -> Enforcement {
+    for (index, text) in raw.protect.iter().enumerate() {
+        let tag = text.strip_prefix("tag:").map(|rest| rest.split('=').next().unwrap_or(""));
+        let fine = match tag {
+            Some(key) => !key.is_empty(),
+            None => is_resource_id(text),
+        };
+        if !fine {
+            let problem = format!("{:?} protects nothing", clean(text));
+            checker.fail(
+                &at.key("protect").item(index),
+                problem,
+                "a resource id such as i-0abc, tag:KEY or tag:KEY=VALUE",
+            );
+        }
+    }
+    Enforcement {
+        mode: raw.mode,
+        allow_auto_terminate: raw.allow_auto_terminate,
+        allow_auto_delete_volumes: raw.allow_auto_delete_volumes,
+        create_snapshot_before_stop: raw.create_snapshot_before_stop,
+        allow_public_ip_loss: raw.allow_public_ip_loss,
+        pace: Pace {
+            destructive_per_run: raw.pace.destructive_per_run,
+            disruptive_per_run: raw.pace.disruptive_per_run,
+            destructive_per_day: raw.pace.destructive_per_day,
+            tags_per_run: raw.pace.tags_per_run,
+            percent_of_kind_per_day: raw.pace.percent_of_kind_per_day,
+        },
+        breaker: Breaker {
+            count: raw.breaker_count,
+            percent_of_kind: raw.breaker_percent,
+            usd: raw.breaker_usd.and_then(Usd::from_f64),
+        },
+        window: window(checker, &at.key("window"), &raw.window, zone),
+        protect: raw.protect.clone(),
+    }
+}
+
+fn is_resource_id(text: &str) -> bool {
+    Kind::ALL.iter().any(|kind| {
+        text.strip_prefix(kind.id_prefix()).is_some_and(|rest| {
+            !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        })
+    })
+}
+
+fn window(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawWindow, zone: chrono_tz::Tz) -> Window {
+    let mut time = |key: &str, text: &str| {
+        let shaped = text.len() == 5 && text.as_bytes()[2] == b':';
+        let time = NaiveTime::parse_from_str(text, "%H:%M").ok().filter(|_| shaped);
+        if time.is_none() {
+            checker.fail(&at.key(key), format!("{:?} is not a time of day", clean(text)), "HH:MM from 00:00 to 23:59");
+        }
+        time
+    };
+    let (from, to) = (time("from", &raw.from), time("to", &raw.to));
+    if let (Some(from), Some(to)) = (from, to)
+        && from >= to
+    {
+        let problem = format!("the window ends at {} and begins at {}", raw.to, raw.from);
+        checker.fail(&at.key("to"), problem, "a time of day after `from`");
+    }
+    let mut holidays = Vec::new();
+    for (index, text) in raw.holidays.iter().enumerate() {
+        match date(text) {
+            Some(day) => holidays.push(day),
+            None => bad_date(checker, &at.key("holidays").item(index), text, "YYYY-MM-DD"),
+        }
+    }
+    Window {
+        days: raw.days.iter().map(|day| weekday(*day)).collect(),
+        from: from.unwrap_or_default(),
+        to: to.unwrap_or_default(),
+        zone,
+        holidays,
+    }
+}
+
+fn weekday(day: RawDay) -> Weekday {
+    match day {
+        RawDay::Mon => Weekday::Mon,
+        RawDay::Tue => Weekday::Tue,
+        RawDay::Wed => Weekday::Wed,
+        RawDay::Thu => Weekday::Thu,
+        RawDay::Fri => Weekday::Fri,
+        RawDay::Sat => Weekday::Sat,
+        RawDay::Sun => Weekday::Sun,
+    }
+}
+
+/// `YYYY-MM-DD` and nothing shorter.
+fn date(text: &str) -> Option<NaiveDate> {
+    (text.len() == 10).then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten()
+}
+
+fn bad_date(checker: &mut Checker<'_>, at: &At<'_>, text: &str, accepted: &str) {
+    checker.fail(at, format!("{:?} is not a date", clean(text)), accepted);
+}
+
+fn schedule(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawSchedule, zone: chrono_tz::Tz) -> SchedulePatterns {
+    for (key, pattern) in [("scan", &raw.scan), ("act", &raw.act), ("daily", &raw.daily), ("weekly", &raw.weekly)] {
+        if let Err(why) = check_cron(pattern, zone) {
+            let problem = format!("{:?} is not a schedule: {}", clean(pattern), clean(&why));
+            checker.fail(&at.key(key), problem, "five cron fields: minute hour day-of-month month day-of-week");
+        }
+    }
+    SchedulePatterns {
+        scan: raw.scan.clone(),
+        act: raw.act.clone(),
+        daily: raw.daily.clone(),
+        weekly: raw.weekly.clone(),
+    }
+}
+
+/// Five fields that croner reads and that come due at least once.
+fn check_cron(pattern: &str, zone: chrono_tz::Tz) -> Result<(), String> {
+    let fields = pattern.split_whitespace().count();
+    if fields != 5 {
+        return Err(format!("it has {fields} fields"));
+    }
+    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+    let cron = parser.parse(pattern).map_err(|error| error.to_string())?;
+    // Any instant serves: a pattern of five fields repeats within 28 years.
+    let from = Utc.with_ymd_and_hms(2026, 1, 1, 0, 0, 0).single().unwrap_or_default().with_timezone(&zone);
+    cron.find_next_occurrence(&from, true).map(|_| ()).map_err(|_| "it never comes due".into())
+}
+
+fn owners(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawSettings) -> Owners {
+    let raw = &raw.owners;
+    for (index, domain) in raw.allowed_domains.iter().enumerate() {
+        if !is_domain(domain) {
+            let problem = format!("{:?} is not a domain", clean(domain));
+            checker.fail(
+                &at.key("allowed_domains").item(index),
+                problem,
+                "a domain such as example.com, without @ or *",
+            );
+        }
+    }
+    if let Some(address) = &raw.default_owner {
+        check_address(checker, &at.key("default_owner"), address);
+    }
+    Owners {
+        tags: keys(checker, &at.key("tags"), &raw.tags),
+        allowed_domains: raw.allowed_domains.iter().map(|domain| domain.to_lowercase()).collect(),
+        default_owner: raw.default_owner.clone(),
+    }
+}
+
+fn tags(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawSettings) -> TagSettings {
+    let raw = &raw.tags;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.' | '/');
+    let fine =
+        raw.prefix.is_empty() || (raw.prefix.ends_with(':') && raw.prefix.len() <= 64 && raw.prefix.chars().all(plain));
+    if !fine || raw.prefix.to_lowercase().starts_with("aws:") {
+        let problem = format!("{:?} is not a prefix for our tags", clean(&raw.prefix));
+        checker.fail(
+            &at.key("prefix"),
+            problem,
+            "a word that ends with ':' such as costwarden:, not aws:; or nothing at all",
+        );
+    }
+    TagSettings {
+        prefix: raw.prefix.clone(),
+        ignore: keys(checker, &at.key("ignore"), &raw.ignore),
+        team: raw.team.clone(),
+    }
+}
+
+/// Tag keys: not empty, and short enough that AWS could store them.
+fn keys(checker: &mut Checker<'_>, at: &At<'_>, list: &[String]) -> Vec<String> {
+    for (index, key) in list.iter().enumerate() {
+        if key.trim().is_empty() || key.chars().count() > 128 {
+            checker.fail(&at.item(index), format!("{:?} is not a tag key", clean(key)), "1 to 128 characters");
+        }
+    }
+    list.to_vec()
+}
+
+fn addresses(checker: &mut Checker<'_>, at: &At<'_>, list: &[String]) -> Vec<String> {
+    for (index, address) in list.iter().enumerate() {
+        check_address(checker, &at.item(index), address);
+    }
+    list.to_vec()
+}
+
+fn check_address(checker: &mut Checker<'_>, at: &At<'_>, text: &str) {
+    if !is_mail_address(text) {
+        checker.fail(at, format!("{:?} is not a mail address", clean(text)), "an address such as name@example.com");
+    }
+}
+
+fn exceptions(checker: &mut Checker<'_>, at: &At<'_>, raw: &[RawException]) -> Vec<Exception> {
+    let mut list: Vec<Exception> = Vec::new();
+    for (index, raw) in raw.iter().enumerate() {
+        let at = at.item(index);
+        if !is_resource_id(&raw.resource) {
+            let problem = format!("{:?} is not a resource id", clean(&raw.resource));
+            checker.fail(&at.key("resource"), problem, "an id such as i-0abc, vol-0abc, snap-0abc, eipalloc-0abc");
+        }
+        if let Some(account) = &raw.account {
+            account_id(checker, &at.key("account"), account);
+        }
+        if list.iter().any(|known| known.id == raw.id) {
+            let problem = format!("the exception {:?} stands twice", clean(&raw.id));
+            checker.fail(&at.key("id"), problem, "a name that no other exception has");
+        }
+        let Some(until) = until(&raw.until) else {
+            bad_date(checker, &at.key("until"), &raw.until, "YYYY-MM-DD, or an instant such as 2026-12-31T12:00:00Z");
+            continue;
+        };
+        list.push(Exception {
+            id: raw.id.clone(),
+            resource: raw.resource.clone(),
+            account: raw.account.clone(),
+            policy: raw.policy.clone(),
+            rule: raw.rule.clone(),
+            reason: raw.reason.clone(),
+            approved_by: raw.approved_by.clone(),
+            until,
+        });
+    }
+    list
+}
+
+/// A day means its last second, UTC.
+fn until(text: &str) -> Option<Instant> {
+    match date(text) {
+        Some(day) => Some(day.and_hms_opt(23, 59, 59)?.and_utc()),
+        None => chrono::DateTime::parse_from_rfc3339(text).ok().map(|instant| instant.with_timezone(&Utc)),
+    }
+}
+
+fn slack(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawSettings, base: &Base<'_>) -> Vec<(String, PathBuf)> {
+    let mut list = Vec::new();
+    for (room, path) in &raw.slack {
+        if room.len() < 2 || !room.starts_with('#') {
+            checker.fail(&at.name_of(room), format!("{:?} is not a room", clean(room)), "\"#room\", in quotes");
+        }
+        if path.contains("://") || path.trim().is_empty() {
+            // The address is a secret, so it is not repeated.
+            let problem = "the webhook's address never stands in the settings";
+            checker.fail_quietly(&at.key(room), problem, "a file that holds the address, or credential:NAME");
+            continue;
+        }
+        list.push((room.clone(), base.secret(checker, &at.key(room), path)));
+    }
+    list
+}

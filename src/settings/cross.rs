@@ -1,0 +1,148 @@
+//! `config check`: settings and policies that load, and yet do not say what their author thinks.
+//!
+//! Each note is one sentence that names the key and what to do. Nothing here is an error.
+
+use std::str::FromStr;
+
+use chrono::{TimeDelta, TimeZone, Utc};
+
+use super::{MailBackend, Settings};
+use crate::domain::mode::Mode;
+use crate::domain::text::clean;
+use crate::policy::{Logic, Policy};
+
+/// Days over which schedule and window are held against each other.
+const LOOK_AHEAD_DAYS: i64 = 35;
+
+/// What a person should know about these settings with these policies.
+pub fn cross_check(settings: &Settings, policies: &[Policy]) -> Vec<String> {
+    let mut notes = Vec::new();
+    if settings.accounts.is_empty() {
+        notes.push(
+            "accounts: no account is listed, so nothing is looked at; add [[accounts]] with id and regions".into(),
+        );
+    }
+    if policies.is_empty() {
+        notes.push("policies: no policy is loaded, so nothing can be found".into());
+    }
+    telling(settings, &mut notes);
+    exceptions(settings, policies, &mut notes);
+    for policy in policies {
+        rules(settings, policy, &mut notes);
+    }
+    if settings.enforcement.mode == Mode::Enforce && !act_slot_in_window(settings) {
+        notes.push(format!(
+            "schedule.act: {:?} never falls into the action window within {LOOK_AHEAD_DAYS} days, so the worker never acts",
+            settings.schedule.act
+        ));
+    }
+    notes
+}
+
+fn telling(settings: &Settings, notes: &mut Vec<String>) {
+    if settings.enforcement.mode == Mode::Observe {
+        return;
+    }
+    match &settings.mail {
+        None => {
+            notes.push("mail: without it no notice is delivered, so no grace period starts and nothing is done".into())
+        }
+        Some(mail) if matches!(mail.backend, MailBackend::Folder(_)) => {
+            notes.push("mail.backend: a folder counts as delivery only in worlds, so no grace period starts".into());
+        }
+        Some(_) => {}
+    }
+    let owners = &settings.owners;
+    if owners.allowed_domains.is_empty() && owners.default_owner.is_none() {
+        notes.push(
+            "owners: allowed_domains and default_owner are empty, so nobody can be told and nothing is done".into(),
+        );
+    }
+}
+
+fn exceptions(settings: &Settings, policies: &[Policy], notes: &mut Vec<String>) {
+    for exception in &settings.exceptions {
+        let policy = policies.iter().find(|policy| policy.name == exception.policy);
+        match (policy, &exception.rule) {
+            (None, _) => {
+                notes.push(format!(
+                    "exceptions: {} names the policy {:?}, which is not loaded",
+                    clean(&exception.id),
+                    clean(&exception.policy)
+                ));
+            }
+            (Some(policy), Some(rule)) if !policy.rules.iter().any(|known| known.name == *rule) => {
+                notes.push(format!(
+                    "exceptions: {} names the rule {:?}, which {} does not have",
+                    clean(&exception.id),
+                    clean(rule),
+                    policy.name
+                ));
+            }
+            _ => {}
+        }
+        if let Some(account) = &exception.account
+            && !settings.accounts.iter().any(|known| known.id.as_str() == account)
+        {
+            notes
+                .push(format!("exceptions: {} names the account {account}, which is not listed", clean(&exception.id)));
+        }
+    }
+}
+
+fn rules(settings: &Settings, policy: &Policy, notes: &mut Vec<String>) {
+    for account in &policy.scope.accounts {
+        if !settings.accounts.iter().any(|known| known.id == *account) {
+            notes.push(format!("{}: its scope names the account {account}, which is not listed", policy.name));
+        }
+    }
+    for rule in &policy.rules {
+        let name = format!("{}/{}", policy.name, rule.name);
+        match &rule.logic {
+            Logic::NotRead => {
+                notes.push(format!("{name}: this resource type is not read yet, so the rule is not evaluated"))
+            }
+            Logic::Budget(_) if !settings.costs.enabled => {
+                notes.push(format!("{name}: costs.enabled is false, so the budget is not watched"));
+            }
+            Logic::Budget(budget) => {
+                if let Some((key, _)) = &budget.tag
+                    && !settings.costs.tags.contains(key)
+                {
+                    notes.push(format!(
+                        "{name}: the tag {:?} is not in costs.tags, so the budget sees no spend",
+                        clean(key)
+                    ));
+                }
+                let rooms =
+                    budget.thresholds.iter().flat_map(|step| &step.channels).filter_map(|to| to.strip_prefix("slack:"));
+                for room in rooms {
+                    if !settings.slack.iter().any(|(known, _)| known == room) {
+                        notes.push(format!("{name}: slack has no entry for {room}, so nothing is sent there"));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether the act pattern comes due inside the window at all. Holidays are few, so any five weeks tell.
+fn act_slot_in_window(settings: &Settings) -> bool {
+    let zone = settings.zone;
+    let Ok(cron) = croner::Cron::from_str(&settings.schedule.act) else { return false };
+    let Some(mut at) = Utc.with_ymd_and_hms(2026, 2, 2, 0, 0, 0).single().map(|at| at.with_timezone(&zone)) else {
+        return false;
+    };
+    let end = at.clone() + TimeDelta::days(LOOK_AHEAD_DAYS);
+    while let Ok(next) = cron.find_next_occurrence(&at, false) {
+        if next > end {
+            break;
+        }
+        if settings.enforcement.window.closed_because(next.with_timezone(&Utc)).is_none() {
+            return true;
+        }
+        at = next;
+    }
+    false
+}
