@@ -105,6 +105,6 @@ mod tests {
             assert_eq!(row[12].is_empty(), finding.monthly.is_none(), "an unknown price is empty, never 0");
         }
         assert_eq!(&rows[9][3], "'=HYPERLINK(\"http://x.example/?\"&A1,\"open\")");
-        assert_eq!(&rows[0][12], "2935.00");
+        assert_eq!(&rows[0][12], "1935.00");
     }
 }

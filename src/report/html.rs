@@ -32,7 +32,7 @@ pub fn render(report: &Report) -> Result<String> {
             weekly => report.kind == ReportKind::Weekly,
             tiles => tiles(report),
             trend => words::trend(report),
-            spend => spend(report),
+            spend => words::spend(report),
             ways => WAYS_TO_STOP.iter().map(|(what, brings)| vec![*what, *brings]).collect::<Vec<_>>(),
             due => due(report),
             due_more => report.due.len().saturating_sub(ROWS),
@@ -81,16 +81,6 @@ fn tiles(report: &Report) -> Vec<Value> {
             colour => "#51606d",
         },
     ]
-}
-
-fn spend(report: &Report) -> Option<String> {
-    let spend = report.spend.as_ref()?;
-    let change = spend.previous.and_then(|previous| words::change_percent(spend.total, previous));
-    let estimated = match spend.estimated_days {
-        0 => String::new(),
-        days => format!(", {} still estimated", words::counted(u64::from(days), "day")),
-    };
-    Some(format!("spend {}{}{estimated}", spend.total, change.map(|change| format!(" ({change})")).unwrap_or_default()))
 }
 
 fn due(report: &Report) -> Vec<Value> {

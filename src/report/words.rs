@@ -278,18 +278,39 @@ pub fn hold(code: HoldCode) -> String {
     words.to_owned()
 }
 
-/// One gap in one line: place, kind, how far it was read and why.
-pub fn gap(coverage: &Coverage) -> String {
-    let place = &coverage.partition.place;
-    let why = coverage.suspect.as_deref().or(coverage.error.as_deref()).map(clean).unwrap_or_default();
-    let state = match (coverage.status, &coverage.suspect) {
+/// What was spent, and how that compares: "spend $42,120 (+12%), 2 days still estimated". Nothing without costs.
+pub fn spend(report: &Report) -> Option<String> {
+    let spend = report.spend.as_ref()?;
+    let change = spend.previous.and_then(|previous| change_percent(spend.total, previous));
+    let estimated = match spend.estimated_days {
+        0 => String::new(),
+        days => format!(", {} still estimated", counted(u64::from(days), "day")),
+    };
+    Some(format!("spend {}{}{estimated}", spend.total, change.map(|change| format!(" ({change})")).unwrap_or_default()))
+}
+
+/// How far a partition was read, in two words.
+pub fn gap_state(coverage: &Coverage) -> &'static str {
+    match (coverage.status, &coverage.suspect) {
         (Status::Complete, Some(_)) => "not believed",
         (Status::Complete, None) => "complete",
         (Status::Partial, _) => "partly read",
         (Status::Failed, _) => "not read",
-    };
+    }
+}
+
+/// One gap in one line: place, kind, how far it was read and why.
+pub fn gap(coverage: &Coverage) -> String {
+    let place = &coverage.partition.place;
+    let why = coverage.suspect.as_deref().or(coverage.error.as_deref()).map(clean).unwrap_or_default();
     let colon = if why.is_empty() { "" } else { ": " };
-    format!("{} {} {}s {state}{colon}{why}", place.account, place.region, coverage.partition.kind.noun())
+    format!(
+        "{} {} {}s {}{colon}{why}",
+        place.account,
+        place.region,
+        coverage.partition.kind.noun(),
+        gap_state(coverage)
+    )
 }
 
 /// One crossed budget threshold in one sentence.
