@@ -37,6 +37,18 @@ pub struct Notice {
     pub act_not_before: Option<Instant>,
 }
 
+/// How an owner or anyone else stops an act: what to do, and what it brings. Every notice, report and plan shows
+/// these four, so they stand in one place.
+pub const WAYS_TO_STOP: [(&str, &str); 4] = [
+    (
+        "Tag it costwarden:keep-until=YYYY-MM-DD",
+        "nothing happens through that day, 90 days ahead at most; then a full new grace period starts",
+    ),
+    ("Tag it costwarden:protect=true", "it is never touched while the tag is there"),
+    ("Ask for an exception", "with a reason and an end; your FinOps team enters it"),
+    ("Fix it", "use it, resize it, tag it or delete it yourself; the next complete scan closes the finding"),
+];
+
 impl NoticeKind {
     /// The word in SQL and JSON.
     pub fn word(self) -> &'static str {

@@ -46,6 +46,11 @@ pub fn clean(text: &str) -> String {
     out
 }
 
+/// An instant as people read it in a zone, with the zone's short name: `Tue 24 Nov 2026, 10:00 CET`.
+pub fn shown_at(at: super::Instant, zone: chrono_tz::Tz) -> String {
+    at.with_timezone(&zone).format("%a %-d %b %Y, %H:%M %Z").to_string()
+}
+
 fn is_hostile(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -66,6 +71,13 @@ fn is_hostile(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_instant_is_shown_with_its_zone_over_a_clock_change() {
+        let shown = |text: &str| shown_at(text.parse().unwrap(), chrono_tz::Europe::Berlin);
+        assert_eq!(shown("2026-10-25T00:30:00Z"), "Sun 25 Oct 2026, 02:30 CEST");
+        assert_eq!(shown("2026-10-25T01:30:00Z"), "Sun 25 Oct 2026, 02:30 CET");
+    }
 
     #[test]
     fn clean_replaces_what_moves_the_cursor_or_hides_text() {
