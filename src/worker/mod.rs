@@ -5,11 +5,11 @@
 //! the jobs one after another; `notify` tells systemd. What a job does lives under `jobs`; the daemon sees it only
 //! through the [`daemon::Jobs`] trait.
 
-// pub mod clock_guard;
+pub mod clock_guard;
 // pub mod daemon;
 // pub mod lock;
 // pub mod notify;
 pub mod schedule;
 // pub mod signals;
-// pub mod slots;
+pub mod slots;
 // pub mod supervise;
