@@ -7,9 +7,9 @@
 
 pub mod clock_guard;
 // pub mod daemon;
-// pub mod lock;
-// pub mod notify;
+pub mod lock;
+pub mod notify;
 pub mod schedule;
-// pub mod signals;
+pub mod signals;
 pub mod slots;
-// pub mod supervise;
+pub mod supervise;
