@@ -6,7 +6,9 @@
 //! through the [`daemon::Jobs`] trait.
 
 pub mod clock_guard;
-// pub mod daemon;
+
+pub mod daemon;
+pub mod ledger;
 pub mod lock;
 pub mod notify;
 pub mod schedule;
