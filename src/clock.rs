@@ -5,8 +5,8 @@
 //! to, so a virtual month takes no real time and waiting never means tokio's timers.
 //! It leaves out time zones (see `worker::schedule`) and cron patterns.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -36,6 +36,15 @@ impl Clock {
             Clock::Virtual(micros) => {
                 DateTime::from_timestamp_micros(micros.load(Ordering::SeqCst)).unwrap_or(DateTime::UNIX_EPOCH)
             }
+        }
+    }
+
+    /// Time since a fixed point that no change of the wall clock moves; on a virtual clock, its own time.
+    pub fn monotonic(&self) -> Duration {
+        static START: OnceLock<std::time::Instant> = OnceLock::new();
+        match self {
+            Clock::System => START.get_or_init(std::time::Instant::now).elapsed(),
+            Clock::Virtual(micros) => Duration::from_micros(micros.load(Ordering::SeqCst).unsigned_abs()),
         }
     }
 
