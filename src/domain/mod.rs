@@ -8,6 +8,7 @@ pub mod check;
 pub mod exception;
 pub mod fact;
 pub mod finding;
+pub mod guard;
 pub mod inventory;
 pub mod mode;
 pub mod money;

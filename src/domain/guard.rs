@@ -1,0 +1,590 @@
+//! Guards: why a resource may not be touched, whatever a policy says. Pure.
+//!
+//! `engine::plan` asks early, on a listing, so that people see the hold and its reason in the plan;
+//! `remediate` asks again on a fresh single read right before the act. Anything that is not known refuses, except
+//! what only a fresh read can know while the resource comes from a listing. `remediate::gate` repeats the decisive
+//! ones by separate code. Which marker means which manager is in [`managed_by`].
+
+use chrono::NaiveDate;
+
+use super::Instant;
+use super::fact::Fact;
+use super::finding::Act;
+use super::place::Kind;
+use super::plan::{HoldCode, OWN_TAGS};
+use super::price::PriceBook;
+use super::resource::{Instance, InstanceState, Lifecycle, Resource, Tags, Volume};
+use super::text::clean;
+
+/// How the resource was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// From a page of a listing, which carries no protection flags.
+    Listing,
+    /// By a single read just now: everything must be known.
+    Fresh,
+}
+
+/// What a person has set about guarding.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuardRules {
+    /// Never touched: resource ids, `tag:KEY=VALUE` or `tag:KEY`.
+    pub protect: Vec<String>,
+    /// Stop although an auto-assigned public IPv4 address is lost.
+    pub allow_public_ip_loss: bool,
+    /// Prefix of our own tags in the settings; `costwarden:` is always read as well.
+    pub tag_prefix: String,
+}
+
+/// Why `act` must not happen to `resource`; `None` when no guard objects. The first reason in order of weight.
+pub fn refusal(
+    act: Act,
+    resource: &Resource,
+    rules: &GuardRules,
+    prices: &PriceBook,
+    reading: Reading,
+    now: Instant,
+) -> Option<(HoldCode, String)> {
+    if !act.changes_cloud() {
+        return None;
+    }
+    let tags = match &resource.tags {
+        Fact::Known(tags) => tags.clone(),
+        Fact::Absent => Tags::default(),
+        Fact::Unknown(why) => return Some((HoldCode::Incomplete, format!("its tags could not be read: {why}"))),
+    };
+    protection(resource, &tags, rules, reading)
+        .map(|why| (HoldCode::Protected, why))
+        .or_else(|| keep_until(&tags, rules, now).map(|why| (HoldCode::KeepUntil, why)))
+        .or_else(|| managed_by(resource).map(|why| (HoldCode::Managed, why)))
+        .or_else(|| wrong_state(act, resource).map(|why| (HoldCode::ReportedOnly, why)))
+        .or_else(|| match (&act, resource.instance()) {
+            (Act::StopInstance | Act::TerminateInstance | Act::ResizeInstance, Some(instance)) => {
+                outage(instance, rules, prices)
+            }
+            _ => None,
+        })
+}
+
+/// What manages the resource and would fight us, or replace it, or break: from its tags and EC2's `operator` field.
+/// `None` when nothing says so; unknown tags say nothing here, [`refusal`] refuses those.
+pub fn managed_by(resource: &Resource) -> Option<String> {
+    use super::resource::Detail;
+    let operator = match &resource.detail {
+        Detail::Instance(instance) => instance.operator.as_deref(),
+        Detail::Volume(volume) => volume.operator.as_deref(),
+        Detail::Address(address) => address.operator.as_deref(),
+        Detail::Snapshot(_) | Detail::Image(_) => None,
+    };
+    if let Some(operator) = operator {
+        return Some(format!("EC2 says that {} operates it", clean(operator)));
+    }
+    let tags = resource.tags.known()?;
+    tags.iter().find_map(|(key, value)| marker(key, value))
+}
+
+/// The day of a keep-until tag, if the resource carries one: `Err` holds the text that is no date.
+pub fn keep_until_tag(tags: &Tags, prefix: &str) -> Option<Result<NaiveDate, String>> {
+    let text = own_tag(tags, prefix, "keep-until")?;
+    Some(text.trim().parse::<NaiveDate>().map_err(|_| clean(text)))
+}
+
+/// One of our own tags, under `costwarden:` or under the prefix of the settings.
+fn own_tag<'a>(tags: &'a Tags, prefix: &str, name: &str) -> Option<&'a str> {
+    tags.get(&format!("{OWN_TAGS}{name}"))
+        .or_else(|| if prefix.is_empty() { None } else { tags.get(&format!("{prefix}{name}")) })
+}
+
+fn protection(resource: &Resource, tags: &Tags, rules: &GuardRules, reading: Reading) -> Option<String> {
+    if own_tag(tags, &rules.tag_prefix, "safety-snapshot").is_some() {
+        return Some("it is a safety snapshot of ours".into());
+    }
+    if let Some(value) = own_tag(tags, &rules.tag_prefix, "protect")
+        && !value.trim().eq_ignore_ascii_case("false")
+    {
+        return Some(format!("the tag {OWN_TAGS}protect={} refuses every act", clean(value)));
+    }
+    if let Some(entry) = rules.protect.iter().find(|entry| listed(entry, resource, tags)) {
+        return Some(format!("the protect list of the settings names it ({})", clean(entry)));
+    }
+    let instance = resource.instance()?;
+    for (flag, name) in
+        [(&instance.termination_protected, "termination protection"), (&instance.stop_protected, "stop protection")]
+    {
+        match flag {
+            Fact::Known(true) => return Some(format!("{name} is on; nobody here switches it off")),
+            Fact::Unknown(why) if reading == Reading::Fresh => {
+                return Some(format!("{name} could not be read ({why}), so it counts as on"));
+            }
+            Fact::Known(false) | Fact::Absent | Fact::Unknown(_) => {}
+        }
+    }
+    None
+}
+
+/// Whether an entry of the protect list names the resource.
+fn listed(entry: &str, resource: &Resource, tags: &Tags) -> bool {
+    match entry.strip_prefix("tag:") {
+        None => *entry == *resource.key.id || entry == resource.key.to_string(),
+        Some(tag) => match tag.split_once('=') {
+            Some((key, value)) => tags.get(key) == Some(value),
+            None => tags.get(tag).is_some(),
+        },
+    }
+}
+
+fn keep_until(tags: &Tags, rules: &GuardRules, now: Instant) -> Option<String> {
+    match keep_until_tag(tags, &rules.tag_prefix)? {
+        Ok(day) if day >= now.date_naive() => Some(format!("the tag {OWN_TAGS}keep-until holds through {day}")),
+        Ok(_) => None,
+        Err(text) => Some(format!(
+            "the tag {OWN_TAGS}keep-until={text} is no date; write YYYY-MM-DD, or remove the tag to let the rule act"
+        )),
+    }
+}
+
+fn wrong_state(act: Act, resource: &Resource) -> Option<String> {
+    match (act, resource.instance(), resource.volume()) {
+        (Act::StopInstance | Act::ResizeInstance, Some(instance), _) => (instance.state != InstanceState::Running)
+            .then(|| format!("it is {}, not running", clean(instance.state.as_str()))),
+        (Act::TerminateInstance, Some(instance), _) => {
+            (!matches!(instance.state, InstanceState::Running | InstanceState::Stopped))
+                .then(|| format!("it is {}, neither running nor stopped", clean(instance.state.as_str())))
+        }
+        (Act::DeleteVolume, _, Some(volume)) => in_use(volume),
+        (Act::AddTags, Some(instance), _) => {
+            use InstanceState::{Pending, Running, Stopped, Stopping};
+            (!matches!(instance.state, Pending | Running | Stopping | Stopped))
+                .then(|| format!("it is {}", clean(instance.state.as_str())))
+        }
+        (Act::AddTags, _, Some(volume)) => {
+            (!matches!(&*volume.state, "available" | "in-use")).then(|| format!("it is {}", clean(&volume.state)))
+        }
+        (Act::AddTags, None, None) => match resource.kind() {
+            Kind::Snapshot | Kind::Address | Kind::Image => None,
+            Kind::Instance | Kind::Volume => Some("its details do not fit its kind".into()),
+        },
+        (act, _, _) => Some(format!("{} is nothing that can be done to a {}", act.word(), resource.kind().noun())),
+    }
+}
+
+fn in_use(volume: &Volume) -> Option<String> {
+    if let Some(attachment) = volume.attachments.first() {
+        return Some(format!("it is attached to {} ({})", clean(&attachment.instance), clean(&attachment.state)));
+    }
+    (&*volume.state != "available").then(|| format!("it is {}, not available", clean(&volume.state)))
+}
+
+/// What would be lost, or would not work, when an instance stops.
+fn outage(instance: &Instance, rules: &GuardRules, prices: &PriceBook) -> Option<(HoldCode, String)> {
+    match &instance.lifecycle {
+        Lifecycle::OnDemand => {}
+        Lifecycle::Spot => {
+            return Some((HoldCode::NotAvailable, "it is a spot instance: its request may start another".into()));
+        }
+        Lifecycle::Other(word) => {
+            return Some((HoldCode::NotAvailable, format!("it was bought as {}, not on demand", clean(word))));
+        }
+    }
+    match &instance.instance_store {
+        Fact::Known(false) | Fact::Absent => {}
+        Fact::Known(true) => return Some((HoldCode::WouldLose, "its instance-store disks would be lost".into())),
+        Fact::Unknown(why) => {
+            return Some((HoldCode::WouldLose, format!("it may have instance-store disks: {why}")));
+        }
+    }
+    match prices.types.get(&instance.instance_type).and_then(|spec| spec.instance_storage) {
+        Some(false) => {}
+        Some(true) => {
+            let reason = format!("type {} has local disks, which would be lost", clean(&instance.instance_type));
+            return Some((HoldCode::WouldLose, reason));
+        }
+        None => {
+            let reason = format!(
+                "type {} is not in the type table, so whether it has local disks is not known",
+                clean(&instance.instance_type)
+            );
+            return Some((HoldCode::WouldLose, reason));
+        }
+    }
+    if rules.allow_public_ip_loss {
+        return None;
+    }
+    match &instance.auto_public_ip {
+        Fact::Absent => None,
+        Fact::Known(address) => Some((
+            HoldCode::WouldLose,
+            format!("its public IPv4 address {} is auto-assigned and would be lost", clean(address)),
+        )),
+        Fact::Unknown(why) => Some((HoldCode::WouldLose, format!("it may lose a public IPv4 address: {why}"))),
+    }
+}
+
+/// How a marker's key is compared, in lower case.
+enum Match {
+    /// The whole key.
+    Key(&'static str),
+    /// Its beginning.
+    Begins(&'static str),
+    /// Any part of it.
+    Contains(&'static str),
+}
+
+use Match::{Begins, Contains, Key};
+
+/// Tag keys that say who manages a resource. The first match names the manager.
+const MARKERS: &[(Match, &str)] = &[
+    (Key("aws:autoscaling:groupname"), "an Auto Scaling group, which would replace it"),
+    (Begins("aws:autoscaling:"), "Auto Scaling"),
+    (Begins("eks:"), "an EKS cluster"),
+    (Begins("aws:eks:"), "an EKS cluster"),
+    (Begins("alpha.eksctl.io/"), "eksctl"),
+    (Begins("kubernetes.io/"), "a Kubernetes cluster"),
+    (Begins("k8s.io/"), "a Kubernetes cluster"),
+    (Contains(".k8s.io/"), "a Kubernetes cluster"),
+    (Contains(".k8s.aws/"), "a Kubernetes cluster"),
+    (Key("kubernetescluster"), "a Kubernetes cluster"),
+    (Begins("karpenter.sh/"), "Karpenter"),
+    (Begins("ebs.csi.aws.com/"), "the EBS CSI driver of a Kubernetes cluster"),
+    (Key("csivolumename"), "the EBS CSI driver of a Kubernetes cluster"),
+    (Key("csivolumesnapshotname"), "the EBS CSI driver of a Kubernetes cluster"),
+    (Begins("aws:cloudformation:"), "a CloudFormation stack"),
+    (Begins("aws:elasticmapreduce:"), "an EMR cluster"),
+    (Begins("awsbatch"), "AWS Batch"),
+    (Begins("aws:batch:"), "AWS Batch"),
+    (Begins("aws:ecs:"), "ECS"),
+    (Begins("amazonecs"), "ECS"),
+    (Begins("aws:servicecatalog:"), "a Service Catalog product"),
+    (Begins("aws:backup:"), "AWS Backup"),
+    (Begins("aws:dlm:"), "Data Lifecycle Manager"),
+    (Begins("dlm:"), "Data Lifecycle Manager"),
+    (Begins("elasticbeanstalk:"), "Elastic Beanstalk"),
+    (Begins("opsworks:"), "OpsWorks"),
+    (Begins("aws:ec2:fleet-id"), "an EC2 Fleet"),
+    (Begins("aws:ec2spot:"), "a Spot Fleet"),
+    (Begins("awselasticdisasterrecovery"), "Elastic Disaster Recovery"),
+    (Begins("awsapplicationmigrationservice"), "Application Migration Service"),
+    (Key("aws:createdby"), ""),
+    (Begins("aws:ec2launchtemplate:"), ""),
+    // AWS alone can write these, and each that is not known to be harmless belongs to a service.
+    (Begins("aws:"), "an AWS service"),
+    (Contains("terraform"), "Terraform"),
+    (Contains("opentofu"), "OpenTofu"),
+    (Key("tf-managed"), "Terraform"),
+    (Key("tf_managed"), "Terraform"),
+    (Contains("pulumi"), "Pulumi"),
+    (Begins("crossplane"), "Crossplane"),
+];
+
+/// Keys whose value names the manager.
+const MANAGER_KEYS: [&str; 7] = [
+    "managed-by",
+    "managed_by",
+    "managedby",
+    "managed by",
+    "app.kubernetes.io/managed-by",
+    "provisioner",
+    "provisioned-by",
+];
+
+/// Values of those keys that mean a person, nobody, or the tag that S1's own tool wrote (R12).
+const NO_MANAGER: [&str; 8] = ["", "manual", "manually", "human", "hand", "none", "costwarden", "cost-governance"];
+
+/// What one tag says about a manager.
+fn marker(key: &str, value: &str) -> Option<String> {
+    let lower = key.to_lowercase();
+    if MANAGER_KEYS.contains(&lower.as_str()) {
+        return (!NO_MANAGER.contains(&value.trim().to_lowercase().as_str()))
+            .then(|| format!("{} manages it (tag {})", clean(value), clean(key)));
+    }
+    let (_, who) = MARKERS.iter().find(|(matched, _)| match matched {
+        Key(text) => lower == *text,
+        Begins(text) => lower.starts_with(text),
+        Contains(text) => lower.contains(text),
+    })?;
+    (!who.is_empty()).then(|| format!("{who} manages it (tag {}={})", clean(key), clean(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::money::Rate;
+    use super::super::place::{AccountId, Place, Region};
+    use super::super::price::TypeSpec;
+    use super::super::resource::{Attachment, Detail};
+    use super::super::text::Str;
+    use super::*;
+
+    const ACTS: [Act; 5] =
+        [Act::StopInstance, Act::TerminateInstance, Act::ResizeInstance, Act::DeleteVolume, Act::AddTags];
+
+    fn now() -> Instant {
+        "2026-11-23T10:00:00Z".parse().unwrap()
+    }
+
+    fn prices() -> PriceBook {
+        let spec = |local| TypeSpec {
+            vcpus: Some(2),
+            memory_mib: Some(8_192),
+            arch: None,
+            gpus: None,
+            instance_storage: local,
+            hourly: None,
+        };
+        PriceBook {
+            region: Region::new("us-east-1").unwrap(),
+            date: "2026-08-01".parse().unwrap(),
+            source: "a test".into(),
+            types: [("m5.large", Some(false)), ("m5d.large", Some(true)), ("x9.odd", None)]
+                .map(|(name, local)| (Str::from(name), spec(local)))
+                .into(),
+            volume_gb_month: Default::default(),
+            volume_iops_month: Default::default(),
+            snapshot_gb_month: Rate(0),
+            snapshot_archive_gb_month: Rate(0),
+            public_ipv4_hour: Rate(0),
+        }
+    }
+
+    fn place() -> Place {
+        Place { account: AccountId::new("123456789012").unwrap(), region: Region::new("eu-central-1").unwrap() }
+    }
+
+    fn instance(change: impl FnOnce(&mut Instance)) -> Resource {
+        let mut detail = Instance {
+            state: InstanceState::Running,
+            instance_type: "m5.large".into(),
+            zone: "eu-central-1a".into(),
+            platform: Fact::Known("Linux/UNIX".into()),
+            lifecycle: Lifecycle::OnDemand,
+            volumes: Box::default(),
+            instance_store: Fact::Known(false),
+            auto_public_ip: Fact::Absent,
+            operator: None,
+            termination_protected: Fact::Known(false),
+            stop_protected: Fact::Known(false),
+            state_since: Fact::Absent,
+            image: None,
+            subnet: None,
+            private_ip: None,
+        };
+        change(&mut detail);
+        Resource {
+            key: place().partition(Kind::Instance).key("i-0a1b"),
+            tags: Fact::Known(Tags::default()),
+            created_at: Fact::Known(now()),
+            detail: Detail::Instance(Box::new(detail)),
+        }
+    }
+
+    fn volume(change: impl FnOnce(&mut Volume)) -> Resource {
+        let mut detail = Volume {
+            state: "available".into(),
+            size_gib: 8,
+            volume_type: "gp3".into(),
+            iops: None,
+            throughput: None,
+            zone: "eu-central-1a".into(),
+            kms_key: None,
+            encrypted: false,
+            attachments: Box::default(),
+            operator: None,
+        };
+        change(&mut detail);
+        Resource {
+            key: place().partition(Kind::Volume).key("vol-0a1b"),
+            tags: Fact::Known(Tags::default()),
+            created_at: Fact::Known(now()),
+            detail: Detail::Volume(Box::new(detail)),
+        }
+    }
+
+    fn tagged(mut resource: Resource, tags: &[(&str, &str)]) -> Resource {
+        resource.tags = Fact::Known(Tags::of(tags));
+        resource
+    }
+
+    fn fresh(act: Act, resource: &Resource) -> Option<HoldCode> {
+        refusal(act, resource, &GuardRules::default(), &prices(), Reading::Fresh, now()).map(|(code, _)| code)
+    }
+
+    /// A resource on which the act is possible.
+    fn healthy(act: Act) -> Resource {
+        if act == Act::DeleteVolume { volume(|_| {}) } else { instance(|_| {}) }
+    }
+
+    #[test]
+    fn nothing_objects_to_a_plain_resource_in_the_right_state() {
+        for act in ACTS {
+            assert_eq!(fresh(act, &healthy(act)), None, "{act}");
+        }
+    }
+
+    #[test]
+    fn h18_twelve_markers_refuse_every_act() {
+        let markers = [
+            ("aws:autoscaling:groupName", "web"),
+            ("eks:cluster-name", "prod"),
+            ("kubernetes.io/cluster/prod", "owned"),
+            ("aws:cloudformation:stack-name", "net"),
+            ("aws:elasticmapreduce:job-flow-id", "j-1"),
+            ("AWSBatchServiceTag", "batch"),
+            ("aws:servicecatalog:productArn", "arn"),
+            ("aws:backup:source-resource", "x"),
+            ("dlm:managed", "true"),
+            ("ebs.csi.aws.com/cluster", "true"),
+            ("kubernetes.io/created-for/pvc/name", "data"),
+            ("managed-by", "Terraform"),
+            ("CSIVolumeName", "pvc-1"),
+            ("tf-managed", "true"),
+            ("my-terraform-workspace", "x"),
+            ("ManagedBy", "pulumi"),
+            ("aws:something-new:id", "x"),
+        ];
+        for marker in markers {
+            for act in ACTS {
+                let resource = tagged(healthy(act), &[marker]);
+                assert_eq!(fresh(act, &resource), Some(HoldCode::Managed), "{marker:?} {act}");
+            }
+        }
+        for act in ACTS {
+            let operated = match act {
+                Act::DeleteVolume => volume(|volume| volume.operator = Some("workspaces".into())),
+                _ => instance(|instance| instance.operator = Some("eks".into())),
+            };
+            assert_eq!(fresh(act, &operated), Some(HoldCode::Managed), "{act}");
+        }
+    }
+
+    #[test]
+    fn tags_that_name_no_manager_do_not_refuse() {
+        let tags = [("managed-by", "manual"), ("aws:ec2launchtemplate:id", "lt-1"), ("team", "platform")];
+        assert_eq!(fresh(Act::StopInstance, &tagged(instance(|_| {}), &tags)), None);
+    }
+
+    #[test]
+    fn h22_protection_means_no_and_an_unread_flag_counts_as_on() {
+        let cases: [(&str, fn(&mut Instance)); 4] = [
+            ("termination", |instance| instance.termination_protected = Fact::Known(true)),
+            ("stop", |instance| instance.stop_protected = Fact::Known(true)),
+            ("termination unknown", |instance| instance.termination_protected = Fact::unknown("denied")),
+            ("stop unknown", |instance| instance.stop_protected = Fact::unknown("denied")),
+        ];
+        for (name, change) in cases {
+            for act in [Act::StopInstance, Act::TerminateInstance, Act::ResizeInstance, Act::AddTags] {
+                assert_eq!(fresh(act, &instance(change)), Some(HoldCode::Protected), "{name} {act}");
+            }
+        }
+        let listed = instance(|instance| instance.stop_protected = Fact::unknown("a listing does not say"));
+        let reading = Reading::Listing;
+        assert_eq!(refusal(Act::StopInstance, &listed, &GuardRules::default(), &prices(), reading, now()), None);
+    }
+
+    #[test]
+    fn the_protect_tag_and_the_protect_list_refuse_every_act() {
+        for act in ACTS {
+            let by_tag = tagged(healthy(act), &[("costwarden:protect", "true")]);
+            assert_eq!(fresh(act, &by_tag), Some(HoldCode::Protected), "{act}");
+            let plain = tagged(healthy(act), &[("env", "prod")]);
+            let id = plain.key.id.to_string();
+            for (entry, refuses) in [
+                (id.as_str(), true),
+                ("tag:env=prod", true),
+                ("tag:env", true),
+                ("tag:env=dev", false),
+                ("i-0a", false),
+            ] {
+                let rules = GuardRules { protect: vec![entry.into()], ..GuardRules::default() };
+                let answer = refusal(act, &plain, &rules, &prices(), Reading::Fresh, now());
+                assert_eq!(answer.is_some(), refuses, "{act} {entry}");
+            }
+        }
+    }
+
+    #[test]
+    fn keep_until_holds_through_its_last_day_and_an_unreadable_date_holds_too() {
+        for (value, code) in [
+            ("2026-11-23", Some(HoldCode::KeepUntil)),
+            ("2026-11-22", None),
+            ("2027-01-01", Some(HoldCode::KeepUntil)),
+            ("next week", Some(HoldCode::KeepUntil)),
+        ] {
+            let resource = tagged(volume(|_| {}), &[("costwarden:keep-until", value)]);
+            assert_eq!(fresh(Act::DeleteVolume, &resource), code, "{value}");
+        }
+    }
+
+    #[test]
+    fn h12_local_disks_refuse_by_block_map_by_type_and_when_unknown() {
+        let cases: [fn(&mut Instance); 4] = [
+            |instance| instance.instance_store = Fact::Known(true),
+            |instance| instance.instance_store = Fact::unknown("no block map"),
+            |instance| instance.instance_type = "m5d.large".into(),
+            |instance| instance.instance_type = "new9.large".into(),
+        ];
+        for change in cases {
+            for act in [Act::StopInstance, Act::TerminateInstance, Act::ResizeInstance] {
+                assert_eq!(fresh(act, &instance(change)), Some(HoldCode::WouldLose), "{act}");
+            }
+        }
+        assert_eq!(
+            fresh(Act::StopInstance, &instance(|instance| instance.instance_type = "x9.odd".into())),
+            Some(HoldCode::WouldLose)
+        );
+    }
+
+    #[test]
+    fn h23_an_auto_assigned_address_refuses_unless_allowed() {
+        let lost = instance(|instance| instance.auto_public_ip = Fact::Known("203.0.113.7".into()));
+        assert_eq!(fresh(Act::StopInstance, &lost), Some(HoldCode::WouldLose));
+        let unknown = instance(|instance| instance.auto_public_ip = Fact::unknown("not read"));
+        assert_eq!(fresh(Act::StopInstance, &unknown), Some(HoldCode::WouldLose));
+        let rules = GuardRules { allow_public_ip_loss: true, ..GuardRules::default() };
+        assert_eq!(refusal(Act::StopInstance, &lost, &rules, &prices(), Reading::Fresh, now()), None);
+    }
+
+    #[test]
+    fn h24_only_on_demand_instances_are_stopped() {
+        for lifecycle in [Lifecycle::Spot, Lifecycle::Other("capacity-block".into())] {
+            for act in [Act::StopInstance, Act::TerminateInstance, Act::ResizeInstance] {
+                let resource = instance(|instance| instance.lifecycle = lifecycle.clone());
+                assert_eq!(fresh(act, &resource), Some(HoldCode::NotAvailable), "{lifecycle:?} {act}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_or_unknown_state_refuses() {
+        for word in ["pending", "stopping", "stopped", "shutting-down", "terminated", "paused"] {
+            let resource = instance(|instance| instance.state = InstanceState::from_word(word));
+            assert!(fresh(Act::StopInstance, &resource).is_some(), "{word}");
+        }
+        for word in ["creating", "in-use", "deleting", "deleted", "error", "archived"] {
+            assert!(fresh(Act::DeleteVolume, &volume(|volume| volume.state = word.into())).is_some(), "{word}");
+        }
+        let attached = volume(|volume| {
+            volume.attachments = Box::new([Attachment {
+                instance: "i-0a1b".into(),
+                device: "/dev/sdf".into(),
+                state: "attaching".into(),
+                delete_on_termination: false,
+            }]);
+        });
+        assert!(fresh(Act::DeleteVolume, &attached).is_some(), "state still says available");
+    }
+
+    #[test]
+    fn h01_unknown_tags_refuse_every_act() {
+        for act in ACTS {
+            let mut resource = healthy(act);
+            resource.tags = Fact::unknown("the answer came without its tag set");
+            assert_eq!(fresh(act, &resource), Some(HoldCode::Incomplete), "{act}");
+        }
+    }
+
+    #[test]
+    fn h15_an_act_on_another_kind_refuses() {
+        assert!(fresh(Act::DeleteVolume, &instance(|_| {})).is_some());
+        assert!(fresh(Act::StopInstance, &volume(|_| {})).is_some());
+        assert!(fresh(Act::TerminateInstance, &volume(|_| {})).is_some());
+    }
+}
