@@ -56,6 +56,14 @@ pub trait CloudRead: Send + Sync {
 /// Changes one account. No method retries: after an [`ErrorKind::Uncertain`] only a reader may look.
 #[async_trait]
 pub trait CloudAct: Send + Sync {
+    /// Who the acting credentials for `account` really are: they may be another role's than the reader's, so they
+    /// are asked for themselves before acts (safety.md, H04). An adapter that cannot tell answers with an error, and
+    /// then nothing is done.
+    async fn acting_as(&self, account: &AccountId) -> Result<Identity, CloudError> {
+        let message = format!("this adapter cannot say who acts in account {account}");
+        Err(CloudError::new(ErrorKind::Denied, "sts", "GetCallerIdentity", None, &message))
+    }
+
     /// Asks whether the call would be permitted, without making it (EC2's `DryRun`). `Ok` means permitted; it says
     /// nothing about state or effect.
     async fn permitted(&self, place: &Place, call: &Call) -> Result<(), CloudError>;
