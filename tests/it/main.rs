@@ -1,1 +1,5 @@
+//! The integration tests: one binary, one module per story.
 
+mod support;
+#[cfg(feature = "aws")]
+mod wire;

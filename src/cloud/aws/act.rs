@@ -46,9 +46,11 @@ pub(super) async fn execute(client: &Client, call: &Call) -> Result<Answer, Clou
 
 async fn send(client: &Client, call: &Call, dry_run: bool) -> Result<Answer, CloudError> {
     let operation = call.operation();
+    // Left out of a real call altogether.
+    let dry_run = dry_run.then_some(true);
     match call {
         Call::StopInstance { instance } => {
-            let request = client.stop_instances().instance_ids(instance.as_str()).dry_run(dry_run);
+            let request = client.stop_instances().instance_ids(instance.as_str()).set_dry_run(dry_run);
             let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
             let named =
                 output.stopping_instances().iter().any(|change| change.instance_id() == Some(instance.as_str()));
@@ -58,13 +60,13 @@ async fn send(client: &Client, call: &Call, dry_run: bool) -> Result<Answer, Clo
             Ok(answer(output.request_id(), Vec::new()))
         }
         Call::DeleteVolume { volume } => {
-            let request = client.delete_volume().volume_id(volume.as_str()).dry_run(dry_run);
+            let request = client.delete_volume().volume_id(volume.as_str()).set_dry_run(dry_run);
             let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
             Ok(answer(output.request_id(), Vec::new()))
         }
         Call::CreateSnapshot { volume, description, tags } => {
             let request = client.create_snapshot().volume_id(volume.as_str()).description(description);
-            let request = request.set_tag_specifications(specification(tags)).dry_run(dry_run);
+            let request = request.set_tag_specifications(specification(tags)).set_dry_run(dry_run);
             let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
             let pair = snapshot(operation, output.volume_id(), output.snapshot_id())?;
             if pair.0 != *volume {
@@ -76,7 +78,7 @@ async fn send(client: &Client, call: &Call, dry_run: bool) -> Result<Answer, Clo
             let source =
                 InstanceSpecification::builder().instance_id(instance.as_str()).exclude_boot_volume(false).build();
             let request = client.create_snapshots().instance_specification(source).description(description);
-            let request = request.set_tag_specifications(specification(tags)).dry_run(dry_run);
+            let request = request.set_tag_specifications(specification(tags)).set_dry_run(dry_run);
             let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
             let pairs: Result<Vec<_>, _> = output
                 .snapshots()
@@ -87,7 +89,7 @@ async fn send(client: &Client, call: &Call, dry_run: bool) -> Result<Answer, Clo
         }
         Call::CreateTags { resource, tags } => {
             let request = client.create_tags().resources(&*resource.id);
-            let request = request.set_tags(Some(sdk_tags(tags))).dry_run(dry_run);
+            let request = request.set_tags(Some(sdk_tags(tags))).set_dry_run(dry_run);
             let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
             Ok(answer(output.request_id(), Vec::new()))
         }

@@ -174,7 +174,8 @@ fn auto_public_ip(to: &mut Conversion<'_>, instance: &types::Instance) -> Fact<S
 /// EC2 dates a stop by hand inside the reason: `User initiated (2026-03-01 12:34:56 GMT)`.
 fn state_since(reason: Option<&str>) -> Fact<Instant> {
     let Some(reason) = reason.filter(|reason| !reason.is_empty()) else { return Fact::Absent };
-    let dated = reason.rsplit_once('(').and_then(|(_, rest)| rest.strip_suffix(" GMT)"));
+    let dated = reason.rsplit_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    let dated = dated.map(|text| text.trim_end_matches(" GMT").trim_end_matches(" UTC"));
     match dated.map(|text| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S")) {
         Some(Ok(time)) => Fact::Known(time.and_utc()),
         _ => Fact::unknown("the reason of the last state change carries no date"),
