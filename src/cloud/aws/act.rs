@@ -1,0 +1,154 @@
+//! The acting calls: one resource, one attempt, an answer that names what was asked for.
+//!
+//! Called by the actor alone, whose clients have retries switched off. None of these EC2 calls takes an idempotency
+//! token (safety.md, finding 2), so everything but a clear yes or a clear no is reported as uncertain. A stop is
+//! never forced and never hibernates; the operating system is always asked to shut down.
+
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::operation::RequestId;
+use aws_sdk_ec2::types::{InstanceSpecification, ResourceType, Tag, TagSpecification};
+
+use super::errors;
+use crate::cloud::{Answer, Call, CloudError, ErrorKind};
+use crate::domain::place::{Place, SnapshotId, VolumeId};
+
+/// EC2's code for "would have succeeded".
+const WOULD_SUCCEED: &str = "DryRunOperation";
+
+/// Refuses a call whose target is named for another place or kind, before anything is sent.
+pub(super) fn check_place(place: &Place, call: &Call) -> Result<(), CloudError> {
+    let Call::CreateTags { resource, tags } = call else { return Ok(()) };
+    if resource.partition.place != *place {
+        return Err(rejected(call, &format!("{resource} does not live in {place}; nothing was sent")));
+    }
+    if !resource.id.starts_with(resource.kind().id_prefix()) {
+        return Err(rejected(call, &format!("{:?} is no id of a {}; nothing was sent", resource.id, resource.kind())));
+    }
+    if tags.is_empty() {
+        return Err(rejected(call, "no tags to add; nothing was sent"));
+    }
+    Ok(())
+}
+
+/// Sends the call with `DryRun`.
+pub(super) async fn permitted(client: &Client, call: &Call) -> Result<(), CloudError> {
+    match send(client, call, true).await {
+        Err(error) if error.code.as_deref() == Some(WOULD_SUCCEED) => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => Err(errors::unreadable("ec2", call.operation(), "a dry run was answered as if it were none")),
+    }
+}
+
+/// Sends the call.
+pub(super) async fn execute(client: &Client, call: &Call) -> Result<Answer, CloudError> {
+    send(client, call, false).await
+}
+
+async fn send(client: &Client, call: &Call, dry_run: bool) -> Result<Answer, CloudError> {
+    let operation = call.operation();
+    // Left out of a real call altogether.
+    let dry_run = dry_run.then_some(true);
+    match call {
+        Call::StopInstance { instance } => {
+            let request = client.stop_instances().instance_ids(instance.as_str()).set_dry_run(dry_run);
+            let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
+            let named =
+                output.stopping_instances().iter().any(|change| change.instance_id() == Some(instance.as_str()));
+            if !named {
+                return Err(errors::unreadable("ec2", operation, &format!("it does not name {instance}")));
+            }
+            Ok(answer(output.request_id(), Vec::new()))
+        }
+        Call::DeleteVolume { volume } => {
+            let request = client.delete_volume().volume_id(volume.as_str()).set_dry_run(dry_run);
+            let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
+            Ok(answer(output.request_id(), Vec::new()))
+        }
+        Call::CreateSnapshot { volume, description, tags } => {
+            let request = client.create_snapshot().volume_id(volume.as_str()).description(description);
+            let request = request.set_tag_specifications(specification(tags)).set_dry_run(dry_run);
+            let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
+            let pair = snapshot(operation, output.volume_id(), output.snapshot_id())?;
+            if pair.0 != *volume {
+                return Err(errors::unreadable("ec2", operation, &format!("a snapshot of {} for {volume}", pair.0)));
+            }
+            Ok(answer(output.request_id(), vec![pair]))
+        }
+        Call::CreateSnapshots { instance, description, tags } => {
+            let source =
+                InstanceSpecification::builder().instance_id(instance.as_str()).exclude_boot_volume(false).build();
+            let request = client.create_snapshots().instance_specification(source).description(description);
+            let request = request.set_tag_specifications(specification(tags)).set_dry_run(dry_run);
+            let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
+            let pairs: Result<Vec<_>, _> = output
+                .snapshots()
+                .iter()
+                .map(|info| snapshot(operation, info.volume_id(), info.snapshot_id()))
+                .collect();
+            Ok(answer(output.request_id(), pairs?))
+        }
+        Call::CreateTags { resource, tags } => {
+            let request = client.create_tags().resources(&*resource.id);
+            let request = request.set_tags(Some(sdk_tags(tags))).set_dry_run(dry_run);
+            let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
+            Ok(answer(output.request_id(), Vec::new()))
+        }
+    }
+}
+
+/// An answer without a request id is still an answer; the journal then shows that none came.
+fn answer(request_id: Option<&str>, snapshots: Vec<(VolumeId, SnapshotId)>) -> Answer {
+    Answer { request_id: request_id.unwrap_or_default().to_owned(), snapshots }
+}
+
+fn snapshot(
+    operation: &str,
+    volume: Option<&str>,
+    snapshot: Option<&str>,
+) -> Result<(VolumeId, SnapshotId), CloudError> {
+    let volume = VolumeId::new(volume.unwrap_or_default());
+    let snapshot = SnapshotId::new(snapshot.unwrap_or_default());
+    match (volume, snapshot) {
+        (Ok(volume), Ok(snapshot)) => Ok((volume, snapshot)),
+        (Err(error), _) | (_, Err(error)) => Err(errors::unreadable("ec2", operation, &error.to_string())),
+    }
+}
+
+/// Tags from the snapshot's birth; nothing is copied behind our back.
+fn specification(tags: &[(String, String)]) -> Option<Vec<TagSpecification>> {
+    let specification = TagSpecification::builder().resource_type(ResourceType::Snapshot);
+    (!tags.is_empty()).then(|| vec![specification.set_tags(Some(sdk_tags(tags))).build()])
+}
+
+fn sdk_tags(tags: &[(String, String)]) -> Vec<Tag> {
+    tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
+}
+
+fn rejected(call: &Call, message: &str) -> CloudError {
+    CloudError::new(ErrorKind::Rejected, "ec2", call.operation(), None, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::place::{AccountId, Kind, Region};
+
+    fn place(region: &str) -> Place {
+        Place { account: AccountId::new("111111111111").unwrap(), region: Region::new(region).unwrap() }
+    }
+
+    #[test]
+    fn a_tag_for_another_place_or_kind_is_never_sent() {
+        let here = place("eu-central-1");
+        let tags = vec![("owner".to_owned(), "ana@example.com".to_owned())];
+        let volume = here.partition(Kind::Volume).key("vol-0a");
+        let call = Call::CreateTags { resource: volume.clone(), tags: tags.clone() };
+        assert!(check_place(&here, &call).is_ok());
+        assert_eq!(check_place(&place("eu-west-1"), &call).unwrap_err().kind, ErrorKind::Rejected);
+        let mislabelled = here.partition(Kind::Instance).key("vol-0a");
+        let call = Call::CreateTags { resource: mislabelled, tags };
+        assert_eq!(check_place(&here, &call).unwrap_err().kind, ErrorKind::Rejected);
+        let call = Call::CreateTags { resource: volume, tags: Vec::new() };
+        assert_eq!(check_place(&here, &call).unwrap_err().kind, ErrorKind::Rejected);
+    }
+}

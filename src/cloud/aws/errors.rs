@@ -1,0 +1,189 @@
+//! What an SDK error means: the one place that turns one into a [`CloudError`].
+//!
+//! For an act the line that matters runs between "certainly not done" and "may have happened": only an error answer
+//! that names a code, with a status below 500 or a throttling code, is on the safe side. Everything else, a refused
+//! connection included, is uncertain. Messages carry no credentials and no encoded authorization blobs.
+
+use std::error::Error;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+
+use crate::cloud::{CloudError, ErrorKind};
+use crate::domain::text::clean;
+
+/// The meaning of `error`, which `service` gave to `operation`.
+pub(super) fn from_sdk<E>(service: &str, operation: &str, error: &SdkError<E, HttpResponse>) -> CloudError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    if let Some(cause) = credentials_error(error) {
+        let message = format!("no usable credentials: {}", chain(cause));
+        return CloudError::new(ErrorKind::Denied, service, operation, None, &shown(&message));
+    }
+    match error {
+        SdkError::ServiceError(answer) => {
+            let status = answer.raw().status().as_u16();
+            let code = answer.err().code().filter(|code| !code.is_empty());
+            let message = match answer.err().message() {
+                Some(message) if !message.is_empty() => message.to_owned(),
+                _ => format!("HTTP status {status} without a message"),
+            };
+            CloudError::new(kind(status, code), service, operation, code, &shown(&message))
+        }
+        SdkError::TimeoutError(_) => {
+            CloudError::new(ErrorKind::Uncertain, service, operation, None, "no answer within the time limit")
+        }
+        SdkError::ResponseError(answer) => {
+            let status = answer.raw().status().as_u16();
+            let message = format!("unreadable answer with HTTP status {status}: {}", chain(error));
+            CloudError::new(ErrorKind::Uncertain, service, operation, None, &shown(&message))
+        }
+        SdkError::ConstructionFailure(_) => {
+            let message = format!("the request could not be built, nothing was sent: {}", chain(error));
+            CloudError::new(ErrorKind::Rejected, service, operation, None, &shown(&message))
+        }
+        _ => {
+            let message = format!("no answer: {}", chain(error));
+            CloudError::new(ErrorKind::Uncertain, service, operation, None, &shown(&message))
+        }
+    }
+}
+
+/// An answer that arrived and lacks what it must have.
+pub(super) fn unreadable(service: &str, operation: &str, what: &str) -> CloudError {
+    let message = format!("unreadable answer: {what}");
+    CloudError::new(ErrorKind::Uncertain, service, operation, None, &shown(&message))
+}
+
+/// What follows from an error answer. `None` for the code means that the body was not AWS's, a proxy's page for
+/// example.
+fn kind(status: u16, code: Option<&str>) -> ErrorKind {
+    let Some(code) = code else { return ErrorKind::Uncertain };
+    if THROTTLED.contains(&code) {
+        ErrorKind::Throttled
+    } else if code.ends_with(".NotFound") || code == "ResourceNotFoundException" {
+        ErrorKind::NotFound
+    } else if DENIED.contains(&code) || code.starts_with("AccessDenied") || code.starts_with("ExpiredToken") {
+        ErrorKind::Denied
+    } else if (400..500).contains(&status) && !INTERNAL.contains(&code) {
+        ErrorKind::Rejected
+    } else {
+        ErrorKind::Uncertain
+    }
+}
+
+/// Definite whatever the status: EC2 says `RequestLimitExceeded` with 503.
+const THROTTLED: [&str; 11] = [
+    "RequestLimitExceeded",
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "TooManyRequestsException",
+    "LimitExceededException",
+    "EC2ThrottledException",
+    "SlowDown",
+    "SnapshotCreationPerVolumeRateExceeded",
+];
+
+/// Not permitted, or not a valid caller.
+const DENIED: [&str; 15] = [
+    "UnauthorizedOperation",
+    "UnauthorizedAccess",
+    "AuthFailure",
+    "Client.AuthFailure",
+    "Blocked",
+    "OptInRequired",
+    "PendingVerification",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "SignatureDoesNotMatch",
+    "IncompleteSignature",
+    "MissingAuthenticationToken",
+    "RequestExpired",
+    "NotAuthorized",
+    "InvalidSignatureException",
+];
+
+/// Failures on AWS's side, uncertain even when a proxy or an old service sends them with a status below 500.
+const INTERNAL: [&str; 7] = [
+    "InternalError",
+    "InternalFailure",
+    "InternalServerError",
+    "InternalServiceFault",
+    "ServiceUnavailable",
+    "Unavailable",
+    "RequestTimeout",
+];
+
+/// The credentials error at the root of a request that was never sent.
+fn credentials_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a CredentialsError> {
+    let mut next = Some(error);
+    while let Some(current) = next {
+        if let Some(found) = current.downcast_ref::<CredentialsError>() {
+            return Some(found);
+        }
+        next = current.source();
+    }
+    None
+}
+
+/// An error's links as one line; a link that only repeats the one before is left out.
+fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(current) = next {
+        let text = current.to_string();
+        if !line.ends_with(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        next = current.source();
+    }
+    line
+}
+
+/// A message fit to be shown: without the encoded authorization blob, on one line.
+fn shown(message: &str) -> String {
+    let end = message.find("Encoded authorization failure message").unwrap_or(message.len());
+    clean(message[..end].trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_definite_no_is_definite() {
+        let cases = [
+            (503, Some("RequestLimitExceeded"), ErrorKind::Throttled),
+            (400, Some("SnapshotCreationPerVolumeRateExceeded"), ErrorKind::Throttled),
+            (400, Some("InvalidVolume.NotFound"), ErrorKind::NotFound),
+            (400, Some("InvalidInstanceID.NotFound"), ErrorKind::NotFound),
+            (403, Some("UnauthorizedOperation"), ErrorKind::Denied),
+            (400, Some("AccessDeniedException"), ErrorKind::Denied),
+            (400, Some("ExpiredTokenException"), ErrorKind::Denied),
+            (400, Some("VolumeInUse"), ErrorKind::Rejected),
+            (400, Some("OperationNotPermitted"), ErrorKind::Rejected),
+            (400, Some("IncorrectInstanceState"), ErrorKind::Rejected),
+            (500, Some("InternalError"), ErrorKind::Uncertain),
+            (400, Some("InternalFailure"), ErrorKind::Uncertain),
+            (503, Some("Unavailable"), ErrorKind::Uncertain),
+            (503, None, ErrorKind::Uncertain),
+            (407, None, ErrorKind::Uncertain),
+        ];
+        for (status, code, expected) in cases {
+            assert_eq!(kind(status, code), expected, "{status} {code:?}");
+        }
+    }
+
+    #[test]
+    fn the_encoded_authorization_blob_is_not_shown() {
+        let message =
+            "You are not authorized to perform this operation.\nEncoded authorization failure message: aGVsbG8";
+        assert_eq!(shown(message), "You are not authorized to perform this operation.");
+    }
+}

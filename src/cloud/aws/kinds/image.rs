@@ -1,0 +1,58 @@
+//! Own machine images, for the snapshots that they hold on to: DescribeImages.
+
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::types;
+
+use super::{Conversion, PAGE_SIZE, errors};
+use crate::cloud::{CloudError, Page};
+use crate::domain::Instant;
+use crate::domain::fact::Fact;
+use crate::domain::place::{Partition, ResourceKey};
+use crate::domain::resource::{Detail, Image, Resource};
+
+const OPERATION: &str = "DescribeImages";
+
+/// Deprecated and disabled images are asked for as well: their snapshots are in use all the same.
+pub(super) async fn list(client: &Client, partition: &Partition, cursor: Option<&str>) -> Result<Page, CloudError> {
+    let request = client.describe_images().owners("self").include_deprecated(true).include_disabled(true);
+    let output = request
+        .max_results(PAGE_SIZE)
+        .set_next_token(cursor.map(Into::into))
+        .send()
+        .await
+        .map_err(|error| errors::from_sdk("ec2", OPERATION, &error))?;
+    Conversion::new(OPERATION, partition).page(output.images.as_deref(), output.next_token(), convert)
+}
+
+pub(super) async fn describe(client: &Client, key: &ResourceKey) -> Result<Resource, CloudError> {
+    let request = client.describe_images().owners("self").include_deprecated(true).include_disabled(true);
+    let output =
+        request.image_ids(&*key.id).send().await.map_err(|error| errors::from_sdk("ec2", OPERATION, &error))?;
+    let mut conversion = Conversion::new(OPERATION, &key.partition);
+    let page = conversion.page(output.images.as_deref(), None, convert)?;
+    conversion.single(key, page)
+}
+
+fn convert(to: &mut Conversion<'_>, image: &types::Image) -> Result<Resource, CloudError> {
+    let id = to.need(image.image_id(), "an image", "its id")?;
+    let mut snapshots = Vec::new();
+    for disk in image.block_device_mappings().iter().filter_map(|mapping| mapping.ebs()) {
+        snapshots.extend(to.text_or_none(disk.snapshot_id()));
+    }
+    snapshots.sort();
+    let detail = Image {
+        state: to.need_text(image.state().map(|state| state.as_str()), id, "its state")?,
+        snapshots: snapshots.into_boxed_slice(),
+        name: to.text(image.name().unwrap_or_default()),
+    };
+    let tags = to.tags(image.tags.as_deref());
+    Ok(to.resource(id, tags, created(image.creation_date()), Detail::Image(Box::new(detail))))
+}
+
+/// EC2 writes an image's creation date as text.
+fn created(text: Option<&str>) -> Fact<Instant> {
+    match text.map(chrono::DateTime::parse_from_rfc3339) {
+        Some(Ok(instant)) => Fact::Known(instant.to_utc()),
+        _ => Fact::unknown("the creation date is not in the answer"),
+    }
+}

@@ -1,0 +1,206 @@
+//! SDK configurations and clients, one per account and Region, made on first use and kept.
+//!
+//! Called by the reader and the actor. It promises that every client has explicit time limits, a bounded number of
+//! attempts, the meter, and the check that an answer arrived whole; and that no account outside the list is reached.
+//! Credentials are the SDK's: a role is assumed once per account and renewed before it expires.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::environment::region::EnvironmentVariableRegionProvider;
+use aws_config::identity::IdentityCache;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::region::ProfileFileRegionProvider;
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+
+use super::meter::{Meter, Metering};
+use super::{AwsAccount, AwsOptions};
+use crate::cloud::{CloudError, ErrorKind};
+use crate::domain::place::{AccountId, Place};
+
+/// The Region of calls that belong to no Region, when the ambient configuration names none. Cost Explorer has no
+/// other endpoint in the commercial partition.
+const HOME_REGION: &str = "us-east-1";
+
+/// The SDK's defaults change with its behaviour version; this is the one that this program was tested with.
+fn behavior_version() -> BehaviorVersion {
+    BehaviorVersion::v2026_01_12()
+}
+
+/// How often a call may be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attempts {
+    /// Reading: retried within the options' bounds.
+    Retried,
+    /// Acting: once.
+    One,
+}
+
+/// Everything that is kept between calls.
+pub(super) struct Sessions {
+    base: SdkConfig,
+    accounts: HashMap<AccountId, AwsAccount>,
+    meter: Arc<Meter>,
+    by_account: tokio::sync::Mutex<HashMap<AccountId, SdkConfig>>,
+    ec2: Mutex<HashMap<Place, aws_sdk_ec2::Client>>,
+    cloudwatch: Mutex<HashMap<Place, aws_sdk_cloudwatch::Client>>,
+    cost_explorer: Mutex<HashMap<AccountId, aws_sdk_costexplorer::Client>>,
+    sts: Mutex<HashMap<AccountId, aws_sdk_sts::Client>>,
+}
+
+/// The ambient configuration. The Region comes from the environment or the profile; the instance metadata service
+/// is not asked for one, because every call names its Region and a missing service would cost seconds.
+pub(super) async fn ambient() -> SdkConfig {
+    let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+        .or_else(ProfileFileRegionProvider::new())
+        .or_else(Region::new(HOME_REGION));
+    aws_config::defaults(behavior_version()).region(region).load().await
+}
+
+impl Sessions {
+    pub(super) fn new(
+        ambient: SdkConfig,
+        accounts: &[AwsAccount],
+        options: &AwsOptions,
+        attempts: Attempts,
+    ) -> anyhow::Result<Sessions> {
+        let mut by_id = HashMap::new();
+        for account in accounts {
+            anyhow::ensure!(
+                by_id.insert(account.id.clone(), account.clone()).is_none(),
+                "account {} is listed twice; each account has one entry",
+                account.id
+            );
+        }
+        Ok(Sessions {
+            base: bounded(ambient, options, attempts)?,
+            accounts: by_id,
+            meter: Arc::default(),
+            by_account: tokio::sync::Mutex::default(),
+            ec2: Mutex::default(),
+            cloudwatch: Mutex::default(),
+            cost_explorer: Mutex::default(),
+            sts: Mutex::default(),
+        })
+    }
+
+    pub(super) fn meter(&self) -> &Arc<Meter> {
+        &self.meter
+    }
+
+    pub(super) async fn ec2(&self, place: &Place) -> Result<aws_sdk_ec2::Client, CloudError> {
+        let config = self.config(&place.account, Some(place.region.as_str())).await?;
+        Ok(cached(&self.ec2, place, || {
+            let config = aws_sdk_ec2::config::Builder::from(&config).interceptor(self.metering()).build();
+            aws_sdk_ec2::Client::from_conf(config)
+        }))
+    }
+
+    pub(super) async fn cloudwatch(&self, place: &Place) -> Result<aws_sdk_cloudwatch::Client, CloudError> {
+        let config = self.config(&place.account, Some(place.region.as_str())).await?;
+        Ok(cached(&self.cloudwatch, place, || {
+            let config = aws_sdk_cloudwatch::config::Builder::from(&config).interceptor(self.metering()).build();
+            aws_sdk_cloudwatch::Client::from_conf(config)
+        }))
+    }
+
+    pub(super) async fn cost_explorer(&self, account: &AccountId) -> Result<aws_sdk_costexplorer::Client, CloudError> {
+        let config = self.config(account, Some(HOME_REGION)).await?;
+        Ok(cached(&self.cost_explorer, account, || {
+            let config = aws_sdk_costexplorer::config::Builder::from(&config).interceptor(self.metering()).build();
+            aws_sdk_costexplorer::Client::from_conf(config)
+        }))
+    }
+
+    pub(super) async fn sts(&self, account: &AccountId) -> Result<aws_sdk_sts::Client, CloudError> {
+        let config = self.config(account, None).await?;
+        Ok(cached(&self.sts, account, || {
+            let config = aws_sdk_sts::config::Builder::from(&config).interceptor(self.metering()).build();
+            aws_sdk_sts::Client::from_conf(config)
+        }))
+    }
+
+    fn metering(&self) -> Metering {
+        Metering(self.meter.clone())
+    }
+
+    /// The account's configuration in a Region, or in the ambient one.
+    async fn config(&self, account: &AccountId, region: Option<&str>) -> Result<SdkConfig, CloudError> {
+        let Some(entry) = self.accounts.get(account) else {
+            let message = format!("account {account} is not in the list of accounts; nothing was sent");
+            return Err(CloudError::new(ErrorKind::Denied, "sts", "AssumeRole", None, &message));
+        };
+        let region = region.map(|name| Region::new(name.to_owned()));
+        let mut by_account = self.by_account.lock().await;
+        let config = match by_account.get(account) {
+            Some(config) => config.clone(),
+            None => {
+                let config = self.with_credentials(entry, region.clone()).await;
+                by_account.insert(account.clone(), config.clone());
+                config
+            }
+        };
+        drop(by_account);
+        Ok(match region {
+            Some(region) => config.into_builder().region(region).build(),
+            None => config,
+        })
+    }
+
+    /// The base configuration with the account's credentials and a cache of its own for them.
+    async fn with_credentials(&self, account: &AwsAccount, region: Option<Region>) -> SdkConfig {
+        let mut builder = self.base.to_builder().identity_cache(IdentityCache::lazy().build());
+        if let Some(role) = &account.role_arn {
+            // Assuming a role changes nothing, so it may be retried even for the actor.
+            let sts = self.base.to_builder().retry_config(RetryConfig::standard().with_max_attempts(3)).build();
+            let mut provider = AssumeRoleProvider::builder(role)
+                .session_name(account.session_name.as_deref().unwrap_or("costwarden"))
+                .configure(&sts);
+            if let Some(region) = sts.region().cloned().or(region) {
+                provider = provider.region(region);
+            }
+            if let Some(external_id) = &account.external_id {
+                provider = provider.external_id(external_id);
+            }
+            builder = builder.credentials_provider(SharedCredentialsProvider::new(provider.build().await));
+        }
+        builder.build()
+    }
+}
+
+/// `ambient` with every limit set; nothing is left to the SDK's defaults.
+fn bounded(ambient: SdkConfig, options: &AwsOptions, attempts: Attempts) -> anyhow::Result<SdkConfig> {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(options.connect_timeout)
+        .read_timeout(options.read_timeout)
+        .operation_attempt_timeout(options.attempt_timeout)
+        .operation_timeout(options.operation_timeout)
+        .build();
+    let retries = match attempts {
+        Attempts::One => RetryConfig::disabled(),
+        Attempts::Retried => RetryConfig::standard()
+            .with_max_attempts(options.read_attempts.max(1))
+            .with_initial_backoff(Duration::from_millis(200).min(options.max_backoff))
+            .with_max_backoff(options.max_backoff),
+    };
+    let mut builder = ambient.into_builder().behavior_version(behavior_version());
+    builder = builder.timeout_config(timeouts).retry_config(retries);
+    let name = AppName::new(concat!("costwarden-", env!("CARGO_PKG_VERSION")))?;
+    Ok(builder.app_name(name).build())
+}
+
+/// The cached client of `key`, made by `make` when there is none yet.
+fn cached<K: Clone + Eq + std::hash::Hash, C: Clone>(
+    clients: &Mutex<HashMap<K, C>>,
+    key: &K,
+    make: impl FnOnce() -> C,
+) -> C {
+    // A poisoned lock only means that another task died between two whole states of the map.
+    let mut clients = clients.lock().unwrap_or_else(PoisonError::into_inner);
+    clients.entry(key.clone()).or_insert_with(make).clone()
+}

@@ -1,0 +1,56 @@
+//! Resources for the wire tests, built through the SDK as a customer would.
+
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::types::{InstanceType, ResourceType, Tag, TagSpecification, VolumeType};
+
+/// A subnet of the default network whose instances get no public address. `number` tells subnets of one Region apart.
+pub async fn private_subnet(ec2: &Client, zone: &str, number: u8) -> String {
+    let vpcs = ec2.describe_vpcs().send().await.expect("the default network is listed");
+    let vpc = vpcs.vpcs().first().and_then(|vpc| vpc.vpc_id()).expect("there is a default network").to_owned();
+    let cidr = format!("172.31.{}.0/24", 100 + u32::from(number));
+    let created = ec2.create_subnet().vpc_id(vpc).cidr_block(cidr).availability_zone(zone).send().await;
+    let subnet = created.expect("a subnet is made").subnet.and_then(|subnet| subnet.subnet_id);
+    subnet.expect("the subnet has an id")
+}
+
+/// A running instance in a subnet, with tags from its birth.
+pub async fn instance(ec2: &Client, subnet: &str, kind: &str, tags: &[(&str, &str)]) -> String {
+    let launched = ec2
+        .run_instances()
+        .image_id("ami-0123456789abcdef0")
+        .instance_type(InstanceType::from(kind))
+        .subnet_id(subnet)
+        .min_count(1)
+        .max_count(1)
+        .set_tag_specifications(specification(ResourceType::Instance, tags))
+        .send()
+        .await
+        .expect("an instance is launched");
+    launched.instances().first().and_then(|instance| instance.instance_id()).expect("it has an id").to_owned()
+}
+
+/// An unattached gp3 volume, with tags from its birth.
+pub async fn volume(ec2: &Client, zone: &str, size_gib: i32, tags: &[(&str, &str)]) -> String {
+    let created = ec2
+        .create_volume()
+        .availability_zone(zone)
+        .size(size_gib)
+        .volume_type(VolumeType::Gp3)
+        .set_tag_specifications(specification(ResourceType::Volume, tags))
+        .send()
+        .await
+        .expect("a volume is made");
+    created.volume_id.expect("it has an id")
+}
+
+/// Attaches a volume.
+pub async fn attach(ec2: &Client, volume: &str, instance: &str, device: &str) {
+    let request = ec2.attach_volume().volume_id(volume).instance_id(instance).device(device);
+    request.send().await.expect("the volume is attached");
+}
+
+fn specification(of: ResourceType, tags: &[(&str, &str)]) -> Option<Vec<TagSpecification>> {
+    let tags: Vec<Tag> = tags.iter().map(|(key, value)| Tag::builder().key(*key).value(*value).build()).collect();
+    let specification = TagSpecification::builder().resource_type(of);
+    (!tags.is_empty()).then(|| vec![specification.set_tags(Some(tags)).build()])
+}

@@ -1,0 +1,127 @@
+"""What EC2 does and moto 5.2.5 does not: pages, pending snapshots, states that refuse a stop, fields that are
+always there."""
+
+import time
+from dataclasses import dataclass
+
+from moto.core.responses import ActionResult
+from moto.ec2.exceptions import EC2ClientError, InvalidParameterCombination
+from moto.ec2.models.elastic_block_store import Snapshot, VolumeAttachment
+from moto.ec2.models.instances import Instance, InstanceBackend
+from moto.ec2.responses.amis import AmisResponse
+from moto.ec2.responses.elastic_block_store import ElasticBlockStore
+
+
+@dataclass
+class SnapshotRule:
+    """How snapshots of an account come to be: pending for so many describes and seconds, then `ends_as`."""
+
+    account: str
+    describes: int = 0
+    seconds: float = 0.0
+    ends_as: str = "completed"
+
+
+SNAPSHOT_RULES = {}
+
+
+def snapshot_status(snapshot):
+    rule = SNAPSHOT_RULES.get(snapshot.ec2_backend.account_id, SnapshotRule(snapshot.ec2_backend.account_id))
+    born = snapshot.__dict__.setdefault("_born", time.time())
+    if snapshot.__dict__.get("_looks", -1) < rule.describes or time.time() - born < rule.seconds:
+        return "pending"
+    return rule.ends_as
+
+
+def snapshot_progress(snapshot):
+    return "100%" if snapshot.status == "completed" else "42%"
+
+
+def keep_birth(snapshot, _):
+    snapshot.__dict__.setdefault("_born", time.time())
+
+
+# The state that moto writes at birth is ignored: what a snapshot is depends on its rule. The answer to its creation
+# always says pending, as EC2's does, because nothing has looked at it yet.
+Snapshot.status = property(snapshot_status, keep_birth)
+Snapshot.progress = property(snapshot_progress)
+
+
+def page(response, items, result_name, ids_name):
+    """One page of `items`, in the order of moto."""
+    size = response._get_int_param("MaxResults", None)
+    token = response._get_param("NextToken")
+    if size is not None and response._get_param(ids_name, []):
+        raise InvalidParameterCombination(f"The parameter {ids_name} cannot be used with the parameter MaxResults")
+    start = 0
+    if token:
+        ids = [item.id for item in items]
+        after = token.removeprefix("after:")
+        if not token.startswith("after:") or after not in ids:
+            raise EC2ClientError("InvalidNextToken", f"The token '{token}' is invalid")
+        start = ids.index(after) + 1
+    end = len(items) if size is None else start + size
+    chosen = items[start:end]
+    more = end < len(items) and chosen
+    return ActionResult({result_name: chosen, "NextToken": f"after:{chosen[-1].id}" if more else None})
+
+
+def describe_volumes(self):
+    items = self.ec2_backend.describe_volumes(
+        volume_ids=self._get_param("VolumeIds", []), filters=self._filters_from_querystring()
+    )
+    return page(self, items, "Volumes", "VolumeIds")
+
+
+def describe_snapshots(self):
+    items = self.ec2_backend.describe_snapshots(
+        snapshot_ids=self._get_param("SnapshotIds", []), filters=self._filters_from_querystring()
+    )
+    owners = self._get_param("OwnerIds", [])
+    if "self" in owners:
+        items = [item for item in items if item.owner_id == self.ec2_backend.account_id]
+    for item in items:
+        item.__dict__["_looks"] = item.__dict__.get("_looks", -1) + 1
+    return page(self, items, "Snapshots", "SnapshotIds")
+
+
+def describe_images(self):
+    items = self.ec2_backend.describe_images(
+        ami_ids=self._get_param("ImageIds", []),
+        filters=self._filters_from_querystring(),
+        exec_users=self._get_param("ExecutableUsers", []),
+        owners=self._get_param("Owners", []),
+    )
+    return page(self, items, "Images", "ImageIds")
+
+
+ElasticBlockStore.describe_volumes = describe_volumes
+ElasticBlockStore.describe_snapshots = describe_snapshots
+AmisResponse.describe_images = describe_images
+
+moto_stop_instances = InstanceBackend.stop_instances
+
+
+def stop_instances(self, instance_ids):
+    for instance in self.get_multi_instances_by_id(instance_ids):
+        if instance._state.name in ("terminated", "shutting-down"):
+            raise EC2ClientError(
+                "IncorrectInstanceState",
+                f"This instance '{instance.id}' is not in a state from which it can be stopped.",
+            )
+    return moto_stop_instances(self, instance_ids)
+
+
+InstanceBackend.stop_instances = stop_instances
+
+
+# Fields that every answer of EC2 has.
+Instance.platform_details = "Linux/UNIX"
+
+
+def delete_on_termination(attachment):
+    mapping = attachment.instance.block_device_mapping.get(attachment.device)
+    return bool(mapping is not None and mapping.delete_on_termination)
+
+
+VolumeAttachment.delete_on_termination = property(delete_on_termination)
