@@ -82,14 +82,15 @@ impl Store {
         })
     }
 
-    /// Notes that a slot was never run; false when its row exists.
-    pub fn mark_missed(&self, job: &str, slot_at: Instant, now: Instant) -> Result<bool> {
+    /// Notes that a slot was never run, and why; false when its row exists.
+    pub fn mark_missed(&self, job: &str, slot_at: Instant, why: &str, now: Instant) -> Result<bool> {
         self.write(format_args!("marking the slot of {job:?} at {slot_at} as missed"), |transaction| {
             let inserted = transaction
                 .prepare_cached(
-                    "INSERT OR IGNORE INTO slot (job, slot_at, state, finished_at) VALUES (?1, ?2, 'missed', ?3)",
+                    "INSERT OR IGNORE INTO slot (job, slot_at, state, finished_at, message)
+                     VALUES (?1, ?2, 'missed', ?3, ?4)",
                 )?
-                .execute(params![job, row::micros(slot_at), row::micros(now)])?;
+                .execute(params![job, row::micros(slot_at), row::micros(now), why])?;
             Ok(inserted == 1)
         })
     }

@@ -26,6 +26,7 @@ fn ruleset() -> Ruleset {
             grace: None,
             mode: EnforcementMode::Enforce,
             logic: Logic::Check { check: info.id, params: Params::resolve(info, &Default::default()) },
+            enforcement: None,
             line: 1,
         }],
         hash: "h1".into(),

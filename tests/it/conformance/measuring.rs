@@ -1,8 +1,9 @@
 //! Metrics: figures by period, and nothing where nothing was measured.
 
 use chrono::{NaiveDate, TimeDelta};
-use costwarden::cloud::{ErrorKind, METRICS_PER_CALL, last_midnight};
+use costwarden::cloud::{ErrorKind, METRICS_PER_CALL};
 use costwarden::domain::fact::Fact;
+use costwarden::domain::usage::last_midnight;
 use costwarden::domain::usage::{Metric, MetricQuery, Statistic};
 
 use super::Stage;
