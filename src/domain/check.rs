@@ -194,6 +194,12 @@ impl Params {
         self.0.get(name).copied().unwrap_or(f64::NAN)
     }
 
+    /// The same with one value changed.
+    pub fn with(mut self, name: &'static str, value: f64) -> Params {
+        self.0.insert(name, value);
+        self
+    }
+
     /// A whole-number parameter.
     pub fn whole(&self, name: &str) -> i64 {
         self.number(name) as i64

@@ -436,7 +436,9 @@ fn keep_pace<'a>(
     let mut day_destructive: HashMap<AccountId, u32> = HashMap::new();
     let mut day_kind: HashMap<(AccountId, Kind), u64> = HashMap::new();
     for past in input.today {
-        *day_kind.entry((past.account.clone(), past.kind)).or_default() += 1;
+        if past.act != Act::AddTags {
+            *day_kind.entry((past.account.clone(), past.kind)).or_default() += 1;
+        }
         if past.act.destructive() {
             *day_destructive.entry(past.account.clone()).or_default() += 1;
         }
@@ -460,7 +462,7 @@ fn keep_pace<'a>(
             Some(format!("over today's pace: {most} {class} acts a run"))
         } else if act.destructive() && *this_day >= input.pace.destructive_per_day {
             Some(format!("over today's pace: {} destructive acts a day", input.pace.destructive_per_day))
-        } else if *of_kind >= share {
+        } else if act != Act::AddTags && *of_kind >= share {
             Some(format!("over today's pace: {share} {}s of account {account} a day", kind.noun()))
         } else {
             None
@@ -470,7 +472,7 @@ fn keep_pace<'a>(
             None => {
                 *this_run += 1;
                 *this_day += u32::from(act.destructive());
-                *of_kind += 1;
+                *of_kind += u64::from(act != Act::AddTags);
                 chosen.push(finding);
             }
         }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::checks::{self, Judge, oversized_instance, oversized_volume, required_tags};
 use crate::domain::budget::BudgetRule;
-use crate::domain::check::CheckInfo;
+use crate::domain::check::{CheckInfo, Params};
 use crate::domain::finding::{Action, Severity};
 use crate::domain::place::Kind;
 use crate::domain::resource::Resource;
@@ -44,6 +44,8 @@ pub struct CompiledRule {
     pub action: Action,
     /// The grace period in place of the severity's, in hours.
     pub grace_hours: Option<i64>,
+    /// The check's parameters, for rules that have them.
+    pub params: Option<Params>,
     scope: PolicyScope,
     judge: Box<dyn Judge>,
 }
@@ -145,6 +147,10 @@ impl Ruleset {
                 rule.action
             },
             grace_hours: rule.grace.map(|grace| grace.num_hours()),
+            params: match &rule.logic {
+                Logic::Check { params, .. } => Some(params.clone()),
+                _ => None,
+            },
             scope: policy.scope.clone(),
             judge,
         });

@@ -85,6 +85,32 @@ impl ScanSummary {
         self.totals.get(&total_key(account, kind)).copied().unwrap_or(0)
     }
 
+    /// Adds the counts of another part of the same scan.
+    pub fn merge(&mut self, other: ScanSummary) {
+        self.applicable += other.applicable;
+        self.violating += other.violating;
+        self.excepted += other.excepted;
+        self.watching += other.watching;
+        for (check, count) in other.unknown {
+            *self.unknown.entry(check).or_default() += count;
+        }
+        for (policy, count) in other.by_policy {
+            let row = self.by_policy.entry(policy).or_default();
+            row.applicable += count.applicable;
+            row.violating += count.violating;
+            row.excepted += count.excepted;
+        }
+        for (team, count) in other.by_team {
+            let row = self.team(&team);
+            row.total += count.total;
+            row.violating += count.violating;
+            row.violations += count.violations;
+        }
+        for (key, count) in other.totals {
+            *self.totals.entry(key).or_default() += count;
+        }
+    }
+
     /// Adds one resource with what its rules count as.
     pub fn resource<'v>(
         &mut self,
@@ -131,11 +157,17 @@ impl ScanSummary {
             count.excepted += u64::from(!marks.contains(&2) && marks.contains(&1));
         }
         let team = resource.tag(team_tag).filter(|value| !value.is_empty()).unwrap_or(UNTAGGED);
-        let known = self.by_team.contains_key(team) || self.by_team.len() < MAX_TEAMS;
-        let row = self.by_team.entry(if known { team } else { OTHER_TEAMS }.to_owned()).or_default();
+        let row = self.team(team);
         row.total += 1;
         row.violating += u64::from(violations > 0);
         row.violations += violations;
+    }
+}
+
+impl ScanSummary {
+    fn team(&mut self, team: &str) -> &mut TeamCount {
+        let known = self.by_team.contains_key(team) || self.by_team.len() < MAX_TEAMS;
+        self.by_team.entry(if known { team } else { OTHER_TEAMS }.to_owned()).or_default()
     }
 }
 
