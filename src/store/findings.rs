@@ -4,13 +4,15 @@
 //! A whole partition is written by `scans.rs`; the journal and the outbox move single findings in their own commits,
 //! with the helpers below.
 
+use std::collections::HashSet;
+
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_from_iter};
 
 use super::error::{Fault, Inner};
 use super::{Result, Store, row};
 use crate::domain::Instant;
-use crate::domain::finding::{Finding, FindingEvent, FindingId, Phase, Severity, State};
+use crate::domain::finding::{Finding, FindingEvent, FindingId, OpenRemediation, Phase, Severity, State};
 use crate::domain::place::{AccountId, Partition};
 
 /// Which findings to list; an empty list or `None` restricts nothing.
@@ -55,7 +57,7 @@ impl Store {
     /// Findings that a filter lets through: worst severity first, then most dollars a month, then id.
     pub fn findings(&self, filter: &FindingFilter) -> Result<Vec<Finding>> {
         self.read(format_args!("listing findings"), |connection| {
-            let (clause, values) = where_clause(filter, true);
+            let (clause, values) = where_clause(filter);
             select_where(connection, &clause, values)
         })
     }
@@ -96,8 +98,12 @@ impl Store {
     /// over `remediation` in the documents.
     pub fn update_findings(&self, findings: &[Finding], events: &[FindingEvent]) -> Result<()> {
         self.write(format_args!("writing {} findings", findings.len()), |transaction| {
+            let acting = acting(transaction)?;
             for finding in findings {
-                save(transaction, finding)?;
+                match as_journal_says(finding, &acting) {
+                    Some(corrected) => save(transaction, &corrected)?,
+                    None => save(transaction, finding)?,
+                }
             }
             append_events(transaction, events)
         })
@@ -142,6 +148,19 @@ pub(super) fn load(connection: &Connection, id: &FindingId) -> Inner<Option<Find
         .query_row([&id.0], |row| row.get(0))
         .optional()?;
     doc.map(|doc| row::from_json("finding", &doc)).transpose()
+}
+
+/// Findings whose act is under way.
+pub(super) fn acting(connection: &Connection) -> Inner<HashSet<FindingId>> {
+    let mut statement = connection.prepare_cached("SELECT finding FROM remediation WHERE ended = 0")?;
+    let rows = statement.query_map([], |row| Ok(FindingId(row.get(0)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The finding marked as acting, where an act is open and the document misses it.
+pub(super) fn as_journal_says(finding: &Finding, acting: &HashSet<FindingId>) -> Option<Finding> {
+    let missed = acting.contains(&finding.id) && finding.remediation != Some(OpenRemediation::Acting);
+    missed.then(|| Finding { remediation: Some(OpenRemediation::Acting), phase: Phase::Acting, ..finding.clone() })
 }
 
 /// Inserts or replaces one finding. `detected_at` of an existing one stays, whatever the document says.
@@ -210,7 +229,7 @@ fn collect(mut rows: rusqlite::Rows<'_>) -> Inner<Vec<Finding>> {
     Ok(found)
 }
 
-fn where_clause(filter: &FindingFilter, limited: bool) -> (String, Vec<Value>) {
+fn where_clause(filter: &FindingFilter) -> (String, Vec<Value>) {
     let mut terms: Vec<String> = Vec::new();
     let mut values: Vec<Value> = Vec::new();
     let mut one_of = |column: &str, words: Vec<&str>| {
@@ -231,7 +250,7 @@ fn where_clause(filter: &FindingFilter, limited: bool) -> (String, Vec<Value>) {
         " ORDER BY CASE severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
           monthly DESC NULLS LAST, id",
     );
-    if let Some(limit) = filter.limit.filter(|_| limited) {
+    if let Some(limit) = filter.limit {
         clause.push_str(" LIMIT ?");
         values.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
     }

@@ -4,10 +4,9 @@
 //! is the acting lease's present one; a unique index lets one act be open (or stuck and unsettled) per resource,
 //! whatever the worker believes. The finding follows in the same commit, so the two can never disagree.
 
-use std::collections::HashMap;
-
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use super::acts::load;
 use super::audit::{self, AuditEntry};
 use super::error::{Fault, Inner};
 use super::findings;
@@ -15,8 +14,8 @@ use super::leases::{ACTING_LEASE, check_fence};
 use super::outbox::{self, Outgoing};
 use super::{Result, Store, StoreError, row};
 use crate::domain::Instant;
-use crate::domain::finding::{Act, FindingEvent, FindingId, OpenRemediation, State};
-use crate::domain::place::{AccountId, Kind, ResourceKey};
+use crate::domain::finding::{FindingEvent, FindingId, OpenRemediation, State};
+use crate::domain::place::ResourceKey;
 use crate::domain::plan::Step;
 use crate::domain::remediation::{JournalState, Remediation};
 
@@ -42,19 +41,6 @@ pub enum ClaimError {
     /// The state failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// One transition of one act.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transition {
-    /// When.
-    pub at: Instant,
-    /// Into which state.
-    pub state: JournalState,
-    /// Under which fence.
-    pub fence: i64,
-    /// In words.
-    pub message: String,
 }
 
 impl Store {
@@ -87,6 +73,28 @@ impl Store {
     pub fn advance(&self, remediation: &Remediation, fence: i64, now: Instant) -> Result<()> {
         self.write(format_args!("moving r-{} to {}", remediation.id, remediation.state.word()), |transaction| {
             advance(transaction, remediation, fence, now)
+        })
+    }
+
+    /// Writes down what an act in an unchanged state waits for: its message, next look and counted looks. No
+    /// transition, so no history row. Refuses like [`Store::advance`].
+    pub fn note_wait(&self, remediation: &Remediation, fence: i64) -> Result<()> {
+        self.write(format_args!("noting what r-{} waits for", remediation.id), |transaction| {
+            let stored = movable(transaction, remediation, fence)?;
+            if stored.state != remediation.state {
+                let (old, new) = (stored.state.word(), remediation.state.word());
+                return Err(Fault::Refused(format!("waiting moves nothing, and {old} is on file, not {new}")));
+            }
+            let noted = Remediation {
+                fence,
+                claimed_at: stored.claimed_at,
+                updated_at: stored.updated_at,
+                ..remediation.clone()
+            };
+            transaction
+                .prepare_cached("UPDATE remediation SET fence = ?2, doc = ?3 WHERE id = ?1")?
+                .execute(params![noted.id, fence, row::to_json("act", &noted)?])?;
+            Ok(())
         })
     }
 
@@ -136,86 +144,6 @@ impl Store {
             audit::append(transaction, now, &entry).map(drop)
         })
     }
-
-    /// Acts that are under way, oldest first: what a restart goes on from.
-    pub fn open_remediations(&self) -> Result<Vec<Remediation>> {
-        self.read(format_args!("reading the open acts"), |connection| {
-            rows(connection, "WHERE ended = 0 ORDER BY id", params![])
-        })
-    }
-
-    /// Stuck acts that no person has settled, oldest first.
-    pub fn stuck_remediations(&self) -> Result<Vec<Remediation>> {
-        self.read(format_args!("reading the stuck acts"), |connection| {
-            let clause = "WHERE state = ?1 AND settled_at IS NULL ORDER BY id";
-            rows(connection, clause, params![JournalState::Stuck.word()])
-        })
-    }
-
-    /// One act.
-    pub fn remediation(&self, id: i64) -> Result<Option<Remediation>> {
-        self.read(format_args!("reading r-{id}"), |connection| load(connection, id))
-    }
-
-    /// Acts whose last transition has `from <= at < to`, in the order in which they were claimed.
-    pub fn remediations_between(&self, from: Instant, to: Instant) -> Result<Vec<Remediation>> {
-        self.read(format_args!("reading the acts from {from} to {to}"), |connection| {
-            let span = params![row::micros(from), row::micros(to)];
-            rows(connection, "WHERE updated_at >= ?1 AND updated_at < ?2 ORDER BY id", span)
-        })
-    }
-
-    /// Acts for one finding, oldest first.
-    pub fn remediations_of_finding(&self, finding: &FindingId) -> Result<Vec<Remediation>> {
-        self.read(format_args!("reading the acts for finding {finding}"), |connection| {
-            rows(connection, "WHERE finding = ?1 ORDER BY id", params![finding.0])
-        })
-    }
-
-    /// Every transition of an act, in order.
-    pub fn remediation_history(&self, id: i64) -> Result<Vec<Transition>> {
-        self.read(format_args!("reading the history of r-{id}"), |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT at, state, fence, message FROM remediation_history WHERE remediation = ?1 ORDER BY seq",
-            )?;
-            let mut rows = statement.query([id])?;
-            let mut found = Vec::new();
-            while let Some(row) = rows.next()? {
-                found.push(Transition {
-                    at: row::instant(row.get(0)?)?,
-                    state: row::word("act's state", &row.get::<_, String>(1)?, JournalState::from_word)?,
-                    fence: row.get(2)?,
-                    message: row.get(3)?,
-                });
-            }
-            Ok(found)
-        })
-    }
-
-    /// The last act on a resource that reached the call (J8), and when.
-    pub fn last_act_on(&self, key: &ResourceKey) -> Result<Option<(Instant, Act)>> {
-        self.read(format_args!("reading the last act on {key}"), |connection| {
-            let found = reached(connection, "resource = ?1", params![key.to_string()])?;
-            Ok(found.into_iter().next_back().map(|(_, act, at)| (at, act)))
-        })
-    }
-
-    /// The last act on each resource that reached the call (J8) at or after an instant.
-    pub fn last_acts_since(&self, since: Instant) -> Result<HashMap<ResourceKey, (Instant, Act)>> {
-        self.read(format_args!("reading the acts since {since}"), |connection| {
-            let found = reached(connection, "history.at >= ?1", params![row::micros(since)])?;
-            Ok(found.into_iter().map(|(key, act, at)| (key, (at, act))).collect())
-        })
-    }
-
-    /// Acts in an account that reached the call (J8) at or after an instant, in order.
-    pub fn acts_since(&self, account: &AccountId, since: Instant) -> Result<Vec<(Act, Kind, Instant)>> {
-        self.read(format_args!("reading the acts in account {account}"), |connection| {
-            let which = "account = ?1 AND history.at >= ?2";
-            let found = reached(connection, which, params![account.as_str(), row::micros(since)])?;
-            Ok(found.into_iter().map(|(key, act, at)| (act, key.kind(), at)).collect())
-        })
-    }
 }
 
 fn insert(transaction: &Transaction<'_>, step: &Step, plan: &str, fence: i64, now: Instant) -> Inner<Remediation> {
@@ -261,7 +189,8 @@ fn insert(transaction: &Transaction<'_>, step: &Step, plan: &str, fence: i64, no
     Ok(remediation)
 }
 
-fn advance(transaction: &Transaction<'_>, remediation: &Remediation, fence: i64, now: Instant) -> Inner<()> {
+/// The act as stored, if its caller may move it.
+fn movable(transaction: &Transaction<'_>, remediation: &Remediation, fence: i64) -> Inner<Remediation> {
     check_fence(transaction, ACTING_LEASE, fence)?;
     let id = remediation.id;
     let stored = load(transaction, id)?.ok_or_else(|| Fault::Missing(format!("act r-{id}")))?;
@@ -271,13 +200,18 @@ fn advance(transaction: &Transaction<'_>, remediation: &Remediation, fence: i64,
     if stored.step != remediation.step {
         return Err(Fault::Refused(format!("r-{id} was claimed for another step")));
     }
+    Ok(stored)
+}
+
+fn advance(transaction: &Transaction<'_>, remediation: &Remediation, fence: i64, now: Instant) -> Inner<()> {
+    let stored = movable(transaction, remediation, fence)?;
     let moved = Remediation { fence, updated_at: now, claimed_at: stored.claimed_at, ..remediation.clone() };
     transaction
         .prepare_cached(
             "UPDATE remediation SET state = ?2, ended = ?3, fence = ?4, updated_at = ?5, doc = ?6 WHERE id = ?1",
         )?
         .execute(params![
-            id,
+            moved.id,
             moved.state.word(),
             moved.state.ended(),
             fence,
@@ -339,44 +273,11 @@ fn follow(transaction: &Transaction<'_>, id: &FindingId, act: Option<&Remediatio
 /// The act that keeps a resource from being claimed.
 fn blocker(connection: &Connection, key: &ResourceKey) -> Inner<Option<(i64, JournalState)>> {
     let found = connection
-        .prepare_cached("SELECT id, state FROM remediation WHERE resource = ?1 AND settled_at IS NULL AND (ended = 0 OR state = 'stuck')")?
+        .prepare_cached(
+            "SELECT id, state FROM remediation
+             WHERE resource = ?1 AND (ended = 0 OR (state = 'stuck' AND settled_at IS NULL))",
+        )?
         .query_row([key.to_string()], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))
         .optional()?;
     found.map(|(id, state)| Ok((id, row::word("act's state", &state, JournalState::from_word)?))).transpose()
-}
-
-fn load(connection: &Connection, id: i64) -> Inner<Option<Remediation>> {
-    Ok(rows(connection, "WHERE id = ?1", params![id])?.into_iter().next())
-}
-
-fn rows(connection: &Connection, clause: &str, params: &[&dyn rusqlite::ToSql]) -> Inner<Vec<Remediation>> {
-    let mut statement = connection.prepare_cached(&format!("SELECT doc FROM remediation {clause}"))?;
-    let mut rows = statement.query(params)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(row::from_json("act", &row.get::<_, String>(0)?)?);
-    }
-    Ok(found)
-}
-
-/// Acts that reached J8, in the order of their calls.
-fn reached(
-    connection: &Connection,
-    which: &str,
-    params: &[&dyn rusqlite::ToSql],
-) -> Inner<Vec<(ResourceKey, Act, Instant)>> {
-    let sql = format!(
-        "SELECT resource, act, history.at FROM remediation_history AS history
-         JOIN remediation ON remediation.id = history.remediation
-         WHERE history.state = 'J8_act_intent' AND {which} ORDER BY history.seq"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let key = row.get::<_, String>(0)?.parse().map_err(|error| Fault::document("act's resource", error))?;
-        let act = row::word("act", &row.get::<_, String>(1)?, Act::from_word)?;
-        found.push((key, act, row::instant(row.get(2)?)?));
-    }
-    Ok(found)
 }

@@ -8,6 +8,7 @@
 //! It leaves out every decision: it holds what `engine`, `remediate` and `worker` decided, and guards only what a
 //! database can guard (one open act per resource, fences, once per slot and period, append-only trails).
 
+mod acts;
 mod audit;
 mod control;
 mod costs;
@@ -17,6 +18,8 @@ mod gate;
 mod journal;
 mod leases;
 mod lock;
+mod nights;
+mod notices;
 mod open;
 mod outbox;
 mod plans;
@@ -25,15 +28,17 @@ mod row;
 mod scans;
 mod slots;
 
+pub use acts::Transition;
 pub use audit::{AuditEntry, AuditHead, AuditRow, VerifyError};
 pub use costs::CostRead;
 pub use error::{Fault, Result, StoreError};
 pub use findings::FindingFilter;
 pub use gate::{GateClass, GateCounts, GatePass};
-pub use journal::{ClaimError, Transition};
+pub use journal::ClaimError;
 pub use leases::{ACTING_LEASE, Lease};
 pub use lock::FileLock;
-pub use outbox::{NoticeRow, OutboxCounts, OutboxRow, Outgoing};
+pub use notices::NoticeRow;
+pub use outbox::{OutboxCounts, OutboxRow, Outgoing};
 pub use scans::PartitionNight;
 pub use slots::{Slot, SlotState};
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use rusqlite::backup::Backup;
+use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest, Sha256};
 
@@ -56,7 +56,10 @@ impl Store {
     pub fn throwaway_copy(&self) -> Result<Store> {
         self.read(format_args!("copying the state into memory"), |source| {
             let mut copy = Connection::open_in_memory()?;
-            Backup::new(source, &mut copy)?.step(-1)?;
+            match Backup::new(source, &mut copy)?.step(-1)? {
+                StepResult::Done => {}
+                other => return Err(Fault::Refused(format!("the copy is not whole ({other:?}); try again"))),
+            }
             set_pragmas(&copy)?;
             Ok(Store { connection: Mutex::new(copy), path: None })
         })

@@ -1,21 +1,22 @@
-//! Scans, their partitions' nights, and how long conditions were seen.
+//! Scans and what they found, partition by partition.
 //!
 //! A partition is written whole in one transaction: findings, their history, sightings and the night as read. What a
 //! delivery or an act wrote while the scan was reading is newer than what the scan saw, and stays.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::HashSet;
 
-use chrono::{NaiveTime, TimeDelta};
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, Row, Transaction, params};
 use serde_json::Value;
 
 use super::error::{Fault, Inner};
 use super::findings;
+use super::nights::{prune_nights, replace_sightings, save_night};
 use super::{Result, Store, row};
 use crate::domain::Instant;
-use crate::domain::finding::{Finding, FindingEvent, FindingId, GraceClock, OpenRemediation};
-use crate::domain::inventory::{Coverage, Sighting, Status};
-use crate::domain::place::{Partition, ResourceKey};
+use crate::domain::finding::{Finding, FindingEvent, FindingId, GraceClock};
+use crate::domain::inventory::{Coverage, Sighting};
+use crate::domain::place::ResourceKey;
 use crate::domain::scan::Scan;
 
 /// One partition of one scan.
@@ -114,56 +115,6 @@ impl Store {
             scans(connection, "WHERE started_at >= ?1 AND started_at < ?2 ORDER BY started_at, id", span)
         })
     }
-
-    /// How many resources the newest trusted listing of a partition showed, and when: for the inventory floor.
-    pub fn last_trusted_count(&self, partition: &Partition) -> Result<Option<(u64, Instant)>> {
-        self.read(format_args!("reading the last listing of {partition}"), |connection| {
-            let found = connection
-                .prepare_cached(
-                    "SELECT resources, taken_at FROM night WHERE account = ?1 AND region = ?2 AND kind = ?3
-                     AND status = 'complete' AND suspect = 0 ORDER BY taken_at DESC LIMIT 1",
-                )?
-                .query_row(partition_key(partition), |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))
-                .optional()?;
-            found.map(|(count, at)| Ok((row::uncount(count), row::instant(at)?))).transpose()
-        })
-    }
-
-    /// The newest trusted night of a partition taken before an instant.
-    pub fn night(&self, partition: &Partition, before: Instant) -> Result<Option<(Instant, Vec<u8>)>> {
-        self.read(format_args!("reading a night of {partition}"), |connection| {
-            let place = &partition.place;
-            let found = connection
-                .prepare_cached(
-                    "SELECT taken_at, blob FROM night WHERE account = ?1 AND region = ?2 AND kind = ?3
-                     AND status = 'complete' AND suspect = 0 AND taken_at < ?4 ORDER BY taken_at DESC LIMIT 1",
-                )?
-                .query_row(
-                    params![place.account.as_str(), place.region.as_str(), partition.kind.name(), row::micros(before)],
-                    |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)),
-                )
-                .optional()?;
-            found.map(|(at, blob)| Ok((row::instant(at)?, blob))).transpose()
-        })
-    }
-
-    /// How long each resource of a partition was seen unattached or unassociated, by resource id.
-    pub fn sightings(&self, partition: &Partition) -> Result<HashMap<String, Sighting>> {
-        self.read(format_args!("reading the sightings of {partition}"), |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT resource, since, scans FROM sighting WHERE account = ?1 AND region = ?2 AND kind = ?3",
-            )?;
-            let mut rows = statement.query(partition_key(partition))?;
-            let mut found = HashMap::new();
-            while let Some(row) = rows.next()? {
-                let key: ResourceKey =
-                    row.get::<_, String>(0)?.parse().map_err(|error| Fault::document("sighting's resource", error))?;
-                let scans = u32::try_from(row.get::<_, i64>(2)?).unwrap_or(u32::MAX);
-                found.insert(key.id.to_string(), Sighting { since: row::instant(row.get(1)?)?, scans });
-            }
-            Ok(found)
-        })
-    }
 }
 
 fn begun(id: &str, now: Instant) -> Scan {
@@ -178,15 +129,10 @@ fn begun(id: &str, now: Instant) -> Scan {
     }
 }
 
-fn partition_key(partition: &Partition) -> [&str; 3] {
-    [partition.place.account.as_str(), partition.place.region.as_str(), partition.kind.name()]
-}
-
 fn save_findings(transaction: &Transaction<'_>, night: &PartitionNight<'_>) -> Inner<()> {
     let overtaken = ids(transaction, "SELECT finding FROM remediation WHERE updated_at > ?1", night.taken_at)?;
     let told = ids(transaction, "SELECT finding FROM notice WHERE delivered_at > ?1", night.taken_at)?;
-    let acting =
-        ids(transaction, "SELECT finding FROM remediation WHERE ended = 0 AND updated_at <= ?1", night.taken_at)?;
+    let acting = findings::acting(transaction)?;
     for finding in night.findings {
         let partition = &finding.key.partition;
         if partition != &night.coverage.partition {
@@ -195,16 +141,16 @@ fn save_findings(transaction: &Transaction<'_>, night: &PartitionNight<'_>) -> I
         if overtaken.contains(&finding.id) {
             continue;
         }
-        let mut merged = None;
+        let mut finding = Cow::Borrowed(finding);
         if told.contains(&finding.id) {
             if let Some(stored) = findings::load(transaction, &finding.id)? {
-                merged = Some(keep_delivered(finding, &stored.clock, night.taken_at));
+                finding = Cow::Owned(keep_delivered(&finding, &stored.clock, night.taken_at));
             }
         }
-        if acting.contains(&finding.id) && finding.remediation != Some(OpenRemediation::Acting) {
-            merged.get_or_insert_with(|| finding.clone()).remediation = Some(OpenRemediation::Acting);
+        if let Some(corrected) = findings::as_journal_says(&finding, &acting) {
+            finding = Cow::Owned(corrected);
         }
-        findings::save(transaction, merged.as_ref().unwrap_or(finding))?;
+        findings::save(transaction, &finding)?;
     }
     findings::append_events(transaction, night.events.iter().filter(|event| !overtaken.contains(&event.finding)))
 }
@@ -230,83 +176,6 @@ fn ids(connection: &Connection, sql: &str, at: Instant) -> Inner<HashSet<Finding
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map([row::micros(at)], |row| Ok(FindingId(row.get(0)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-fn replace_sightings(
-    transaction: &Transaction<'_>,
-    partition: &Partition,
-    sightings: &[(ResourceKey, Sighting)],
-) -> Inner<()> {
-    transaction
-        .prepare_cached("DELETE FROM sighting WHERE account = ?1 AND region = ?2 AND kind = ?3")?
-        .execute(partition_key(partition))?;
-    let mut insert = transaction.prepare_cached(
-        "INSERT INTO sighting (resource, account, region, kind, since, scans) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
-    let [account, region, kind] = partition_key(partition);
-    for (key, sighting) in sightings {
-        if &key.partition != partition {
-            return Err(Fault::Refused(format!("the sighting of {key} is not of {partition}")));
-        }
-        insert.execute(params![
-            key.to_string(),
-            account,
-            region,
-            kind,
-            row::micros(sighting.since),
-            i64::from(sighting.scans)
-        ])?;
-    }
-    Ok(())
-}
-
-fn save_night(transaction: &Transaction<'_>, night: &PartitionNight<'_>) -> Inner<()> {
-    let status = match night.coverage.status {
-        Status::Complete => "complete",
-        Status::Partial => "partial",
-        Status::Failed => "failed",
-    };
-    let [account, region, kind] = partition_key(&night.coverage.partition);
-    transaction
-        .prepare_cached(
-            "INSERT OR REPLACE INTO night (scan_id, account, region, kind, taken_at, status, suspect, resources, blob)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?
-        .execute(params![
-            night.scan,
-            account,
-            region,
-            kind,
-            row::micros(night.taken_at),
-            status,
-            night.coverage.suspect.is_some(),
-            row::count(night.coverage.resources),
-            night.blob
-        ])?;
-    Ok(())
-}
-
-/// One trusted night a UTC day is enough, and none is kept longer than asked, but the newest trusted one always is:
-/// the inventory floor compares with it.
-fn prune_nights(transaction: &Transaction<'_>, night: &PartitionNight<'_>) -> Inner<()> {
-    let [account, region, kind] = partition_key(&night.coverage.partition);
-    if night.coverage.trusted() {
-        let midnight = night.taken_at.date_naive().and_time(NaiveTime::MIN).and_utc();
-        transaction
-            .prepare_cached(
-                "DELETE FROM night WHERE account = ?1 AND region = ?2 AND kind = ?3 AND taken_at >= ?4 AND taken_at < ?5",
-            )?
-            .execute(params![account, region, kind, row::micros(midnight), row::micros(night.taken_at)])?;
-    }
-    let oldest = night.taken_at - TimeDelta::days(i64::from(night.keep_nights));
-    transaction
-        .prepare_cached(
-            "DELETE FROM night WHERE account = ?1 AND region = ?2 AND kind = ?3 AND taken_at <= ?4
-             AND taken_at <> COALESCE((SELECT MAX(taken_at) FROM night WHERE account = ?1 AND region = ?2 AND kind = ?3
-                                       AND status = 'complete' AND suspect = 0), -1)",
-        )?
-        .execute(params![account, region, kind, row::micros(oldest)])?;
-    Ok(())
 }
 
 fn one_scan(connection: &Connection, clause: &str) -> Inner<Option<(Scan, Option<Value>)>> {

@@ -76,6 +76,12 @@ CREATE TABLE finding_event (
 ) STRICT;
 CREATE INDEX finding_event_finding ON finding_event (finding, seq);
 CREATE INDEX finding_event_at ON finding_event (at);
+CREATE TRIGGER finding_event_no_update BEFORE UPDATE ON finding_event BEGIN
+    SELECT RAISE (ABORT, 'the history of findings is append-only');
+END;
+CREATE TRIGGER finding_event_no_delete BEFORE DELETE ON finding_event BEGIN
+    SELECT RAISE (ABORT, 'the history of findings is append-only');
+END;
 
 -- Every message that is to leave, with its delivery; a row is written in the transaction that decides to send it.
 CREATE TABLE outbox (
@@ -257,7 +263,9 @@ CREATE TABLE audit (
     previous TEXT NOT NULL,
     hash     TEXT NOT NULL
 ) STRICT;
-CREATE TRIGGER finding_event_no_update BEFORE UPDATE ON finding_event BEGIN SELECT RAISE (ABORT, 'the history of findings is append-only'); END;
-CREATE TRIGGER finding_event_no_delete BEFORE DELETE ON finding_event BEGIN SELECT RAISE (ABORT, 'the history of findings is append-only'); END;
-CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE (ABORT, 'the audit trail is append-only'); END;
-CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE (ABORT, 'the audit trail is append-only'); END;
+CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN
+    SELECT RAISE (ABORT, 'the audit trail is append-only');
+END;
+CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN
+    SELECT RAISE (ABORT, 'the audit trail is append-only');
+END;
