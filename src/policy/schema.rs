@@ -82,3 +82,55 @@ fn redirect(schema: &mut Value, prefix: &str) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn visit(value: &Value, found: &mut impl FnMut(&str, &Value)) {
+        match value {
+            Value::Array(items) => items.iter().for_each(|item| visit(item, found)),
+            Value::Object(map) => {
+                for (key, item) in map {
+                    found(key, item);
+                    visit(item, found);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn d1_the_schema_has_both_forms_of_all_types_and_every_reference_leads_somewhere() {
+        let schema = schema();
+        assert_eq!(schema["allOf"].as_array().unwrap().len(), 2 * PolicyType::ALL.len());
+        let mut references = 0;
+        visit(&schema, &mut |key, value| {
+            if key == "$ref" {
+                references += 1;
+                let target = value.as_str().unwrap();
+                assert!(schema.pointer(&target[1..]).is_some_and(Value::is_object), "{target}");
+            }
+        });
+        assert!(references > 20, "{references}");
+        let waste = &schema["$defs"]["Waste.WasteRule"];
+        assert_eq!(waste["additionalProperties"], false);
+        let flat = &schema["allOf"][7];
+        assert_eq!(flat["if"]["properties"]["type"]["const"], "Waste");
+        let keys: Vec<&str> = flat["then"]["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        let all = ["type", "rules", "severity", "action", "grace", "mode", "scope", "apiVersion", "kind", "metadata"];
+        assert_eq!(keys, all);
+        assert_eq!(flat["then"]["required"], json!(["type", "rules", "metadata"]));
+    }
+
+    #[test]
+    fn every_key_has_a_description_for_editors() {
+        visit(&schema()["$defs"], &mut |key, value| {
+            if key == "properties" {
+                for (name, inner) in value.as_object().unwrap() {
+                    assert!(inner.get("description").is_some(), "{name}: {inner}");
+                }
+            }
+        });
+    }
+}

@@ -2,20 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use chrono::{NaiveDate, NaiveTime, TimeZone, Utc, Weekday};
-use croner::parser::{CronParser, Seconds, Year};
+use chrono::Utc;
 
+use super::accounts::{account_id, accounts};
 use super::mail::mail;
-use super::raw::{RawAccount, RawDay, RawEnforcement, RawException, RawSchedule, RawSettings, RawWindow};
-use super::{
-    AccountSettings, CostSettings, Enforcement, Env, InventorySettings, Owners, ReportSettings, SchedulePatterns,
-    Settings, TagSettings,
-};
+use super::raw::{RawEnforcement, RawException, RawSettings};
+use super::when::{bad_date, date, schedule, window};
+use super::{CostSettings, Enforcement, Env, InventorySettings, Owners, ReportSettings, Settings, TagSettings};
 use crate::domain::Instant;
 use crate::domain::exception::Exception;
-use crate::domain::mode::{Breaker, Pace, Window};
+use crate::domain::mode::{Breaker, Pace};
 use crate::domain::money::Usd;
-use crate::domain::place::{AccountId, Kind, Region};
+use crate::domain::place::Kind;
 use crate::domain::text::clean;
 use crate::policy::document::{At, Checker, nearest};
 use crate::policy::{is_domain, is_mail_address};
@@ -105,75 +103,6 @@ fn zone(checker: &mut Checker<'_>, at: &At<'_>, text: &str) -> chrono_tz::Tz {
     })
 }
 
-fn accounts(checker: &mut Checker<'_>, at: &At<'_>, raw: &[RawAccount]) -> Vec<AccountSettings> {
-    let mut list: Vec<AccountSettings> = Vec::new();
-    for (index, raw) in raw.iter().enumerate() {
-        let at = at.item(index);
-        let id = account_id(checker, &at.key("id"), &raw.id);
-        for (key, arn) in [("role_arn", &raw.role_arn), ("actor_role_arn", &raw.actor_role_arn)] {
-            if let Some(arn) = arn {
-                check_role(checker, &at.key(key), arn, &raw.id);
-            }
-        }
-        let mut regions = Vec::new();
-        for (index, text) in raw.regions.iter().enumerate() {
-            let at = at.key("regions").item(index);
-            match Region::new(text) {
-                Ok(region) if regions.contains(&region) => {
-                    checker.fail(&at, format!("the Region {region} stands twice"), "each Region once");
-                }
-                Ok(region) => regions.push(region),
-                Err(_) => {
-                    checker.fail(&at, format!("{:?} is not a Region", clean(text)), "a name such as eu-central-1");
-                }
-            }
-        }
-        let Some(id) = id else { continue };
-        if list.iter().any(|known| known.id == id) {
-            checker.fail(
-                &at.key("id"),
-                format!("the account {id} stands twice"),
-                "each account once, with all its Regions",
-            );
-        }
-        list.push(AccountSettings {
-            id,
-            name: raw.name.clone(),
-            role_arn: raw.role_arn.clone(),
-            external_id: raw.external_id.clone(),
-            actor_role_arn: raw.actor_role_arn.clone(),
-            regions,
-        });
-    }
-    list
-}
-
-fn account_id(checker: &mut Checker<'_>, at: &At<'_>, text: &str) -> Option<AccountId> {
-    let id = AccountId::new(text).ok();
-    if id.is_none() {
-        checker.fail(at, format!("{:?} is not an AWS account id", clean(text)), "twelve digits, quoted");
-    }
-    id
-}
-
-/// A role of another account would let a mistyped id act elsewhere.
-fn check_role(checker: &mut Checker<'_>, at: &At<'_>, arn: &str, account: &str) {
-    let parts: Vec<&str> = arn.split(':').collect();
-    let role = match parts.as_slice() {
-        ["arn", partition, "iam", "", owner, role] if partition.starts_with("aws") => Some((*owner, *role)),
-        _ => None,
-    };
-    match role {
-        Some((owner, role)) if owner == account && role.strip_prefix("role/").is_some_and(|name| !name.is_empty()) => {}
-        Some((owner, _)) if owner != account => {
-            let problem =
-                format!("the role belongs to account {:?}, the entry is account {:?}", clean(owner), clean(account));
-            checker.fail(at, problem, "a role of the same account");
-        }
-        _ => checker.fail(at, format!("{:?} is not a role's ARN", clean(arn)), "arn:aws:iam::123456789012:role/NAME"),
-    }
-}
-
 fn enforcement(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawEnforcement, zone: chrono_tz::Tz) -> Enforcement {
     for (index, text) in raw.protect.iter().enumerate() {
         let tag = text.strip_prefix("tag:").map(|rest| rest.split('=').next().unwrap_or(""));
@@ -219,87 +148,6 @@ fn is_resource_id(text: &str) -> bool {
             !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         })
     })
-}
-
-fn window(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawWindow, zone: chrono_tz::Tz) -> Window {
-    let mut time = |key: &str, text: &str| {
-        let shaped = text.len() == 5 && text.as_bytes()[2] == b':';
-        let time = NaiveTime::parse_from_str(text, "%H:%M").ok().filter(|_| shaped);
-        if time.is_none() {
-            checker.fail(&at.key(key), format!("{:?} is not a time of day", clean(text)), "HH:MM from 00:00 to 23:59");
-        }
-        time
-    };
-    let (from, to) = (time("from", &raw.from), time("to", &raw.to));
-    if let (Some(from), Some(to)) = (from, to)
-        && from >= to
-    {
-        let problem = format!("the window ends at {} and begins at {}", raw.to, raw.from);
-        checker.fail(&at.key("to"), problem, "a time of day after `from`");
-    }
-    let mut holidays = Vec::new();
-    for (index, text) in raw.holidays.iter().enumerate() {
-        match date(text) {
-            Some(day) => holidays.push(day),
-            None => bad_date(checker, &at.key("holidays").item(index), text, "YYYY-MM-DD"),
-        }
-    }
-    Window {
-        days: raw.days.iter().map(|day| weekday(*day)).collect(),
-        from: from.unwrap_or_default(),
-        to: to.unwrap_or_default(),
-        zone,
-        holidays,
-    }
-}
-
-fn weekday(day: RawDay) -> Weekday {
-    match day {
-        RawDay::Mon => Weekday::Mon,
-        RawDay::Tue => Weekday::Tue,
-        RawDay::Wed => Weekday::Wed,
-        RawDay::Thu => Weekday::Thu,
-        RawDay::Fri => Weekday::Fri,
-        RawDay::Sat => Weekday::Sat,
-        RawDay::Sun => Weekday::Sun,
-    }
-}
-
-/// `YYYY-MM-DD` and nothing shorter.
-fn date(text: &str) -> Option<NaiveDate> {
-    (text.len() == 10).then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten()
-}
-
-fn bad_date(checker: &mut Checker<'_>, at: &At<'_>, text: &str, accepted: &str) {
-    checker.fail(at, format!("{:?} is not a date", clean(text)), accepted);
-}
-
-fn schedule(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawSchedule, zone: chrono_tz::Tz) -> SchedulePatterns {
-    for (key, pattern) in [("scan", &raw.scan), ("act", &raw.act), ("daily", &raw.daily), ("weekly", &raw.weekly)] {
-        if let Err(why) = check_cron(pattern, zone) {
-            let problem = format!("{:?} is not a schedule: {}", clean(pattern), clean(&why));
-            checker.fail(&at.key(key), problem, "five cron fields: minute hour day-of-month month day-of-week");
-        }
-    }
-    SchedulePatterns {
-        scan: raw.scan.clone(),
-        act: raw.act.clone(),
-        daily: raw.daily.clone(),
-        weekly: raw.weekly.clone(),
-    }
-}
-
-/// Five fields that croner reads and that come due at least once.
-fn check_cron(pattern: &str, zone: chrono_tz::Tz) -> Result<(), String> {
-    let fields = pattern.split_whitespace().count();
-    if fields != 5 {
-        return Err(format!("it has {fields} fields"));
-    }
-    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-    let cron = parser.parse(pattern).map_err(|error| error.to_string())?;
-    // Any instant serves: a pattern of five fields repeats within 28 years.
-    let from = Utc.with_ymd_and_hms(2026, 1, 1, 0, 0, 0).single().unwrap_or_default().with_timezone(&zone);
-    cron.find_next_occurrence(&from, true).map(|_| ()).map_err(|_| "it never comes due".into())
 }
 
 fn owners(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawSettings) -> Owners {

@@ -134,7 +134,7 @@ fn act_slot_in_window(settings: &Settings) -> bool {
     let Some(mut at) = Utc.with_ymd_and_hms(2026, 2, 2, 0, 0, 0).single().map(|at| at.with_timezone(&zone)) else {
         return false;
     };
-    let end = at.clone() + TimeDelta::days(LOOK_AHEAD_DAYS);
+    let end = at + TimeDelta::days(LOOK_AHEAD_DAYS);
     while let Ok(next) = cron.find_next_occurrence(&at, false) {
         if next > end {
             break;

@@ -6,6 +6,7 @@
 //! `secret` reads them. `files` opens policy files for the pure front end in `policy`. Nothing outside the account
 //! list is ever touched.
 
+mod accounts;
 mod check;
 mod cross;
 mod files;
@@ -15,6 +16,7 @@ mod mail;
 mod raw;
 mod secret;
 mod show;
+mod when;
 
 use std::path::PathBuf;
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
-use super::Settings;
 use super::raw::RawSettings;
+use super::{MailBackend, Settings};
 use crate::policy::document::{At, Node};
 
 /// One setting as it holds.
@@ -75,8 +75,15 @@ pub(super) fn shown(
     let json = serde_json::to_value(raw).unwrap_or_default();
     let mut list = Vec::new();
     flatten(&json, &At::root(root), default, &mut list);
-    if let Some(state) = list.iter_mut().find(|shown| shown.key == "state_dir") {
-        state.value = Json::from(settings.state_dir.display().to_string()).to_string();
+    let mut set = |key: &str, value: String| {
+        if let Some(shown) = list.iter_mut().find(|shown| shown.key == key) {
+            shown.value = value;
+        }
+    };
+    // What follows from other values is shown as it holds.
+    set("state_dir", Json::from(settings.state_dir.display().to_string()).to_string());
+    if let Some(MailBackend::Smtp { port, .. }) = settings.mail.as_ref().map(|mail| &mail.backend) {
+        set("mail.port", port.to_string());
     }
     list
 }

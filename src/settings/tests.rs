@@ -169,7 +169,7 @@ fn the_file_is_the_named_one_else_the_one_here_and_an_unreadable_one_is_never_pa
 fn each_class_of_single_edit_gives_one_clear_error() {
     for (class, from, to, line, path) in [
         ("unknown key", "mode = \"enforce\"", "moed = \"enforce\"", 12, "enforcement.moed"),
-        ("unknown table", "[reports]", "[report]", 55, "report"),
+        ("unknown table", "[reports]", "[report]", 50, "report"),
         (
             "wrong type",
             "destructive_per_run = 1",
@@ -178,8 +178,8 @@ fn each_class_of_single_edit_gives_one_clear_error() {
             "enforcement.pace.destructive_per_run",
         ),
         ("a list for a text", "zone = \"Europe/Berlin\"", "zone = [\"UTC\"]", 3, "zone"),
-        ("duplicate key", "enabled = true", "enabled = true\nenabled = true", 60, ""),
-        ("duplicate table", "[costs]", "[slack]", 58, ""),
+        ("duplicate key", "enabled = true", "enabled = true\nenabled = true", 55, ""),
+        ("duplicate table", "[costs]", "[slack]", 53, ""),
         ("bad word", "\"enforce\"", "\"enforced\"", 12, "enforcement.mode"),
         ("bad syntax", "mode = \"enforce\"", "mode = enforce", 12, ""),
         ("bad zone", "Europe/Berlin", "Europe/Berlim", 3, "zone"),
@@ -243,9 +243,51 @@ fn each_class_of_single_edit_gives_one_clear_error() {
 #[test]
 fn an_error_says_where_what_was_given_and_what_is_accepted() {
     let text = "zone = \"Europe/Berln\"\n[enforcment]\nmode = \"act\"\n[enforcement]\nmode = \"act\"\n[enforcement.pace]\ntags_per_run = 9000000\n";
-    insta::assert_snapshot!(read(text).unwrap_err(), @r#""#);
+    insta::assert_snapshot!(read(text).unwrap_err(), @r#"
+    /etc/cw/costwarden.toml:2:2: enforcment: unknown key; did you mean "enforcement"?
+      2 | [enforcment]
+        |  ^^^^^^^^^^
+      accepted: state_dir, policies, zone, accounts, enforcement, schedule, owners, tags, exceptions, mail, slack, reports, costs, inventory
+    /etc/cw/costwarden.toml:5:8: enforcement.mode: "act" is not accepted here
+      5 | mode = "act"
+        |        ^^^^^
+      accepted: observe, notify, enforce
+    /etc/cw/costwarden.toml:7:16: enforcement.pace.tags_per_run: 9000000 is out of range
+      7 | tags_per_run = 9000000
+        |                ^^^^^^^
+      accepted: a whole number from 0 to 100000
+    "#);
     let text = "zone = \"Europe/Berln\"\n[[accounts]]\nid = \"1\"\nregions = [\"x\"]\n[schedule]\nscan = \"0 2 * *\"\n[mail]\nfrom = \"x\"\npassword_file = \"p\"\n";
-    insta::assert_snapshot!(read(text).unwrap_err(), @r#""#);
+    insta::assert_snapshot!(read(text).unwrap_err(), @r#"
+    /etc/cw/costwarden.toml:1:8: zone: "Europe/Berln" is not a time zone; did you mean "Europe/Berlin"?
+      1 | zone = "Europe/Berln"
+        |        ^^^^^^^^^^^^^^
+      accepted: an IANA name such as Europe/Berlin or UTC
+    /etc/cw/costwarden.toml:3:6: accounts[0].id: "1" is not an AWS account id
+      3 | id = "1"
+        |      ^^^
+      accepted: twelve digits, quoted
+    /etc/cw/costwarden.toml:4:12: accounts[0].regions[0]: "x" is not a Region
+      4 | regions = ["x"]
+        |            ^^^
+      accepted: a name such as eu-central-1
+    /etc/cw/costwarden.toml:6:8: schedule.scan: "0 2 * *" is not a schedule: it has 4 fields
+      6 | scan = "0 2 * *"
+        |        ^^^^^^^^^
+      accepted: five cron fields: minute hour day-of-month month day-of-week
+    /etc/cw/costwarden.toml:7:1: mail.host: the key "host" is missing
+      7 | [mail]
+        | ^^^^^^
+      accepted: the SMTP server's host name
+    /etc/cw/costwarden.toml:8:8: mail.from: "x" is not a sender
+      8 | from = "x"
+        |        ^^^
+      accepted: an address, or "Name <address>" with a plain name
+    /etc/cw/costwarden.toml:9:1: mail.password_file: password_file stands without user
+      9 | password_file = "p"
+        | ^^^^^^^^^^^^^
+      accepted: both, or neither
+    "#);
 }
 
 #[test]
@@ -319,7 +361,65 @@ fn config_show_prints_every_value_with_its_origin() {
     let systemd = |name: &str| (name == "STATE_DIRECTORY").then(|| "/var/lib/costwarden".to_owned());
     let text = "zone = \"Europe/Berlin\"\n[[accounts]]\nid = \"123456789012\"\nregions = [\"eu-central-1\"]\n[enforcement.pace]\ntags_per_run = 5\n[mail]\nfrom = \"a@b.example\"\nhost = \"localhost\"\ntls = \"none\"\n[slack]\n\"#finops\" = \"hook\"\n";
     let settings = parse(Path::new("costwarden.toml"), text, &systemd, Path::new("/home/ann")).unwrap();
-    insta::assert_snapshot!(show_text(&settings.show()), @r#""#);
+    insta::assert_snapshot!(show_text(&settings.show()), @r##"
+    state_dir                                = "/var/lib/costwarden"      # $STATE_DIRECTORY
+    policies                                 = ["policies"]               # default
+    zone                                     = "Europe/Berlin"            # costwarden.toml:1
+    accounts[0].id                           = "123456789012"             # costwarden.toml:3
+    accounts[0].name                         = (none)                     # default
+    accounts[0].role_arn                     = (none)                     # default
+    accounts[0].external_id                  = (none)                     # default
+    accounts[0].actor_role_arn               = (none)                     # default
+    accounts[0].regions                      = ["eu-central-1"]           # costwarden.toml:4
+    enforcement.mode                         = "observe"                  # default
+    enforcement.allow_auto_terminate         = false                      # default
+    enforcement.allow_auto_delete_volumes    = false                      # default
+    enforcement.create_snapshot_before_stop  = true                       # default
+    enforcement.allow_public_ip_loss         = false                      # default
+    enforcement.protect                      = []                         # default
+    enforcement.breaker_count                = 10                         # default
+    enforcement.breaker_percent              = 20                         # default
+    enforcement.breaker_usd                  = (none)                     # default
+    enforcement.pace.destructive_per_run     = 3                          # default
+    enforcement.pace.disruptive_per_run      = 10                         # default
+    enforcement.pace.destructive_per_day     = 10                         # default
+    enforcement.pace.tags_per_run            = 5                          # costwarden.toml:6
+    enforcement.pace.percent_of_kind_per_day = 5                          # default
+    enforcement.window.days                  = ["mon","tue","wed","thu"]  # default
+    enforcement.window.from                  = "09:30"                    # default
+    enforcement.window.to                    = "15:30"                    # default
+    enforcement.window.holidays              = []                         # default
+    schedule.scan                            = "0 2 * * *"                # default
+    schedule.act                             = "0 10 * * 1-4"             # default
+    schedule.daily                           = "0 9 * * *"                # default
+    schedule.weekly                          = "0 9 * * 1"                # default
+    owners.tags                              = ["owner","Owner"]          # default
+    owners.allowed_domains                   = []                         # default
+    owners.default_owner                     = (none)                     # default
+    tags.prefix                              = "costwarden:"              # default
+    tags.ignore                              = []                         # default
+    tags.team                                = "cost-center"              # default
+    exceptions                               = []                         # default
+    mail.backend                             = "smtp"                     # default
+    mail.from                                = "a@b.example"              # costwarden.toml:8
+    mail.host                                = "localhost"                # costwarden.toml:9
+    mail.port                                = 25                         # default
+    mail.tls                                 = "none"                     # costwarden.toml:10
+    mail.user                                = (none)                     # default
+    mail.password_file                       = (none)                     # default
+    mail.folder                              = (none)                     # default
+    slack."#finops"                          = "hook"                     # costwarden.toml:12
+    reports.to                               = []                         # default
+    reports.daily_when_quiet                 = true                       # default
+    costs.enabled                            = false                      # default
+    costs.tags                               = []                         # default
+    costs.requests_per_day                   = 20                         # default
+    inventory.floor_percent                  = 30                         # default
+    inventory.floor_count                    = 10                         # default
+    inventory.concurrency                    = 8                          # default
+    inventory.keep_nights                    = 35                         # default
+    inventory.max_age_hours                  = 26                         # default
+    "##);
     assert!(defaults_for_world().show().iter().all(|shown| shown.origin == Origin::Default));
 }
 
@@ -519,7 +619,16 @@ fn config_check_tells_what_loads_and_yet_does_nothing() {
         .filter(|(path, _)| path.contains("examples"))
         .flat_map(|(path, text)| crate::policy::parse(Path::new(path), text, &checks).unwrap())
         .collect();
-    insta::assert_snapshot!(cross_check(&read(text).unwrap(), &policies).join("\n"), @r#""#);
+    insta::assert_snapshot!(cross_check(&read(text).unwrap(), &policies).join("\n"), @r#"
+    accounts: no account is listed, so nothing is looked at; add [[accounts]] with id and regions
+    mail: without it no notice is delivered, so no grace period starts and nothing is done
+    owners: allowed_domains and default_owner are empty, so nobody can be told and nothing is done
+    exceptions: E names the rule "x", which mandatory-tags does not have
+    team-budgets/engineering-team-budget: costs.enabled is false, so the budget is not watched
+    team-budgets/project-alpha-budget: costs.enabled is false, so the budget is not watched
+    resource-limits/max-database-size: this resource type is not read yet, so the rule is not evaluated
+    schedule.act: "0 10 * * 5" never falls into the action window within 35 days, so the worker never acts
+    "#);
     let quiet = "[[accounts]]\nid = \"123456789012\"\nregions = [\"eu-central-1\"]\n";
     assert_eq!(cross_check(&read(quiet).unwrap(), &policies[2..]), Vec::<String>::new());
 }

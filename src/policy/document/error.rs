@@ -133,25 +133,31 @@ impl fmt::Display for Errors {
 /// The line at a position with a caret line below; long lines are cut around the position, and what looks like a
 /// secret is not repeated.
 fn excerpt(text: &str, spot: Spot) -> Option<(String, String)> {
-    let line: Vec<char> = text.lines().nth(spot.line.checked_sub(1)?)?.chars().collect();
+    let line = without_secret(text.lines().nth(spot.line.checked_sub(1)?)?);
+    let line: Vec<char> = line.chars().collect();
     let column = spot.column.saturating_sub(1).min(line.len());
     let start = column.saturating_sub(EXCERPT_CHARS / 2).min(line.len().saturating_sub(EXCERPT_CHARS));
     let shown = &line[start..line.len().min(start + EXCERPT_CHARS)];
     let width = spot.width.clamp(1, shown.len().saturating_sub(column - start).max(1));
     let shown: String = shown.iter().map(|c| if *c == '\t' { ' ' } else { *c }).collect();
     let caret = format!("{}{}", " ".repeat(column - start), "^".repeat(width));
-    Some((clean(&without_secret(&shown)), caret))
+    Some((clean(&shown), caret))
 }
 
-/// A value behind a key that names a secret is replaced: such keys are refused, and the refusal must not spread it.
+/// The line up to the first value that may be a secret: behind a key that names one, or in an address of the web
+/// (a webhook's address is its password). Such keys are refused, and the refusal must not spread the value.
 fn without_secret(line: &str) -> String {
-    let Some(split) = line.find(['=', ':']) else { return line.to_owned() };
-    let key = line[..split].trim().trim_matches(['"', '\'']).to_lowercase();
-    let secret = ["password", "passwd", "secret", "token", "webhook"].iter().any(|word| key.contains(word));
-    if secret && !key.ends_with("_file") {
-        format!("{}{} …", &line[..split], &line[split..=split])
-    } else {
-        line.to_owned()
+    let lower = line.to_ascii_lowercase();
+    let behind_key = ["password", "passwd", "secret", "token", "webhook"].iter().flat_map(|word| {
+        lower.match_indices(word).filter_map(|(at, _)| {
+            let value = at + lower[at..].find(['=', ':'])? + 1;
+            (!lower[at..value - 1].trim_end_matches([' ', '"', '\'']).ends_with("_file")).then_some(value)
+        })
+    });
+    let behind_scheme = lower.find("://").map(|at| at + 3);
+    match behind_key.chain(behind_scheme).min() {
+        Some(cut) => format!("{} …", &line[..cut]),
+        None => line.to_owned(),
     }
 }
 
@@ -187,8 +193,15 @@ mod tests {
 
     #[test]
     fn an_excerpt_never_repeats_a_secret() {
-        let shown = show("password = \"hunter2\"\n", 1, 1, 8);
-        assert!(!shown.contains("hunter2"), "{shown}");
+        for line in [
+            "password = \"hunter2\"",
+            "mail = { password_file = \"/run/x\", smtp_password = \"hunter2\" }",
+            "  - token: hunter2",
+            "slack = \"https://hunter2\"",
+        ] {
+            let shown = show(&format!("{line}\n"), 1, 1, 8);
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
         assert!(show("password_file = \"/run/x\"\n", 1, 1, 8).contains("/run/x"));
     }
 }

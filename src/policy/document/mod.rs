@@ -151,6 +151,8 @@ impl Node {
             Value::Null => "no value".into(),
             Value::Bool(value) => format!("{value}"),
             Value::Number(number) => format!("the number {number}"),
+            // An address may be a secret one (a webhook).
+            Value::Text(text) if text.contains("://") => "an address".into(),
             Value::Text(text) => format!("the text {:?}", crate::domain::text::clean(text)),
             Value::List(_) => "a list".into(),
             Value::Map(_) => "keys with values".into(),

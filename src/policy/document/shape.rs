@@ -83,7 +83,7 @@ struct Walk<'w, 'c> {
 impl Walk<'_, '_> {
     fn node(&mut self, schema: &Json, node: &Node, path: &str) {
         let schema = self.resolve(schema);
-        if let Some(words) = words(self.root, &schema) {
+        if let Some(words) = words(&schema) {
             return self.word(&words, node, path);
         }
         match (schema.get("type").and_then(Json::as_str), &node.value) {
@@ -211,7 +211,7 @@ impl Walk<'_, '_> {
 }
 
 /// The words of an enumeration; `None` for any other schema.
-fn words(root: &Json, schema: &Json) -> Option<Vec<String>> {
+fn words(schema: &Json) -> Option<Vec<String>> {
     if let Some(word) = schema.get("const").and_then(Json::as_str) {
         return Some(vec![word.to_owned()]);
     }
@@ -219,7 +219,7 @@ fn words(root: &Json, schema: &Json) -> Option<Vec<String>> {
         return list.iter().map(|word| word.as_str().map(str::to_owned)).collect();
     }
     let choices = schema.get("oneOf").or_else(|| schema.get("anyOf"))?.as_array()?;
-    let lists: Option<Vec<Vec<String>>> = choices.iter().map(|choice| words(root, choice)).collect();
+    let lists: Option<Vec<Vec<String>>> = choices.iter().map(words).collect();
     lists.map(|lists| lists.concat())
 }
 

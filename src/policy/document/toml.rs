@@ -119,4 +119,12 @@ mod tests {
             assert_eq!(errors.list()[0].line, line, "{text:?}: {errors}");
         }
     }
+
+    #[test]
+    fn deep_nesting_is_refused_before_the_stack_ends() {
+        for text in [format!("a = {}", "[".repeat(20_000)), format!("a{} = 1\n", ".a".repeat(20_000))] {
+            let errors = parse(&text).expect_err("must be refused");
+            assert_eq!(errors.list().len(), 1, "{errors}");
+        }
+    }
 }

@@ -24,7 +24,7 @@ pub fn parse_yaml(file: &Path, text: &str) -> Result<Vec<Node>, Errors> {
         leading_zero_numbers_as_strings: true,
         reject_unsupported_tags: true,
         with_snippet: false,
-        budget: serde_saphyr::budget! { max_nodes: MAX_NODES },
+        budget: serde_saphyr::budget! { max_nodes: MAX_NODES, max_depth: MAX_DEPTH, flow_nesting_limit: MAX_DEPTH },
     };
     let documents: Vec<Spanned<Tree>> = serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
         let spot = error.location().map(spot).unwrap_or_default();
@@ -35,6 +35,9 @@ pub fn parse_yaml(file: &Path, text: &str) -> Result<Vec<Node>, Errors> {
     }
     Ok(documents.into_iter().map(node).collect())
 }
+
+/// Deepest nesting. Reading recurses, and a test thread's 2 MiB stack must never end; documents nest about ten deep.
+const MAX_DEPTH: usize = 24;
 
 /// Serde's view of a node; positions come from [`Spanned`].
 struct Tree(Inner);
@@ -179,5 +182,18 @@ mod tests {
             text += &format!("a{level}: &a{level} [{}]\n", vec![item; 10].join(", "));
         }
         assert_eq!(parse(&text).unwrap_err().list().len(), 1);
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_before_the_stack_ends() {
+        let fine = MAX_DEPTH - 4;
+        assert!(parse(&format!("{}x{}\n", "[".repeat(fine), "]".repeat(fine))).is_ok());
+        let braces = "{a: ".repeat(20_000);
+        for text in
+            ["[".repeat(20_000), "- ".repeat(20_000), braces, format!("{}x{}", "[".repeat(500), "]".repeat(500))]
+        {
+            let errors = parse(&text).expect_err("must be refused");
+            assert_eq!(errors.list().len(), 1, "{errors}");
+        }
     }
 }
