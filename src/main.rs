@@ -1,1 +1,3 @@
+//! The binary: parse, log, dispatch, exit code.
+
 fn main() {}

@@ -5,10 +5,12 @@
 //! Deleting the file under a running daemon would let a second one in, so the daemon asks at each tick whether the
 //! path still leads to the file that it locked.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::store::FileLock;
 
 /// Exit code of a second daemon, and of anything else that meets a held lock.
 pub const LOCKED_EXIT: u8 = 75;
@@ -16,8 +18,8 @@ pub const LOCKED_EXIT: u8 = 75;
 /// The lock, held until dropped.
 #[derive(Debug)]
 pub struct DaemonLock {
-    path: PathBuf,
-    file: File,
+    lock: FileLock,
+    file: (u64, u64),
 }
 
 /// Why there is no lock.
@@ -52,33 +54,24 @@ impl DaemonLock {
         let path = state_dir.join("daemon.lock");
         let shown = path.display().to_string();
         let io = |source| LockError::Io { path: shown.clone(), source };
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let mut file = open.map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                // Only for the message; the lock itself says enough.
-                let _ = file.take(32).read_to_string(&mut text);
-                let pid: Option<u32> = text.trim().parse().ok();
-                let holder = pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
-                return Err(LockError::Held { path: shown, holder });
-            }
-            Err(TryLockError::Error(source)) => return Err(io(source)),
-        }
-        file.set_len(0).map_err(io)?;
-        file.rewind().map_err(io)?;
-        writeln!(file, "{}", std::process::id()).map_err(io)?;
-        Ok(DaemonLock { path, file })
+        let Some(lock) = FileLock::try_acquire(&path).map_err(io)? else {
+            let pid = FileLock::holder(&path);
+            let holder = pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
+            return Err(LockError::Held { path: shown, holder });
+        };
+        let file = identity(&path).map_err(io)?;
+        Ok(DaemonLock { lock, file })
     }
 
     /// Whether the path still leads to the locked file.
     pub fn still_ours(&self) -> bool {
-        match (fs::metadata(&self.path), self.file.metadata()) {
-            (Ok(path), Ok(file)) => (path.dev(), path.ino()) == (file.dev(), file.ino()),
-            _ => false,
-        }
+        identity(self.lock.path()).is_ok_and(|file| file == self.file)
     }
+}
+
+/// Which file a path leads to: its device and number.
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    fs::metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
 #[cfg(test)]

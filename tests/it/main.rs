@@ -2,5 +2,6 @@
 
 mod conformance;
 mod support;
+mod tidy;
 #[cfg(feature = "aws")]
 mod wire;

@@ -1,3 +1,5 @@
+//! What is due, what is held and why, at every limit of the planner.
+
 use std::collections::{BTreeMap, HashMap};
 
 use super::*;

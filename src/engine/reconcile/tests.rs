@@ -1,3 +1,5 @@
+//! A finding's life: opened, kept, closed and reopened by what scans say.
+
 use chrono::TimeDelta;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The numbers of a report, from findings planted for them.
+
 use super::*;
 use crate::domain::finding::Action;
 use crate::domain::plan::Step;
