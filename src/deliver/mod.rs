@@ -3,9 +3,22 @@
 //! A message is written into the store's outbox in the transaction that decides to send it, so nothing is lost; it is
 //! marked delivered when the channel accepted it, so nothing is sent twice without a crash in between. `mail` is the
 //! only user of lettre; a folder and a memory backend carry the same bytes. `outbox` is the loop that tries,
-//! waits longer each time, and puts what cannot be delivered aside where reports show it.
+//! waits longer each time, and puts what cannot be delivered aside where reports show it. What the messages say:
+//! `notice` (owners), `budget`, `alert` (operators), `report` (the mail around a report).
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub mod address;
+pub mod alert;
+pub mod budget;
+pub mod frame;
+pub mod mail;
+pub mod notice;
+pub mod owner;
+mod page;
+pub mod report;
 
 /// One message to one recipient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,5 +74,35 @@ impl MessageKind {
             MessageKind::Budget => "budget",
             MessageKind::Alert => "alert",
         }
+    }
+}
+
+/// What a channel said to one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It took it: the message counts as delivered.
+    Accepted,
+    /// Not now.
+    TryLater {
+        /// Why, in words.
+        reason: String,
+        /// The channel asked to wait at least this long.
+        wait: Option<Duration>,
+        /// The channel itself does not work, so other messages need not be tried at once.
+        channel_down: bool,
+    },
+    /// Not this message, ever.
+    Never(String),
+}
+
+impl Outcome {
+    /// This message must wait; the channel works.
+    pub fn try_later(reason: impl Into<String>) -> Outcome {
+        Outcome::TryLater { reason: reason.into(), wait: None, channel_down: false }
+    }
+
+    /// The channel cannot be used now.
+    pub fn unreachable(reason: impl Into<String>) -> Outcome {
+        Outcome::TryLater { reason: reason.into(), wait: None, channel_down: true }
     }
 }
