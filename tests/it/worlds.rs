@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use chrono::TimeDelta;
+use chrono::{NaiveDate, TimeDelta};
 use costwarden::clock::Clock;
 use costwarden::cloud::sim::{Change, SimCloud, World};
-use costwarden::cloud::{CloudRead, read_partition};
+use costwarden::cloud::{Call, CloudAct, CloudRead, CostGroupBy, CostQuery, read_partition};
+use costwarden::domain::budget::CostGroup;
 use costwarden::domain::fact::Fact;
-use costwarden::domain::place::Kind;
+use costwarden::domain::money::Usd;
+use costwarden::domain::place::{InstanceId, Kind, Place, VolumeId};
+use costwarden::domain::usage::{Metric, MetricQuery, Statistic, last_midnight};
 
 fn shipped(name: &str) -> World {
     World::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/worlds").join(name)).unwrap()
@@ -30,7 +33,7 @@ fn the_demo_world_holds_two_accounts_with_two_regions_and_a_story_of_forty_five_
     let counts = counts(&world);
     assert_eq!(
         counts,
-        BTreeMap::from([("elastic address", 4), ("image", 1), ("instance", 21), ("snapshot", 4), ("volume", 28)])
+        BTreeMap::from([("elastic address", 4), ("image", 1), ("instance", 21), ("snapshot", 4), ("volume", 29)])
     );
     assert_eq!(world.policies.len(), 7);
     assert!(world.policies.iter().all(|policy| policy.contains("kind: CostPolicy\n")), "whole documents, no paths");
@@ -55,10 +58,122 @@ async fn in_the_demo_world_everybody_can_do_what_they_plan() {
         assert_eq!(truth.resource("i-0pilot").unwrap().tag("costwarden:keep-until"), Some("2026-09-25"));
         assert_eq!(truth.resource("i-0licence").unwrap().state(), "stopped");
         assert_eq!(truth.resource("vol-0archive").unwrap().state(), "in-use");
-        assert_eq!(truth.resource("vol-0ci").unwrap().state(), "available");
+        assert_eq!(truth.resource("vol-0ci-cache").unwrap().state(), "available");
         assert!(truth.resource("vol-0bench").is_none());
         assert_eq!(truth.resource("i-0course").unwrap().state(), "running");
     });
+}
+
+/// What a week of metrics says about each running instance that is old enough, at an instant.
+async fn week(cloud: &SimCloud, places: &[Place]) -> BTreeMap<String, &'static str> {
+    let now = cloud.clock().now();
+    let (from, to) = (last_midnight(now) - TimeDelta::days(7), last_midnight(now));
+    let mut said = BTreeMap::new();
+    for place in places {
+        let mut instances = Vec::new();
+        let partition = place.partition(Kind::Instance);
+        let (_, error) = read_partition(&cloud.reader(), &partition, |page| instances.extend(page)).await;
+        assert_eq!(error, None);
+        for instance in instances {
+            let young = instance.created_at.known().is_none_or(|launched| *launched > from);
+            if instance.state() != "running" || young {
+                continue;
+            }
+            let query = |metric, statistic| MetricQuery {
+                resource: instance.key.id.clone(),
+                metric,
+                statistic,
+                period_seconds: 86_400,
+                from,
+                to,
+            };
+            let queries = [
+                query(Metric::Cpu, Statistic::Average),
+                query(Metric::NetworkIn, Statistic::Sum),
+                query(Metric::NetworkOut, Statistic::Sum),
+            ];
+            let answers = cloud.reader().metrics(place, &queries).await.unwrap();
+            let sums: Option<Vec<f64>> = answers
+                .iter()
+                .map(|series| series.known().filter(|days| days.len() == 7))
+                .map(|days| days.map(|days| days.iter().map(|(_, value)| value / 7.0).sum()))
+                .collect();
+            let verdict = match sums.as_deref() {
+                None => "unknown",
+                Some([cpu, network_in, network_out]) if *cpu < 5.0 && network_in + network_out < 1e6 => "idle",
+                Some(_) => "at work",
+            };
+            said.insert(instance.key.id.to_string(), verdict);
+        }
+    }
+    said
+}
+
+#[tokio::test]
+async fn the_demo_worlds_idle_instances_are_these_and_no_others() {
+    let world = World::demo().unwrap();
+    let (start, places) = (world.start, world.places());
+    let clock = Clock::virtual_at(start + TimeDelta::hours(2));
+    let cloud = SimCloud::new(world, clock.clone()).unwrap();
+    let those = |said: &BTreeMap<String, &str>, word: &str| -> Vec<String> {
+        said.iter().filter(|(_, verdict)| **verdict == word).map(|(id, _)| id.clone()).collect()
+    };
+    let first = week(&cloud, &places).await;
+    assert_eq!(
+        those(&first, "idle"),
+        [
+            "i-0audit",
+            "i-0bastion",
+            "i-0cache",
+            "i-0escrow",
+            "i-0export",
+            "i-0invoice",
+            "i-0licence",
+            "i-0migrate",
+            "i-0pilot",
+            "i-0report",
+            "i-0sandbox",
+            "i-0scaled",
+        ]
+    );
+    assert_eq!(those(&first, "unknown"), ["i-0gap"]);
+
+    // Carla's instance is at work one night after she took it up; the export's metrics cannot be read on day nine.
+    clock.advance_to(start + TimeDelta::days(4) + TimeDelta::hours(2));
+    let fifth = week(&cloud, &places).await;
+    assert_eq!((fifth["i-0migrate"], fifth["i-0gap"]), ("at work", "idle"));
+    clock.advance_to(start + TimeDelta::days(8) + TimeDelta::hours(10));
+    assert_eq!(week(&cloud, &places).await["i-0export"], "unknown");
+    clock.advance_to(start + TimeDelta::days(10) + TimeDelta::hours(10));
+    assert_eq!(week(&cloud, &places).await["i-0export"], "idle");
+    assert!(!week(&cloud, &places).await.contains_key("i-0course"), "too young");
+    clock.advance_to(start + TimeDelta::days(18) + TimeDelta::hours(2));
+    assert_eq!(week(&cloud, &places).await["i-0course"], "idle");
+}
+
+#[tokio::test]
+async fn the_demo_worlds_shop_team_crosses_half_of_its_budget_on_the_eighteenth_and_four_fifths_on_the_twenty_ninth() {
+    let world = World::demo().unwrap();
+    let account = world.accounts[0].id.clone();
+    let clock = Clock::virtual_at(world.end());
+    let cloud = SimCloud::new(world, clock).unwrap();
+    let day = |text: &str| -> NaiveDate { text.parse().unwrap() };
+    let query =
+        CostQuery { from: day("2026-09-01"), to: day("2026-10-01"), group_by: CostGroupBy::Tag("cost-center".into()) };
+    let rows = cloud.reader().costs(&account, &query).await.unwrap();
+    let shop = CostGroup::Tag { key: "cost-center".into(), value: "CC-001234".into() };
+    let mut spent = Usd::ZERO;
+    let mut crossed = Vec::new();
+    for row in rows.iter().filter(|row| row.group == shop) {
+        let before = spent;
+        spent = spent + row.amount;
+        for step in [3_750, 6_000, 7_500] {
+            if before < Usd::dollars(step) && spent >= Usd::dollars(step) {
+                crossed.push((step, row.day.to_string()));
+            }
+        }
+    }
+    assert_eq!(crossed, [(3_750, "2026-09-18".to_owned()), (6_000, "2026-09-29".to_owned())]);
 }
 
 #[test]
@@ -111,15 +226,9 @@ async fn every_fault_of_the_fault_world_can_be_reached() {
         let _ = reader.identity(&place.account).await;
         let _ = reader.metrics(&place, &[]).await;
         let today = clock.now().date_naive();
-        let query = costwarden::cloud::CostQuery {
-            from: today,
-            to: today.succ_opt().unwrap(),
-            group_by: costwarden::cloud::CostGroupBy::Service,
-        };
+        let query = CostQuery { from: today, to: today.succ_opt().unwrap(), group_by: CostGroupBy::Service };
         let _ = reader.costs(&place.account, &query).await;
     }
-    use costwarden::cloud::{Call, CloudAct};
-    use costwarden::domain::place::{InstanceId, VolumeId};
     let instance = InstanceId::new("i-0idle1").unwrap();
     let volume = VolumeId::new("vol-0orphan1").unwrap();
     let whole = Call::CreateSnapshots { instance: instance.clone(), description: "x".into(), tags: Vec::new() };
