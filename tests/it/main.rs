@@ -5,3 +5,4 @@ mod support;
 mod tidy;
 #[cfg(feature = "aws")]
 mod wire;
+mod worlds;

@@ -3,6 +3,7 @@
 //! They obey the same rules as everybody ([`super::rules`]): a person who attaches a volume that is gone is refused, and
 //! the refusal is on record. What they did stands apart from the calls of the program under test.
 
+use crate::cloud::ErrorKind;
 use crate::domain::Instant;
 use crate::domain::place::{Kind, ResourceKey};
 
@@ -166,6 +167,11 @@ impl State {
             Change::Snapshot(id) => self.snapshot_volume(&self.named(&id)?, "", &[], Copying::default()),
             Change::Create(planted) => {
                 for one in planted {
+                    let id = &one.resource.key.id;
+                    if self.ids.contains_key(&**id) {
+                        let message = format!("{id} exists already, or did");
+                        return Err(Refusal { kind: ErrorKind::Rejected, code: "InvalidParameterValue", message });
+                    }
                     self.plant(one, true);
                 }
                 Ok(Effect { effective: true, ..Effect::default() })

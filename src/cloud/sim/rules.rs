@@ -195,7 +195,7 @@ impl State {
             return Err(rejected("IncorrectState", format!("volume {} is {}", key.id, volume.state)));
         }
         check_tags(&Tags::default(), tags)?;
-        let default = self.timing.snapshot_seconds
+        let default = self.timing.snapshot_base
             + TimeDelta::milliseconds(self.timing.snapshot_millis_per_gib * i64::from(volume.size_gib));
         let takes =
             copying.takes.or_else(|| self.entries.get(key).and_then(|entry| entry.snapshot_takes)).unwrap_or(default);

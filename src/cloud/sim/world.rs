@@ -85,7 +85,7 @@ pub struct Timing {
     /// From deleting to gone.
     pub delete_seconds: u32,
     /// How long the smallest snapshot takes.
-    pub snapshot_seconds: TimeDelta,
+    pub snapshot_base: TimeDelta,
     /// What each GiB of the volume adds, in thousandths of a second.
     pub snapshot_millis_per_gib: i64,
 }
@@ -293,7 +293,7 @@ impl Default for Timing {
             stop_seconds: 45,
             start_seconds: 30,
             delete_seconds: 15,
-            snapshot_seconds: TimeDelta::seconds(60),
+            snapshot_base: TimeDelta::seconds(60),
             snapshot_millis_per_gib: 2_000,
         }
     }
