@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError, InvalidParameterCombination
 from moto.ec2.models.elastic_block_store import Snapshot, VolumeAttachment
+from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ec2.models.instances import Instance, InstanceBackend
 from moto.ec2.responses.amis import AmisResponse
 from moto.ec2.responses.elastic_block_store import ElasticBlockStore
@@ -125,3 +126,17 @@ def delete_on_termination(attachment):
 
 
 VolumeAttachment.delete_on_termination = property(delete_on_termination)
+
+
+def association(interface):
+    """A public address of an interface: AWS owns what it assigned itself, an elastic one belongs to the account."""
+    if not interface.public_ip:
+        return {}
+    owned = interface.ec2_backend.address_by_ip([interface.public_ip], fail_if_not_found=False)
+    return {
+        "PublicIp": interface.public_ip,
+        "IpOwnerId": interface.ec2_backend.account_id if owned else "amazon",
+    }
+
+
+NetworkInterface.association = property(association)
