@@ -104,7 +104,6 @@ class Front:
 
     def note(self, request):
         with self.lock:
-            request["number"] = len(self.log)
             self.log.append(request)
 
 

@@ -60,14 +60,10 @@ pub struct Fault {
 /// One request as the cloud saw it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Seen {
-    /// Position in the log.
-    pub number: u64,
     /// Signing name: `ec2`, `monitoring`, `ce`, `sts`.
     pub service: Option<String>,
     /// For example `StopInstances`.
     pub operation: Option<String>,
-    /// Whose credentials it came with.
-    pub account: Option<String>,
     /// Region.
     pub region: Option<String>,
     /// Ids of the resources that it names.
