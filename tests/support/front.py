@@ -11,6 +11,8 @@ Control, all JSON:
   POST /_front/faults     a list of faults, added to the ones there; see Fault
   DELETE /_front/faults   forgets all faults, or those of one account with ?account=
   POST /_front/snapshots  {"account", "describes", "seconds", "ends_as"}: how snapshots of an account come to be
+  POST /_front/settle     {"account"}: snapshots that are pending in that account end now
+  POST /_front/foreign-snapshot  {"account", "region"}: plants a snapshot of another owner, answers with its id
   POST /_front/pages      {"account", "size"}: the largest page of that account
   GET  /_front/log        every request so far, or those of one account with ?account=
 """
@@ -152,6 +154,12 @@ class Handler(BaseHTTPRequestHandler):
                 row = json.loads(body)
                 patches.SNAPSHOT_RULES[row["account"]] = patches.SnapshotRule(**row)
                 result = 0
+            elif (self.command, what) == ("POST", "settle"):
+                patches.settle(json.loads(body)["account"])
+                result = 0
+            elif (self.command, what) == ("POST", "foreign-snapshot"):
+                row = json.loads(body)
+                result = patches.foreign_snapshot(row["account"], row["region"])
             elif (self.command, what) == ("POST", "pages"):
                 row = json.loads(body)
                 FRONT.page_sizes[row["account"]] = row["size"]

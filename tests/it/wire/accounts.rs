@@ -1,6 +1,6 @@
 //! Several accounts by role, several Regions, side by side.
 
-use costwarden::cloud::{CloudRead, ErrorKind};
+use costwarden::cloud::{CloudAct, CloudRead, ErrorKind};
 use costwarden::domain::place::{AccountId, Kind};
 
 use super::{ids, read};
@@ -25,6 +25,9 @@ async fn two_accounts_and_two_regions_are_read_side_by_side_and_never_mixed() {
         assert_eq!(identity.account, *account);
         assert!(identity.arn.contains("assumed-role/costwarden"), "{}", identity.arn);
     }
+    let actor = moto.actor(&[&second]).await;
+    assert_eq!(actor.acting_as(&second).await.expect("an identity").account, second);
+    assert_eq!(actor.acting_as(&first).await.expect_err("not its account").kind, ErrorKind::Denied);
     let partitions: Vec<_> = planted.iter().map(|(here, _)| here.partition(Kind::Volume)).collect();
     let all = futures::future::join_all(partitions.iter().map(|partition| read(&reader, partition))).await;
     for ((here, volume), (listed, _, error)) in planted.iter().zip(all) {
