@@ -18,7 +18,7 @@ HEADERS = [("Content-Type", "application/cbor"), ("smithy-protocol", "rpc-v2-cbo
 
 
 def decode(operation, body, headers):
-    """The answer's shape, and the request in JSON."""
+    """Body and headers of the request in JSON."""
     headers = {name: value for name, value in headers.items() if name.lower() not in ("smithy-protocol", "accept")}
     lower = {name.lower(): name for name in headers}
     if headers.pop(lower.get("content-encoding", ""), "") == "gzip":
@@ -27,15 +27,16 @@ def decode(operation, body, headers):
     headers["X-Amz-Target"] = f"{SERVICE}.{operation}"
     body = json.dumps(cbor2.loads(body) if body else {}, default=to_json).encode()
     headers[lower.get("content-length", "Content-Length")] = str(len(body))
-    return MODEL.operation_model(operation).output_shape, body, headers
+    return body, headers
 
 
-def encode(shape, status, body):
+def encode(operation, status, body):
     """moto's JSON answer in CBOR."""
     value = json.loads(body) if body else {}
     if status >= 400:
         code = value.get("__type", "InternalFailure").rsplit("#", 1)[-1]
         return (status, *error(code, value.get("message") or value.get("Message") or ""))
+    shape = MODEL.operation_model(operation).output_shape
     return status, HEADERS, cbor2.dumps(typed(shape, value) if shape is not None else {})
 
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError, InvalidParameterCombination
+from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_block_store import Snapshot, VolumeAttachment
+from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ec2.models.instances import Instance, InstanceBackend
 from moto.ec2.responses.amis import AmisResponse
 from moto.ec2.responses.elastic_block_store import ElasticBlockStore
@@ -28,6 +30,8 @@ SNAPSHOT_RULES = {}
 def snapshot_status(snapshot):
     rule = SNAPSHOT_RULES.get(snapshot.ec2_backend.account_id, SnapshotRule(snapshot.ec2_backend.account_id))
     born = snapshot.__dict__.setdefault("_born", time.time())
+    if snapshot.__dict__.get("_settled"):
+        return rule.ends_as
     if snapshot.__dict__.get("_looks", -1) < rule.describes or time.time() - born < rule.seconds:
         return "pending"
     return rule.ends_as
@@ -45,6 +49,22 @@ def keep_birth(snapshot, _):
 # always says pending, as EC2's does, because nothing has looked at it yet.
 Snapshot.status = property(snapshot_status, keep_birth)
 Snapshot.progress = property(snapshot_progress)
+
+
+def settle(account):
+    """Ends what is pending in an account."""
+    for backend in ec2_backends[account].values():
+        for snapshot in backend.snapshots.values():
+            snapshot.__dict__["_settled"] = True
+
+
+def foreign_snapshot(account, region):
+    """A snapshot of someone else that the account may use, and therefore sees unless it asks for its own."""
+    backend = ec2_backends[account][region]
+    volume = backend.create_volume(size=8, zone_name=f"{region}a")
+    snapshot = backend.create_snapshot(volume.id, "shared by another account", owner_id="999988887777")
+    del backend.volumes[volume.id]
+    return snapshot.id
 
 
 def page(response, items, result_name, ids_name):
@@ -125,3 +145,17 @@ def delete_on_termination(attachment):
 
 
 VolumeAttachment.delete_on_termination = property(delete_on_termination)
+
+
+def association(interface):
+    """A public address of an interface: AWS owns what it assigned itself, an elastic one belongs to the account."""
+    if not interface.public_ip:
+        return {}
+    owned = interface.ec2_backend.address_by_ip([interface.public_ip], fail_if_not_found=False)
+    return {
+        "PublicIp": interface.public_ip,
+        "IpOwnerId": interface.ec2_backend.account_id if owned else "amazon",
+    }
+
+
+NetworkInterface.association = property(association)

@@ -81,9 +81,11 @@ impl Intercept for Metering {
         "costwarden-meter"
     }
 
-    fn read_before_execution(
+    /// Once a call; before this hook the SDK does not say yet which operation it is.
+    fn read_before_serialization(
         &self,
         _: &BeforeSerializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         self.0.note(cfg, |tally| tally.calls += 1);

@@ -160,6 +160,10 @@ impl CloudRead for AwsReader {
 
 #[async_trait]
 impl CloudAct for AwsActor {
+    async fn acting_as(&self, account: &AccountId) -> Result<Identity, CloudError> {
+        identity::caller(&self.sessions.sts(account).await?).await
+    }
+
     async fn permitted(&self, place: &Place, call: &Call) -> Result<(), CloudError> {
         act::check_place(place, call)?;
         act::permitted(&self.sessions.ec2(place).await?, call).await

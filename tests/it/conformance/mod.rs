@@ -15,6 +15,8 @@ use costwarden::domain::resource::Resource;
 use costwarden::domain::usage::Metric;
 
 mod acting;
+#[cfg(feature = "aws")]
+mod aws_stage;
 mod failing;
 mod measuring;
 mod reading;
@@ -159,6 +161,8 @@ macro_rules! suite {
 }
 
 suite!(sim, crate::conformance::sim_stage::begin);
+#[cfg(feature = "aws")]
+suite!(aws, crate::conformance::aws_stage::begin);
 
 /// Every resource of a kind, read to the end.
 async fn all(stage: &dyn Stage, place: &Place, kind: Kind) -> Vec<Resource> {

@@ -1,7 +1,9 @@
 //! Resources for the wire tests, built through the SDK as a customer would.
 
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{InstanceType, ResourceType, Tag, TagSpecification, VolumeType};
+use aws_sdk_ec2::types::{
+    AttributeBooleanValue, DomainType, InstanceType, ResourceType, Tag, TagSpecification, VolumeType,
+};
 
 /// A subnet of the default network whose instances get no public address. `number` tells subnets of one Region apart.
 pub async fn private_subnet(ec2: &Client, zone: &str, number: u8) -> String {
@@ -31,11 +33,16 @@ pub async fn instance(ec2: &Client, subnet: &str, kind: &str, tags: &[(&str, &st
 
 /// An unattached gp3 volume, with tags from its birth.
 pub async fn volume(ec2: &Client, zone: &str, size_gib: i32, tags: &[(&str, &str)]) -> String {
+    volume_of(ec2, zone, VolumeType::Gp3, size_gib, tags).await
+}
+
+/// An unattached volume of a type, with tags from its birth.
+pub async fn volume_of(ec2: &Client, zone: &str, kind: VolumeType, size_gib: i32, tags: &[(&str, &str)]) -> String {
     let created = ec2
         .create_volume()
         .availability_zone(zone)
         .size(size_gib)
-        .volume_type(VolumeType::Gp3)
+        .volume_type(kind)
         .set_tag_specifications(specification(ResourceType::Volume, tags))
         .send()
         .await
@@ -47,6 +54,38 @@ pub async fn volume(ec2: &Client, zone: &str, size_gib: i32, tags: &[(&str, &str
 pub async fn attach(ec2: &Client, volume: &str, instance: &str, device: &str) {
     let request = ec2.attach_volume().volume_id(volume).instance_id(instance).device(device);
     request.send().await.expect("the volume is attached");
+}
+
+/// Switches an instance's protection flags.
+pub async fn protect(ec2: &Client, instance: &str, stop: bool, termination: bool) {
+    let flag = |value| AttributeBooleanValue::builder().value(value).build();
+    let request = ec2.modify_instance_attribute().instance_id(instance).disable_api_stop(flag(stop));
+    request.send().await.expect("stop protection is switched");
+    let request = ec2.modify_instance_attribute().instance_id(instance).disable_api_termination(flag(termination));
+    request.send().await.expect("termination protection is switched");
+}
+
+/// An elastic address, associated with an instance or not. Returns its allocation id.
+pub async fn address(ec2: &Client, instance: Option<&str>) -> String {
+    let allocated = ec2.allocate_address().domain(DomainType::Vpc).send().await.expect("an address");
+    let id = allocated.allocation_id.expect("it has an id");
+    if let Some(instance) = instance {
+        let request = ec2.associate_address().allocation_id(&id).instance_id(instance);
+        request.send().await.expect("it is associated");
+    }
+    id
+}
+
+/// An own image of an instance.
+pub async fn image(ec2: &Client, instance: &str, name: &str) -> String {
+    let made = ec2.create_image().instance_id(instance).name(name).send().await.expect("an image");
+    made.image_id.expect("it has an id")
+}
+
+/// A snapshot of a volume, as pending as the account's rule makes it.
+pub async fn snapshot(ec2: &Client, volume: &str, description: &str) -> String {
+    let request = ec2.create_snapshot().volume_id(volume).description(description);
+    request.send().await.expect("a snapshot").snapshot_id.expect("it has an id")
 }
 
 fn specification(of: ResourceType, tags: &[(&str, &str)]) -> Option<Vec<TagSpecification>> {

@@ -60,14 +60,10 @@ pub struct Fault {
 /// One request as the cloud saw it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Seen {
-    /// Position in the log.
-    pub number: u64,
     /// Signing name: `ec2`, `monitoring`, `ce`, `sts`.
     pub service: Option<String>,
     /// For example `StopInstances`.
     pub operation: Option<String>,
-    /// Whose credentials it came with.
-    pub account: Option<String>,
     /// Region.
     pub region: Option<String>,
     /// Ids of the resources that it names.
@@ -235,6 +231,17 @@ impl Moto {
         self.post("/_front/snapshots", &rule);
     }
 
+    /// Snapshots of `account` that are pending end now.
+    pub fn settle(&self, account: &AccountId) {
+        self.post("/_front/settle", &json!({"account": account}));
+    }
+
+    /// A snapshot of another owner that `place` may use. Returns its id.
+    pub fn foreign_snapshot(&self, place: &Place) -> String {
+        let id = self.post("/_front/foreign-snapshot", &json!({"account": place.account, "region": place.region}));
+        serde_json::from_str(&id).expect("the front answers with the id")
+    }
+
     /// Lists of `account` come in pages of at most this many.
     pub fn page_size(&self, account: &AccountId, size: u32) {
         self.post("/_front/pages", &json!({"account": account, "size": size}));
@@ -322,8 +329,8 @@ impl Moto {
         entry.clone()
     }
 
-    fn post(&self, path: &str, body: &Value) {
-        self.http("POST", path, &body.to_string());
+    fn post(&self, path: &str, body: &Value) -> String {
+        self.http("POST", path, &body.to_string())
     }
 
     /// One small request over plain sockets: the control endpoints must work from any runtime, or none.

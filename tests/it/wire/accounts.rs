@@ -1,11 +1,11 @@
 //! Several accounts by role, several Regions, side by side.
 
-use costwarden::cloud::{CloudRead, ErrorKind};
+use costwarden::cloud::{CloudAct, CloudRead, ErrorKind};
 use costwarden::domain::place::{AccountId, Kind};
 
 use super::{ids, read};
 use crate::support::fixtures;
-use crate::support::moto::{AMBIENT_ACCOUNT, Moto, place};
+use crate::support::moto::{AMBIENT_ACCOUNT, Fault, Moto, place};
 
 #[tokio::test]
 async fn two_accounts_and_two_regions_are_read_side_by_side_and_never_mixed() {
@@ -25,6 +25,9 @@ async fn two_accounts_and_two_regions_are_read_side_by_side_and_never_mixed() {
         assert_eq!(identity.account, *account);
         assert!(identity.arn.contains("assumed-role/costwarden"), "{}", identity.arn);
     }
+    let actor = moto.actor(&[&second]).await;
+    assert_eq!(actor.acting_as(&second).await.expect("an identity").account, second);
+    assert_eq!(actor.acting_as(&first).await.expect_err("not its account").kind, ErrorKind::Denied);
     let partitions: Vec<_> = planted.iter().map(|(here, _)| here.partition(Kind::Volume)).collect();
     let all = futures::future::join_all(partitions.iter().map(|partition| read(&reader, partition))).await;
     for ((here, volume), (listed, _, error)) in planted.iter().zip(all) {
@@ -37,6 +40,7 @@ async fn two_accounts_and_two_regions_are_read_side_by_side_and_never_mixed() {
         let mut regions: Vec<_> = seen.iter().filter_map(|seen| seen.region.as_deref()).collect();
         regions.sort_unstable();
         assert_eq!(regions, ["eu-central-1", "us-west-2"], "{account}");
+        assert!(seen.iter().all(|seen| seen.service.as_deref() == Some("ec2")));
         assert!(seen.iter().all(|seen| seen.agent.contains("app/costwarden-")), "{:?}", seen[0].agent);
     }
 }
@@ -67,4 +71,18 @@ async fn an_account_listed_twice_is_refused() {
     let twice = [moto.aws_account(&account), moto.aws_account(&account)];
     let made = costwarden::cloud::aws::AwsReader::with_config(moto.ambient().await, &twice, Default::default());
     assert!(made.err().expect("an error").to_string().contains("listed twice"));
+}
+
+#[tokio::test]
+async fn a_region_that_refuses_leaves_the_others_readable() {
+    let moto = Moto::shared();
+    let account = moto.account();
+    let (open, closed) = (place(&account, "eu-central-1"), place(&account, "af-south-1"));
+    let volume = fixtures::volume(&moto.ec2(&open).await, "eu-central-1a", 12, &[]).await;
+    moto.fault(Fault::deny("DescribeVolumes").of_account(&account).in_region(&closed.region));
+    let reader = moto.reader(&[&account]).await;
+    let (listed, _, error) = read(&reader, &open.partition(Kind::Volume)).await;
+    assert_eq!((ids(&listed), error), (vec![volume.as_str()], None));
+    let (_, pages, error) = read(&reader, &closed.partition(Kind::Volume)).await;
+    assert_eq!((pages, error.map(|error| error.kind)), (0, Some(ErrorKind::Denied)));
 }

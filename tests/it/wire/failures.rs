@@ -51,9 +51,11 @@ async fn every_list_call_reports_every_failure() {
             assert_eq!((pages, listed.len()), (0, 0), "{kind}, {name}");
             assert_eq!(error.operation, operation(kind));
             assert!(!error.message.contains("c2VjcmV0"), "the encoded blob is not shown: {error}");
-            let attempts = moto.seen(&account, operation(kind)).len() - before;
+            let seen = moto.seen(&account, operation(kind));
+            assert!(seen[before..].iter().all(|seen| seen.fault.is_some()), "{kind}, {name}: the fault was met");
+            let attempts = seen.len() - before;
             let bounded = if expected == ErrorKind::Denied { 1 } else { 3 };
-            assert!(attempts <= bounded, "{kind}, {name}: {attempts} attempts");
+            assert!((1..=bounded).contains(&attempts), "{kind}, {name}: {attempts} attempts");
             moto.forget_faults(&account);
         }
         let (_, pages, error) = read(&reader, &here.partition(kind)).await;

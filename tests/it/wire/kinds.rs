@@ -1,6 +1,5 @@
 //! Each kind from the customer's call to our domain value.
 
-use aws_sdk_ec2::types::{AttributeBooleanValue, DomainType, InstanceAttributeName};
 use costwarden::cloud::{CloudRead, ErrorKind};
 use costwarden::domain::fact::Fact;
 use costwarden::domain::place::Kind;
@@ -53,15 +52,7 @@ async fn an_instance_is_read_with_its_disks_tags_and_protection() {
         (instance.termination_protected.clone(), instance.stop_protected.clone())
     };
     assert_eq!(protection(&fresh), (Fact::Known(false), Fact::Known(false)));
-    for name in [InstanceAttributeName::DisableApiTermination, InstanceAttributeName::DisableApiStop] {
-        let on = AttributeBooleanValue::builder().value(true).build();
-        let request = ec2.modify_instance_attribute().instance_id(&id);
-        let request = match name {
-            InstanceAttributeName::DisableApiStop => request.disable_api_stop(on),
-            _ => request.disable_api_termination(on),
-        };
-        request.send().await.expect("the flag is set");
-    }
+    fixtures::protect(&ec2, &id, true, true).await;
     let fresh = reader.describe(&key).await.expect("it is there");
     assert_eq!(protection(&fresh), (Fact::Known(true), Fact::Known(true)));
 }
@@ -78,9 +69,7 @@ async fn an_instance_that_got_a_public_address_says_so_and_one_with_an_elastic_a
     let exposed = fixtures::instance(&ec2, open, "t3.micro", &[]).await;
     let private = fixtures::private_subnet(&ec2, ZONE, 2).await;
     let elastic = fixtures::instance(&ec2, &private, "t3.micro", &[]).await;
-    let address = ec2.allocate_address().domain(DomainType::Vpc).send().await.expect("an address");
-    let allocation = address.allocation_id().expect("it has an id");
-    ec2.associate_address().allocation_id(allocation).instance_id(&elastic).send().await.expect("it is associated");
+    let allocation = fixtures::address(&ec2, Some(&elastic)).await;
     let reader = moto.reader(&[&account]).await;
 
     let (listed, _, error) = read(&reader, &here.partition(Kind::Instance)).await;
@@ -93,7 +82,7 @@ async fn an_instance_that_got_a_public_address_says_so_and_one_with_an_elastic_a
     assert_eq!(ip(&elastic), Fact::Absent);
 
     let (addresses, _, _) = read(&reader, &here.partition(Kind::Address)).await;
-    assert_eq!(ids(&addresses), [allocation]);
+    assert_eq!(ids(&addresses), [allocation.as_str()]);
     let address = addresses[0].address().expect("an address");
     assert_eq!(address.instance.as_deref(), Some(elastic.as_str()));
     assert!(address.association.is_some());
@@ -106,14 +95,11 @@ async fn volumes_snapshots_images_and_addresses_are_listed_and_read_alone() {
     let here = place(&account, REGION);
     let ec2 = moto.ec2(&here).await;
     let volume = fixtures::volume(&ec2, ZONE, 33, &[("team", "core")]).await;
-    let snapshot = ec2.create_snapshot().volume_id(&volume).description("by hand").send().await.expect("a snapshot");
-    let snapshot = snapshot.snapshot_id().expect("it has an id").to_owned();
-    let address = ec2.allocate_address().domain(DomainType::Vpc).send().await.expect("an address");
-    let address = address.allocation_id().expect("it has an id").to_owned();
+    let snapshot = fixtures::snapshot(&ec2, &volume, "by hand").await;
+    let address = fixtures::address(&ec2, None).await;
     let subnet = fixtures::private_subnet(&ec2, ZONE, 3).await;
     let instance = fixtures::instance(&ec2, &subnet, "t3.micro", &[]).await;
-    let image = ec2.create_image().instance_id(&instance).name("golden").send().await.expect("an image");
-    let image = image.image_id().expect("it has an id").to_owned();
+    let image = fixtures::image(&ec2, &instance, "golden").await;
     let reader = moto.reader(&[&account]).await;
 
     for (kind, id) in
@@ -169,9 +155,8 @@ async fn a_list_of_several_pages_comes_whole() {
     for number in 0..5 {
         instances.push(fixtures::instance(&ec2, &subnet, "t3.micro", &[]).await);
         let volume = fixtures::volume(&ec2, ZONE, 10 + number, &[]).await;
-        let snapshot = ec2.create_snapshot().volume_id(&volume).send().await.expect("a snapshot");
+        snapshots.push(fixtures::snapshot(&ec2, &volume, "").await);
         volumes.push(volume);
-        snapshots.push(snapshot.snapshot_id().expect("it has an id").to_owned());
     }
     moto.page_size(&account, 2);
     let reader = moto.reader(&[&account]).await;
@@ -213,8 +198,7 @@ async fn a_safety_snapshot_is_found_again_by_its_tag() {
     let volume = fixtures::volume(&ec2, ZONE, 8, &[]).await;
     let mut made = Vec::new();
     for value in ["r-1", "r-12", "r-*"] {
-        let snapshot = ec2.create_snapshot().volume_id(&volume).send().await.expect("a snapshot");
-        let id = snapshot.snapshot_id().expect("it has an id").to_owned();
+        let id = fixtures::snapshot(&ec2, &volume, "").await;
         let tag = aws_sdk_ec2::types::Tag::builder().key("costwarden:action").value(value).build();
         ec2.create_tags().resources(&id).tags(tag).send().await.expect("it is tagged");
         made.push(id);

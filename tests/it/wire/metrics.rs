@@ -1,11 +1,11 @@
 //! GetMetricData over CBOR: daily and hourly series, bulk, faults.
 
 use chrono::{TimeDelta, Utc};
-use costwarden::cloud::{CloudRead, ErrorKind, METRICS_PER_CALL, last_midnight};
+use costwarden::cloud::{CloudRead, ErrorKind, METRICS_PER_CALL};
 use costwarden::domain::Instant;
 use costwarden::domain::fact::Fact;
 use costwarden::domain::money::Usd;
-use costwarden::domain::usage::{Metric, MetricQuery, Statistic};
+use costwarden::domain::usage::{Metric, MetricQuery, Statistic, last_midnight};
 
 use crate::support::moto::{Fault, Moto, place};
 

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod acting;
+mod ambient;
 mod answers;
 mod clock;
 mod costs;
