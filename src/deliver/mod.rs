@@ -16,9 +16,11 @@ pub mod budget;
 pub mod frame;
 pub mod mail;
 pub mod notice;
+pub mod outbox;
 pub mod owner;
 mod page;
 pub mod report;
+pub mod slack;
 
 /// One message to one recipient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

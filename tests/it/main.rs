@@ -1,6 +1,9 @@
 //! The integration tests: one binary, a module for each story.
 
 mod conformance;
+mod mail;
+#[cfg(feature = "pdf")]
+mod report_pdf;
 mod support;
 mod tidy;
 #[cfg(feature = "aws")]
