@@ -313,7 +313,8 @@ fn a_mistake_in_a_world_is_told_with_file_line_and_what_is_accepted() {
             &["line 12", "usd_per_day", "above 0"],
         ),
         ("downtime:\n  - { from: +2d, until: +1d, reason: x }", &["line 12", "no length"]),
-        ("days: 3\ndays: 4", &["line 12", "days"]),
+        ("days: 3\ndays: 4", &["line 12", "duplicate", "given: days: 4"]),
+        ("days: many", &["line 11", "u32", "given: days: many"]),
     ] {
         let error = World::parse(&with(line), "x.yaml").expect_err(line).to_string();
         for part in parts {
