@@ -113,7 +113,6 @@ const PURE: &[&str] = &["src/domain/", "src/checks/", "src/policy/", "src/engine
 
 /// Files whose shipped part is longer than [`LONGEST`] lines: file, why it is one idea all the same.
 const LONG: &[(&str, &str)] = &[
-    ("src/cloud/sim/convert.rs", "one walk through a world file, from its shapes to the world, kind after kind"),
     ("src/cloud/sim/file.rs", "the shapes of the world file, which its schema is made from"),
     ("src/engine/summarize.rs", "one fold from findings to the report's numbers"),
 ];

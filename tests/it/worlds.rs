@@ -9,9 +9,11 @@ use costwarden::cloud::sim::{Change, SimCloud, World};
 use costwarden::cloud::{Call, CloudAct, CloudRead, CostGroupBy, CostQuery, read_partition};
 use costwarden::domain::budget::CostGroup;
 use costwarden::domain::fact::Fact;
+use costwarden::domain::mode::Mode;
 use costwarden::domain::money::Usd;
 use costwarden::domain::place::{InstanceId, Kind, Place, VolumeId};
 use costwarden::domain::usage::{Metric, MetricQuery, Statistic, last_midnight};
+use costwarden::settings::Settings;
 
 fn shipped(name: &str) -> World {
     World::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/worlds").join(name)).unwrap()
@@ -40,6 +42,25 @@ fn the_demo_world_holds_two_accounts_with_two_regions_and_a_story_of_forty_five_
     assert_eq!(world.settings.as_ref().unwrap()["enforcement"]["mode"], "enforce");
     let last = world.events.iter().map(|event| event.at).max().unwrap();
     assert!(last < world.end(), "{last} is after the end");
+}
+
+#[test]
+fn the_demo_worlds_policies_and_settings_are_accepted_as_they_stand() {
+    let world = World::demo().unwrap();
+    let here = Path::new(".");
+    let checks = costwarden::checks::infos();
+    let policies = world.policies.iter().map(|text| costwarden::policy::parse(Path::new("demo"), text, &checks));
+    let policies = costwarden::policy::unite(policies).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(policies.len(), 7);
+    for exception in &world.exceptions {
+        let policy = policies.iter().find(|policy| policy.name == exception.exception.policy);
+        assert!(policy.is_some(), "{} names a policy", exception.exception.id);
+    }
+    let settings =
+        Settings::from_value(world.settings.as_ref().unwrap(), here).unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(settings.enforcement.allow_auto_delete_volumes && settings.costs.enabled);
+    assert_eq!(settings.enforcement.mode, Mode::Enforce);
+    assert!(!settings.enforcement.allow_auto_terminate, "nothing else is loosened");
 }
 
 #[tokio::test]
@@ -292,7 +313,8 @@ fn a_mistake_in_a_world_is_told_with_file_line_and_what_is_accepted() {
             &["line 12", "usd_per_day", "above 0"],
         ),
         ("downtime:\n  - { from: +2d, until: +1d, reason: x }", &["line 12", "no length"]),
-        ("days: 3\ndays: 4", &["line 12", "days"]),
+        ("days: 3\ndays: 4", &["line 12", "duplicate", "given: days: 4"]),
+        ("days: many", &["line 11", "u32", "given: days: many"]),
     ] {
         let error = World::parse(&with(line), "x.yaml").expect_err(line).to_string();
         for part in parts {

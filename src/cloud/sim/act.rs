@@ -5,8 +5,8 @@
 use async_trait::async_trait;
 use chrono::TimeDelta;
 
-use crate::cloud::{Answer, Call, CloudAct, CloudError};
-use crate::domain::place::{BadName, Kind, Place, SnapshotId, VolumeId};
+use crate::cloud::{Answer, Call, CloudAct, CloudError, Identity};
+use crate::domain::place::{AccountId, BadName, Kind, Place, SnapshotId, VolumeId};
 
 use super::faults::{Effect, Form, Request, denied};
 use super::log::{CallRecord, Outcome, Side};
@@ -91,6 +91,35 @@ impl SimActor {
 
 #[async_trait]
 impl CloudAct for SimActor {
+    async fn acting_as(&self, account: &AccountId) -> Result<Identity, CloudError> {
+        let operation = "GetCallerIdentity";
+        self.cloud.with(|state| {
+            let request =
+                Request { operation, account, region: None, target: None, form: Form::Other, page: 1, at: state.at };
+            let effects = state.faults.hitting(&request);
+            let result = match effects.iter().find_map(|effect| effect.error(operation)) {
+                Some(error) => Err(error),
+                None if !state.accounts.contains(account) => Err(denied(operation)),
+                None => Ok(identity_of(account, &effects, "actor")),
+            };
+            state.calls.push(CallRecord {
+                at: state.at,
+                side: Side::Actor,
+                account: account.clone(),
+                region: None,
+                operation: operation.into(),
+                target: None,
+                args: String::new(),
+                dry_run: false,
+                outcome: Outcome::of(&result),
+                effective: false,
+                overwrote: Vec::new(),
+                created: Vec::new(),
+            });
+            result
+        })
+    }
+
     async fn permitted(&self, place: &Place, call: &Call) -> Result<(), CloudError> {
         self.make(place, call, true).map(|_| ())
     }
@@ -98,6 +127,17 @@ impl CloudAct for SimActor {
     async fn execute(&self, place: &Place, call: &Call) -> Result<Answer, CloudError> {
         self.make(place, call, false)
     }
+}
+
+/// Who the credentials for an account turn out to be.
+pub(super) fn identity_of(account: &AccountId, effects: &[Effect], role: &str) -> Identity {
+    let wrong = effects.iter().find_map(|effect| match effect {
+        Effect::WrongIdentity(other) => Some(other),
+        _ => None,
+    });
+    let account = wrong.unwrap_or(account).clone();
+    let arn = format!("arn:aws:sts::{account}:assumed-role/costwarden-{role}/simulated");
+    Identity { account, arn }
 }
 
 /// Applies EC2's rules to one call.

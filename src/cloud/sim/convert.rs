@@ -8,6 +8,7 @@ use crate::domain::Instant;
 use crate::domain::exception::Exception;
 use crate::domain::money::Usd;
 use crate::domain::place::{AccountId, Kind, Place, ResourceKey};
+use crate::domain::text::clean;
 
 use super::file::{self, Name};
 use super::metrics::Span;
@@ -22,11 +23,7 @@ type Read<T> = Result<T, WorldError>;
 
 /// Reads a world from YAML.
 pub(super) fn world(text: &str, name: &str) -> Read<World> {
-    let file: file::WorldFile = serde_saphyr::from_str(text).map_err(|error| WorldError {
-        file: name.into(),
-        line: error.location().map(|location| location.line()).filter(|line| *line > 0),
-        message: error.without_snippet().to_string(),
-    })?;
+    let file: file::WorldFile = serde_saphyr::from_str(text).map_err(|error| unreadable(&error, text, name))?;
     let When::Absolute(start) = file.start else {
         let message = format!("start: {} is counted from itself; accepted: a UTC date or instant", file.start);
         return Err(WorldError { file: name.into(), line: None, message });
@@ -35,6 +32,19 @@ pub(super) fn world(text: &str, name: &str) -> Read<World> {
     reader.whole(file)?;
     reader.world.check()?;
     Ok(reader.world)
+}
+
+/// The YAML reader's error in our form: its own words, without its position at the end, and the line as it stands.
+fn unreadable(error: &serde_saphyr::Error, text: &str, name: &str) -> WorldError {
+    let line = error.location().map(|location| location.line()).filter(|line| *line > 0);
+    let words = error.without_snippet().to_string();
+    let words = words.split(" at line ").next().unwrap_or_default();
+    let words = words.split(", set DuplicateKeyPolicy").next().unwrap_or_default();
+    let given = line
+        .and_then(|line| text.lines().nth(usize::try_from(line).ok()?.checked_sub(1)?))
+        .map(|given| format!("; given: {}", clean(given.trim())))
+        .unwrap_or_default();
+    WorldError { file: name.into(), line, message: format!("{words}{given}") }
 }
 
 /// The JSON Schema of world files.

@@ -90,8 +90,9 @@ impl Outcome {
 }
 
 impl CallRecord {
-    /// True for a call that could have changed the account: the acting port, and no question about permission.
+    /// True for a call that could have changed the account: the acting port, and no question about permission or
+    /// identity.
     pub fn mutating(&self) -> bool {
-        self.side == Side::Actor && !self.dry_run
+        self.side == Side::Actor && !self.dry_run && self.operation != "GetCallerIdentity"
     }
 }

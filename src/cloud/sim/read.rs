@@ -17,6 +17,7 @@ use crate::domain::resource::{Detail, Resource};
 use crate::domain::scan::RequestCount;
 use crate::domain::usage::{MetricQuery, Series};
 
+use super::act::identity_of;
 use super::faults::{Effect, Form, Request, bad_token, denied, service_of};
 use super::log::{CallRecord, Outcome, Side};
 use super::rules::{malformed, not_found};
@@ -128,13 +129,7 @@ impl<'a> Asked<'a> {
 impl CloudRead for SimReader {
     async fn identity(&self, account: &AccountId) -> Result<Identity, CloudError> {
         self.ask(Asked::of_account("GetCallerIdentity", account, String::new()), Usd::ZERO, |_, effects| {
-            let wrong = effects.iter().find_map(|effect| match effect {
-                Effect::WrongIdentity(other) => Some(other.clone()),
-                _ => None,
-            });
-            let account = wrong.unwrap_or_else(|| account.clone());
-            let arn = format!("arn:aws:sts::{account}:assumed-role/costwarden/simulated");
-            Ok(Identity { account, arn })
+            Ok(identity_of(account, effects, "reader"))
         })
     }
 

@@ -9,7 +9,7 @@ use crate::cloud::{Call, CloudAct, CloudRead, CostGroupBy, CostQuery, ErrorKind,
 use crate::domain::budget::CostGroup;
 use crate::domain::fact::Fact;
 use crate::domain::money::Usd;
-use crate::domain::place::{InstanceId, Kind, Place, ResourceKey, VolumeId};
+use crate::domain::place::{AccountId, InstanceId, Kind, Place, ResourceKey, VolumeId};
 use crate::domain::resource::InstanceState;
 use crate::domain::usage::{Metric, MetricQuery, Statistic};
 
@@ -184,6 +184,18 @@ async fn answers_can_be_cut_short_empty_or_incomplete() {
     minute(Effect::MissingTags);
     assert!(reader.describe(&key(&place, ORPHAN)).await.unwrap().tags.is_unknown());
     assert!(cloud.fault_hits().iter().all(|hits| *hits > 0), "{:?}", cloud.fault_hits());
+}
+
+#[tokio::test]
+async fn credentials_can_turn_out_to_be_another_accounts_on_either_side() {
+    let (cloud, _, place) = begin(tiny());
+    let other: AccountId = AccountId::new("999988887777").unwrap();
+    assert_eq!(cloud.actor().acting_as(&place.account).await.unwrap().account, place.account);
+    cloud.add_fault(Fault::on("GetCallerIdentity", Effect::WrongIdentity(other.clone())));
+    assert_eq!(cloud.actor().acting_as(&place.account).await.unwrap().account, other);
+    assert_eq!(cloud.reader().identity(&place.account).await.unwrap().account, other);
+    assert_eq!(cloud.actor().acting_as(&other).await.unwrap_err().kind, ErrorKind::Denied, "no such account here");
+    assert!(cloud.calls().iter().all(|call| !call.mutating() && !call.effective));
 }
 
 #[tokio::test]

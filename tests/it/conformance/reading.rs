@@ -179,9 +179,12 @@ pub async fn only_own_snapshots_are_listed(stage: &dyn Stage) {
 
 pub async fn the_credentials_say_whose_they_are(stage: &dyn Stage) {
     for place in [stage.place(), stage.other_account()] {
-        let identity = stage.read().identity(&place.account).await.unwrap();
-        assert_eq!(identity.account, place.account);
-        assert!(identity.arn.contains(place.account.as_str()), "{}", identity.arn);
+        let reading = stage.read().identity(&place.account).await.unwrap();
+        let acting = stage.act().acting_as(&place.account).await.unwrap();
+        for identity in [reading, acting] {
+            assert_eq!(identity.account, place.account);
+            assert!(identity.arn.contains(place.account.as_str()), "{}", identity.arn);
+        }
     }
 }
 
