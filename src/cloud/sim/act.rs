@@ -5,8 +5,8 @@
 use async_trait::async_trait;
 use chrono::TimeDelta;
 
-use crate::cloud::{Answer, Call, CloudAct, CloudError};
-use crate::domain::place::{BadName, Kind, Place, SnapshotId, VolumeId};
+use crate::cloud::{Answer, Call, CloudAct, CloudError, Identity};
+use crate::domain::place::{AccountId, BadName, Kind, Place, SnapshotId, VolumeId};
 
 use super::faults::{Effect, Form, Request, denied};
 use super::log::{CallRecord, Outcome, Side};
@@ -91,6 +91,44 @@ impl SimActor {
 
 #[async_trait]
 impl CloudAct for SimActor {
+    async fn acting_as(&self, account: &AccountId) -> Result<Identity, CloudError> {
+        let operation = "GetCallerIdentity";
+        self.cloud.with(|state| {
+            let request =
+                Request { operation, account, region: None, target: None, form: Form::Other, page: 1, at: state.at };
+            let effects = state.faults.hitting(&request);
+            let failure = effects.iter().find_map(|effect| effect.error(operation));
+            let known = state.accounts.contains(account);
+            let result = match failure {
+                Some(error) => Err(error),
+                None if !known => Err(denied(operation)),
+                None => Ok(()),
+            };
+            state.calls.push(CallRecord {
+                at: state.at,
+                side: Side::Actor,
+                account: account.clone(),
+                region: None,
+                operation: operation.into(),
+                target: None,
+                args: String::new(),
+                dry_run: true,
+                outcome: Outcome::of(&result),
+                effective: false,
+                overwrote: Vec::new(),
+                created: Vec::new(),
+            });
+            result?;
+            let other = effects.iter().find_map(|effect| match effect {
+                Effect::WrongIdentity(other) => Some(other.clone()),
+                _ => None,
+            });
+            let account = other.unwrap_or_else(|| account.clone());
+            let arn = format!("arn:aws:sts::{account}:assumed-role/costwarden-actor/simulated");
+            Ok(Identity { account, arn })
+        })
+    }
+
     async fn permitted(&self, place: &Place, call: &Call) -> Result<(), CloudError> {
         self.make(place, call, true).map(|_| ())
     }
