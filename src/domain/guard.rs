@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 
 use super::Instant;
 use super::fact::Fact;
-use super::finding::Act;
+use super::finding::{Act, Finding};
 use super::place::Kind;
 use super::plan::{HoldCode, OWN_TAGS};
 use super::price::PriceBook;
@@ -36,6 +36,43 @@ pub struct GuardRules {
     pub tag_prefix: String,
 }
 
+/// What a person has allowed the daemon and `apply` to do (settings, `[enforcement]`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Switches {
+    /// R9; default false.
+    pub allow_auto_terminate: bool,
+    /// R11; default false.
+    pub allow_auto_delete_volumes: bool,
+    /// R8; default true.
+    pub create_snapshot_before_stop: bool,
+}
+
+impl Default for Switches {
+    fn default() -> Switches {
+        Switches { allow_auto_terminate: false, allow_auto_delete_volumes: false, create_snapshot_before_stop: true }
+    }
+}
+
+/// Why an act is not done on anything: switched off, or without a handler in this version.
+pub fn switched_off(act: Act, switches: &Switches) -> Option<(HoldCode, String)> {
+    match act {
+        Act::TerminateInstance if !switches.allow_auto_terminate => Some((
+            HoldCode::SwitchedOff,
+            "automatic termination is disabled (allow_auto_terminate = false); manual action needed".into(),
+        )),
+        Act::DeleteVolume if !switches.allow_auto_delete_volumes => Some((
+            HoldCode::SwitchedOff,
+            "automatic deletion of volumes is disabled (allow_auto_delete_volumes = false); manual action needed"
+                .into(),
+        )),
+        Act::TerminateInstance => {
+            Some((HoldCode::NotAvailable, "terminate not available; manual action needed".into()))
+        }
+        Act::ResizeInstance => Some((HoldCode::NotAvailable, "resize not available".into())),
+        Act::StopInstance | Act::DeleteVolume | Act::AddTags | Act::SendNotification => None,
+    }
+}
+
 /// Why `act` must not happen to `resource`; `None` when no guard objects. The first reason in order of weight.
 pub fn refusal(
     act: Act,
@@ -43,7 +80,6 @@ pub fn refusal(
     rules: &GuardRules,
     prices: &PriceBook,
     reading: Reading,
-    now: Instant,
 ) -> Option<(HoldCode, String)> {
     if !act.changes_cloud() {
         return None;
@@ -55,7 +91,6 @@ pub fn refusal(
     };
     protection(resource, &tags, rules, reading)
         .map(|why| (HoldCode::Protected, why))
-        .or_else(|| keep_until(&tags, rules, now).map(|why| (HoldCode::KeepUntil, why)))
         .or_else(|| managed_by(resource).map(|why| (HoldCode::Managed, why)))
         .or_else(|| wrong_state(act, resource).map(|why| (HoldCode::ReportedOnly, why)))
         .or_else(|| match (&act, resource.instance()) {
@@ -83,10 +118,21 @@ pub fn managed_by(resource: &Resource) -> Option<String> {
     tags.iter().find_map(|(key, value)| marker(key, value))
 }
 
-/// The day of a keep-until tag, if the resource carries one: `Err` holds the text that is no date.
-pub fn keep_until_tag(tags: &Tags, prefix: &str) -> Option<Result<NaiveDate, String>> {
-    let text = own_tag(tags, prefix, "keep-until")?;
-    Some(text.trim().parse::<NaiveDate>().map_err(|_| clean(text)))
+/// Why a keep-until tag on the resource as read now forbids an act on it. A tag that the last scan has seen already
+/// holds as long as `finding` says (90 days at most); a new one, or one that is no date, holds whatever it says.
+pub fn keep_until(resource: &Resource, prefix: &str, finding: &Finding, now: Instant) -> Option<String> {
+    let text = own_tag(resource.tags.known()?, prefix, "keep-until")?;
+    let Ok(day) = text.trim().parse::<NaiveDate>() else {
+        return Some(format!(
+            "the tag {OWN_TAGS}keep-until={} is no date; write YYYY-MM-DD, or remove the tag to let the rule act",
+            clean(text)
+        ));
+    };
+    let day = match finding.keep_until {
+        Some(kept) if finding.keep_tag.as_deref() == Some(text) => kept,
+        _ => day,
+    };
+    (day >= now.date_naive()).then(|| format!("the tag {OWN_TAGS}keep-until holds through {day}"))
 }
 
 /// One of our own tags, under `costwarden:` or under the prefix of the settings.
@@ -130,16 +176,6 @@ fn listed(entry: &str, resource: &Resource, tags: &Tags) -> bool {
             Some((key, value)) => tags.get(key) == Some(value),
             None => tags.get(tag).is_some(),
         },
-    }
-}
-
-fn keep_until(tags: &Tags, rules: &GuardRules, now: Instant) -> Option<String> {
-    match keep_until_tag(tags, &rules.tag_prefix)? {
-        Ok(day) if day >= now.date_naive() => Some(format!("the tag {OWN_TAGS}keep-until holds through {day}")),
-        Ok(_) => None,
-        Err(text) => Some(format!(
-            "the tag {OWN_TAGS}keep-until={text} is no date; write YYYY-MM-DD, or remove the tag to let the rule act"
-        )),
     }
 }
 
@@ -404,7 +440,7 @@ mod tests {
     }
 
     fn fresh(act: Act, resource: &Resource) -> Option<HoldCode> {
-        refusal(act, resource, &GuardRules::default(), &prices(), Reading::Fresh, now()).map(|(code, _)| code)
+        refusal(act, resource, &GuardRules::default(), &prices(), Reading::Fresh).map(|(code, _)| code)
     }
 
     /// A resource on which the act is possible.
@@ -417,6 +453,25 @@ mod tests {
         for act in ACTS {
             assert_eq!(fresh(act, &healthy(act)), None, "{act}");
         }
+    }
+
+    #[test]
+    fn r9_r11_terminate_and_delete_are_off_until_a_person_switches_them_on() {
+        let off = Switches::default();
+        let (code, words) = switched_off(Act::TerminateInstance, &off).unwrap();
+        assert_eq!(code, HoldCode::SwitchedOff);
+        assert!(words.contains("disabled") && words.contains("manual action needed"), "{words}");
+        let (code, words) = switched_off(Act::DeleteVolume, &off).unwrap();
+        assert_eq!(code, HoldCode::SwitchedOff);
+        assert!(words.contains("disabled") && words.contains("manual action needed"), "{words}");
+        let on = Switches { allow_auto_terminate: true, allow_auto_delete_volumes: true, ..off };
+        assert_eq!(switched_off(Act::DeleteVolume, &on), None);
+        assert_eq!(switched_off(Act::TerminateInstance, &on).unwrap().0, HoldCode::NotAvailable);
+        assert_eq!(
+            switched_off(Act::ResizeInstance, &on).unwrap(),
+            (HoldCode::NotAvailable, "resize not available".into())
+        );
+        assert_eq!(switched_off(Act::StopInstance, &off), None);
     }
 
     #[test]
@@ -476,7 +531,7 @@ mod tests {
         }
         let listed = instance(|instance| instance.stop_protected = Fact::unknown("a listing does not say"));
         let reading = Reading::Listing;
-        assert_eq!(refusal(Act::StopInstance, &listed, &GuardRules::default(), &prices(), reading, now()), None);
+        assert_eq!(refusal(Act::StopInstance, &listed, &GuardRules::default(), &prices(), reading), None);
     }
 
     #[test]
@@ -494,22 +549,9 @@ mod tests {
                 ("i-0a", false),
             ] {
                 let rules = GuardRules { protect: vec![entry.into()], ..GuardRules::default() };
-                let answer = refusal(act, &plain, &rules, &prices(), Reading::Fresh, now());
+                let answer = refusal(act, &plain, &rules, &prices(), Reading::Fresh);
                 assert_eq!(answer.is_some(), refuses, "{act} {entry}");
             }
-        }
-    }
-
-    #[test]
-    fn keep_until_holds_through_its_last_day_and_an_unreadable_date_holds_too() {
-        for (value, code) in [
-            ("2026-11-23", Some(HoldCode::KeepUntil)),
-            ("2026-11-22", None),
-            ("2027-01-01", Some(HoldCode::KeepUntil)),
-            ("next week", Some(HoldCode::KeepUntil)),
-        ] {
-            let resource = tagged(volume(|_| {}), &[("costwarden:keep-until", value)]);
-            assert_eq!(fresh(Act::DeleteVolume, &resource), code, "{value}");
         }
     }
 
@@ -539,7 +581,7 @@ mod tests {
         let unknown = instance(|instance| instance.auto_public_ip = Fact::unknown("not read"));
         assert_eq!(fresh(Act::StopInstance, &unknown), Some(HoldCode::WouldLose));
         let rules = GuardRules { allow_public_ip_loss: true, ..GuardRules::default() };
-        assert_eq!(refusal(Act::StopInstance, &lost, &rules, &prices(), Reading::Fresh, now()), None);
+        assert_eq!(refusal(Act::StopInstance, &lost, &rules, &prices(), Reading::Fresh), None);
     }
 
     #[test]

@@ -84,14 +84,31 @@ pub struct Remediation {
     pub call_hash: Option<String>,
     /// The answer's request id, from J9 on.
     pub request_id: Option<String>,
-    /// Reads since J8 or J9 that looked for the target state, with the first one's instant.
+    /// Reads since J8 or J9 that looked for the target state; before J8, how often the snapshots were asked for.
     pub looks: u32,
     /// Instant of the first such read.
     pub first_look_at: Option<Instant>,
+    /// What those reads said; `looks` and `first_look_at` count only reads in a row that said the same.
+    #[serde(default)]
+    pub last_look: Option<Look>,
     /// Why it ended as it did, or what it waits for, in words.
     pub message: String,
     /// What is needed to put things back: the resource as it was read at J4.
     pub recipe: Option<serde_json::Value>,
+}
+
+/// What a read after the call says about its effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Look {
+    /// The target state.
+    Reached,
+    /// The cloud says that the resource does not exist, or calls it deleted.
+    Gone,
+    /// The state from before the call.
+    Unchanged,
+    /// Anything else: on its way, or elsewhere.
+    Between,
 }
 
 /// One backup of one volume.

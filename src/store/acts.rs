@@ -80,18 +80,19 @@ impl Store {
         })
     }
 
-    /// The last act on a resource that reached the call (J8), and when.
+    /// The last act on a resource that reached the call (J8), and when. Tag writes are left out: one in between must
+    /// not hide a stop.
     pub fn last_act_on(&self, key: &ResourceKey) -> Result<Option<(Instant, Act)>> {
         self.read(format_args!("reading the last act on {key}"), |connection| {
-            let found = reached(connection, "resource = ?1", params![key.to_string()])?;
+            let found = reached(connection, "resource = ?1 AND act <> 'add_tags'", params![key.to_string()])?;
             Ok(found.into_iter().next_back().map(|(_, act, at)| (at, act)))
         })
     }
 
-    /// The last act on each resource that reached the call (J8) at or after an instant.
+    /// The last act on each resource that reached the call (J8) at or after an instant; tag writes are left out.
     pub fn last_acts_since(&self, since: Instant) -> Result<HashMap<ResourceKey, (Instant, Act)>> {
         self.read(format_args!("reading the acts since {since}"), |connection| {
-            let found = reached(connection, "history.at >= ?1", params![row::micros(since)])?;
+            let found = reached(connection, "history.at >= ?1 AND act <> 'add_tags'", params![row::micros(since)])?;
             Ok(found.into_iter().map(|(key, act, at)| (key, (at, act))).collect())
         })
     }

@@ -162,6 +162,7 @@ fn insert(transaction: &Transaction<'_>, step: &Step, plan: &str, fence: i64, no
         request_id: None,
         looks: 0,
         first_look_at: None,
+        last_look: None,
         message: String::new(),
         recipe: None,
     };

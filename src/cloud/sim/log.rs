@@ -26,7 +26,7 @@ pub struct CallRecord {
     pub target: Option<String>,
     /// What else it said, in short.
     pub args: String,
-    /// Only a question about permission (EC2's `DryRun`).
+    /// Only a question: about permission (EC2's `DryRun`), or whose the acting credentials are.
     pub dry_run: bool,
     /// What the caller was answered. After [`Outcome::Failed`] with an uncertain kind the change may still be there:
     /// see `effective`.

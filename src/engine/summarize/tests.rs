@@ -158,6 +158,7 @@ fn realised_savings_run_since_each_act_and_stop_when_it_is_reversed() {
         request_id: None,
         looks: 0,
         first_look_at: None,
+        last_look: None,
         message: "stopped".into(),
         recipe: None,
     };

@@ -1,0 +1,128 @@
+//! The table of actions: for each act what is backed up, which call is made, how its effect looks, and how it is
+//! taken back. One file each; `driver` walks the journal with them.
+//!
+//! The typed ids of `cloud::Call` are made here from the step's key, so a call cannot be handed an id of another
+//! kind:
+//!
+//! ```compile_fail
+//! use costwarden::cloud::Call;
+//! use costwarden::domain::place::VolumeId;
+//! // A volume is not stopped.
+//! let call = Call::StopInstance { instance: VolumeId::new("vol-0a1b").unwrap() };
+//! ```
+//!
+//! ```compile_fail
+//! use costwarden::cloud::Call;
+//! use costwarden::domain::place::InstanceId;
+//! // An instance is not deleted as a volume.
+//! let call = Call::DeleteVolume { volume: InstanceId::new("i-0a1b").unwrap() };
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use crate::cloud::Call;
+use crate::domain::Instant;
+use crate::domain::finding::Act;
+use crate::domain::guard::Switches;
+use crate::domain::plan::Step;
+use crate::domain::remediation::{Look, Remediation};
+use crate::domain::resource::Resource;
+
+pub mod add_tags;
+pub mod delete_volume;
+pub mod resize_instance;
+pub mod stop_instance;
+pub mod terminate_instance;
+
+/// One row of the table.
+pub struct Action {
+    /// Which act.
+    pub act: Act,
+    /// What must be safe before the call.
+    pub backup: fn(&Switches) -> Backup,
+    /// The call, made from the step and the resource as it was read just now; `Err` says why there is none.
+    pub call: fn(&Asked<'_>) -> Result<Call, String>,
+    /// What one read says about the effect.
+    pub look: fn(&Remediation, &Resource) -> Look,
+    /// The effect is that the resource is no longer there.
+    pub ends_gone: bool,
+    /// How it is taken back.
+    pub restore: fn(&Step, &Resource) -> Restore,
+}
+
+/// What an action's call is made from.
+pub struct Asked<'a> {
+    /// The planned step.
+    pub step: &'a Step,
+    /// The resource as read just now.
+    pub fresh: &'a Resource,
+    /// Prefix of our own tags (settings); may be empty.
+    pub tag_prefix: &'a str,
+    /// Now.
+    pub now: Instant,
+}
+
+/// What is snapshotted before an act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backup {
+    /// Nothing.
+    None,
+    /// The volume itself.
+    Volume,
+    /// Every attached volume of the instance, at one instant.
+    InstanceVolumes,
+}
+
+/// What is needed to put things back; saved in the journal before the act.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// The way back.
+    pub restore: Restore,
+    /// The resource as it was read before the act.
+    pub resource: Resource,
+    /// Its volumes as they were read before the act.
+    pub volumes: Vec<Resource>,
+}
+
+/// The way back of one act (checks.md, B1 to B8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "by")]
+pub enum Restore {
+    /// Start the instance again; its volumes stayed, and the snapshots are a second net.
+    StartInstance {
+        /// Which.
+        instance: String,
+    },
+    /// Make a new volume from the safety snapshot, with the type, zone, size and tags of the old one. Its id is new.
+    CreateVolume {
+        /// The volume that was deleted.
+        volume: String,
+    },
+    /// Remove the tags that were added, where they still have our values.
+    RemoveTags {
+        /// Keys and values that were added.
+        tags: Vec<(String, String)>,
+    },
+}
+
+/// The row of an act; `Err` says in words why this version has none.
+pub fn action(act: Act) -> Result<&'static Action, String> {
+    match act {
+        Act::StopInstance => Ok(&stop_instance::ACTION),
+        Act::DeleteVolume => Ok(&delete_volume::ACTION),
+        Act::AddTags => Ok(&add_tags::ACTION),
+        Act::TerminateInstance => Err(terminate_instance::NOT_AVAILABLE.to_owned()),
+        Act::ResizeInstance => Err(resize_instance::NOT_AVAILABLE.to_owned()),
+        Act::SendNotification => Err("a notification changes nothing in the cloud; notices do it".to_owned()),
+    }
+}
+
+impl Action {
+    /// What is backed up before this step: what the settings ask for, and never less than the plan promised.
+    pub fn backup_of(&self, step: &Step, switches: &Switches) -> Backup {
+        match ((self.backup)(switches), step.backup.is_empty(), self.act) {
+            (Backup::None, false, Act::StopInstance) => Backup::InstanceVolumes,
+            (backup, _, _) => backup,
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! J5 to J7: safety snapshots, asked for once, found again by their tag, and believed only when complete.
+//!
+//! Snapshot calls take no idempotency token, so each carries a key tag that names the state file and the remediation:
+//! before anything is asked for, the tag is looked up. After an unclear answer, or a restart, it is looked up for
+//! five minutes (the cloud may show things late) and asked for once more at most. A set counts when every
+//! volume has a snapshot that is `completed`, of that volume and of its size. Whether an encryption key is still
+//! enabled cannot be read through the ports yet; a snapshot under another key than its volume's is not believed.
+
+use chrono::TimeDelta;
+
+use super::actions::Backup;
+use super::driver::{Here, Next};
+use super::freeze::ordinary;
+use super::gate::Purpose;
+use super::recheck::{Fresh, Judged, unread};
+use super::{Interrupted, KEY_TAG, Remediator, Ruling, Run, SNAPSHOT_DAYS};
+use crate::cloud::{Call, ErrorKind};
+use crate::domain::Instant;
+use crate::domain::finding::Act;
+use crate::domain::place::{InstanceId, Kind, VolumeId};
+use crate::domain::plan::OWN_TAGS;
+use crate::domain::remediation::{JournalState, Remediation, SafetySnapshot};
+use crate::domain::resource::Resource;
+use crate::domain::text::{Str, clean};
+
+/// How late the cloud may show a new snapshot.
+const VISIBLE_AFTER: TimeDelta = TimeDelta::minutes(5);
+
+/// Most tags on a snapshot.
+const MOST_TAGS: usize = 50;
+
+/// What the snapshots of a remediation look like now.
+enum Set {
+    /// All completed; each with the key that it is encrypted under.
+    Completed(Vec<(Str, Option<Str>)>),
+    /// Some are still being made.
+    Pending(String),
+    /// Will never be a backup.
+    Broken(String),
+}
+
+impl Remediator {
+    /// J5: writes which volumes will be snapshotted, with their sizes, before anything is asked for.
+    pub(super) async fn intend_snapshots(
+        &self,
+        remediation: &mut Remediation,
+        backup: Backup,
+        fresh: Fresh,
+        here: &mut Here,
+        run: &Run,
+    ) -> Result<Next, Interrupted> {
+        let now = self.clock.now();
+        let sizes = fresh.volumes.iter().filter_map(|resource| {
+            let volume = resource.volume()?;
+            Some(SafetySnapshot {
+                volume: resource.key.id.clone(),
+                size_gib: volume.size_gib,
+                snapshot: None,
+                requested_at: Some(now),
+                completed_at: None,
+            })
+        });
+        remediation.snapshots = sizes.collect();
+        let call = match self.snapshot_call(remediation, backup, &fresh.resource) {
+            Ok(call) => call,
+            Err(why) => return self.end(remediation, JournalState::Aborted, &why, run).await,
+        };
+        remediation.call_hash = Some(super::driver::call_hash(&call));
+        remediation.looks = 1;
+        let words = format!("{} volumes will be snapshotted first", remediation.snapshots.len());
+        self.commit(remediation, JournalState::SnapIntent, &words, run).await?;
+        here.snapshot_call = Some((call, fresh));
+        Ok(Next::Go)
+    }
+
+    /// J6: looks the key tag up, and asks for the snapshots if they are not there.
+    pub(super) async fn request_snapshots(
+        &self,
+        remediation: &mut Remediation,
+        here: &mut Here,
+        run: &Run,
+    ) -> Result<Next, Interrupted> {
+        let place = remediation.step.key.partition.place.clone();
+        let value = self.key_value(remediation)?;
+        match self.read.snapshots_tagged(&place, KEY_TAG, &value).await {
+            Ok(found) if adopt(remediation, &found) => {
+                self.commit(remediation, JournalState::SnapRequested, "snapshots were begun", run).await?;
+                return Ok(Next::Go);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                here.snapshot_call = None;
+                let why = format!("snapshots could not be looked up: {error}");
+                return self.wait(remediation, remediation.updated_at, &why, run);
+            }
+        }
+        match here.snapshot_call.take() {
+            Some((call, fresh)) => self.send_snapshot_call(remediation, call, fresh, run).await,
+            None => self.ask_once_more(remediation, here, run).await,
+        }
+    }
+
+    /// After an unclear answer or a restart: whether the call was made is not known.
+    async fn ask_once_more(
+        &self,
+        remediation: &mut Remediation,
+        here: &mut Here,
+        run: &Run,
+    ) -> Result<Next, Interrupted> {
+        if self.clock.now() - remediation.updated_at < VISIBLE_AFTER {
+            let why = "whether the snapshots were begun is not known; looking for them";
+            return self.wait(remediation, remediation.updated_at, why, run);
+        }
+        if remediation.looks >= 2 {
+            let why = "the snapshots were asked for twice and never seen";
+            return self.fail(remediation, JournalState::Aborted, why, run).await;
+        }
+        let Some(action) = self.action(remediation) else {
+            return self.end(remediation, JournalState::Aborted, "this version has no handler for it", run).await;
+        };
+        let backup = action.backup_of(&remediation.step, &self.rules.switches);
+        match self.judge_again(remediation, action, run).await? {
+            Judged::Holds(fresh, _) => {
+                if let Err(why) = same_set(remediation, &fresh) {
+                    return self.end(remediation, JournalState::Aborted, &why, run).await;
+                }
+                let call = match self.snapshot_call(remediation, backup, &fresh.resource) {
+                    Ok(call) => call,
+                    Err(why) => return self.end(remediation, JournalState::Aborted, &why, run).await,
+                };
+                remediation.call_hash = Some(super::driver::call_hash(&call));
+                remediation.rechecked_at = Some(fresh.read_at);
+                remediation.looks = 2;
+                self.commit(remediation, JournalState::SnapIntent, "asking for the snapshots once more", run).await?;
+                here.snapshot_call = Some((call, *fresh));
+                Ok(Next::Go)
+            }
+            other => self.objected(remediation, other, run).await,
+        }
+    }
+
+    async fn send_snapshot_call(
+        &self,
+        remediation: &mut Remediation,
+        call: Call,
+        fresh: Fresh,
+        run: &Run,
+    ) -> Result<Next, Interrupted> {
+        let step = &remediation.step;
+        match self.gate(Purpose::Backup, step, &call, &fresh.resource, fresh.read_at, run)? {
+            Ruling::Pass => {}
+            objection => return self.objected(remediation, objection.into(), run).await,
+        }
+        let answer = self.act.execute(&step.key.partition.place, &call).await;
+        self.halt.pass("J6.call").await?;
+        match answer {
+            Ok(answer) => {
+                let mut missing: Vec<&str> = Vec::new();
+                for wanted in &mut remediation.snapshots {
+                    let id = answer.snapshots.iter().find(|(volume, _)| volume.as_str() == &*wanted.volume);
+                    match id {
+                        Some((_, id)) => wanted.snapshot = Some(Str::from(id.as_str())),
+                        None => missing.push(&wanted.volume),
+                    }
+                }
+                if !missing.is_empty() {
+                    let why = format!("the cloud began no snapshot of {}", missing.join(", "));
+                    return self.fail(remediation, JournalState::Aborted, &why, run).await;
+                }
+                self.commit(remediation, JournalState::SnapRequested, "snapshots were begun", run).await?;
+                Ok(Next::Go)
+            }
+            Err(error) if error.kind == ErrorKind::Uncertain => {
+                let why = format!("whether the snapshots were begun is not known: {error}");
+                self.wait(remediation, remediation.updated_at, &why, run)
+            }
+            Err(error) => {
+                let why = format!("the snapshots were refused: {error}");
+                let limit = error.code.as_deref() == Some("SnapshotCreationPerVolumeRateExceeded");
+                if error.kind == ErrorKind::Throttled || limit {
+                    self.remember(|memory| memory.over.insert(run.id.clone(), why.clone()));
+                    self.end(remediation, JournalState::Aborted, &why, run).await
+                } else if error.kind == ErrorKind::NotFound || ordinary(error.code.as_deref()) {
+                    self.end(remediation, JournalState::Aborted, &why, run).await
+                } else {
+                    self.fail(remediation, JournalState::Aborted, &why, run).await
+                }
+            }
+        }
+    }
+
+    /// J7: waits until all are completed, then compares them with what is attached now.
+    pub(super) async fn verify_snapshots(
+        &self,
+        remediation: &mut Remediation,
+        here: &mut Here,
+        run: &Run,
+    ) -> Result<Next, Interrupted> {
+        let asked = remediation.snapshots.iter().filter_map(|snapshot| snapshot.requested_at).min();
+        let since = asked.unwrap_or(remediation.updated_at);
+        let keys = match self.look_at_snapshots(remediation).await {
+            Ok(Set::Completed(keys)) => keys,
+            Ok(Set::Pending(why)) | Err(Judged::Unreadable(why)) => {
+                if let Some(closed) = self.closed(run)? {
+                    return self.hold(remediation, &format!("{why}; {closed}"), run);
+                }
+                return self.wait(remediation, since, &why, run);
+            }
+            Ok(Set::Broken(why)) => return self.fail(remediation, JournalState::Aborted, &why, run).await,
+            Err(other) => return self.objected(remediation, other, run).await,
+        };
+        self.halt.pass("J7.call").await?;
+        let Some(action) = self.action(remediation) else {
+            return self.end(remediation, JournalState::Aborted, "this version has no handler for it", run).await;
+        };
+        let fresh = match self.read_fresh(remediation, action.backup_of(&remediation.step, &self.rules.switches)).await
+        {
+            Ok(fresh) => fresh,
+            Err(other) => return self.objected(remediation, other, run).await,
+        };
+        if let Err(why) = same_set(remediation, &fresh) {
+            return self.end(remediation, JournalState::Aborted, &why, run).await;
+        }
+        if let Err(why) = same_keys(&keys, &fresh) {
+            return self.fail(remediation, JournalState::Aborted, &why, run).await;
+        }
+        here.verified_at = Some(self.clock.now());
+        self.commit(remediation, JournalState::SnapVerified, "every snapshot is completed", run).await?;
+        Ok(Next::Go)
+    }
+
+    /// Once more, right before the act: the snapshots of days ago are still there. `None` when they are.
+    pub(super) async fn snapshots_gone(&self, remediation: &mut Remediation) -> Result<Option<String>, Judged> {
+        match self.look_at_snapshots(remediation).await? {
+            Set::Completed(_) => Ok(None),
+            Set::Pending(why) | Set::Broken(why) => Ok(Some(why)),
+        }
+    }
+
+    /// Reads every snapshot of the set and notes which are completed.
+    async fn look_at_snapshots(&self, remediation: &mut Remediation) -> Result<Set, Judged> {
+        let partition = remediation.step.key.partition.place.partition(Kind::Snapshot);
+        let now = self.clock.now();
+        let key_of = remediation.step.key.clone();
+        let (mut pending, mut keys) = (Vec::new(), Vec::new());
+        for wanted in &mut remediation.snapshots {
+            let Some(id) = wanted.snapshot.clone() else {
+                return Ok(Set::Broken(format!("volume {} of {key_of} has no snapshot", wanted.volume)));
+            };
+            let found = match self.read.describe(&partition.key(&id)).await {
+                Ok(found) => found,
+                Err(error) if error.kind == ErrorKind::NotFound => {
+                    let young = wanted.requested_at.is_some_and(|at| now - at < VISIBLE_AFTER);
+                    if young && wanted.completed_at.is_none() {
+                        pending.push(format!("{id} is not shown yet"));
+                        continue;
+                    }
+                    return Ok(Set::Broken(format!("snapshot {id} of {} is not there any more", wanted.volume)));
+                }
+                Err(error) => return Err(unread(&error, &format!("snapshot {id} could not be read"))),
+            };
+            match usable(wanted, &found) {
+                Ok(None) => {
+                    wanted.completed_at = wanted.completed_at.or(Some(now));
+                    let key = found.snapshot().and_then(|snapshot| snapshot.kms_key.clone());
+                    keys.push((wanted.volume.clone(), key));
+                }
+                Ok(Some(progress)) => pending.push(format!("{id} is {progress}")),
+                Err(why) => return Ok(Set::Broken(why)),
+            }
+        }
+        match (remediation.snapshots.is_empty(), pending.is_empty()) {
+            (true, _) => Ok(Set::Broken("there is no snapshot at all".into())),
+            (false, true) => Ok(Set::Completed(keys)),
+            (false, false) => Ok(Set::Pending(format!("waiting for the snapshot: {}", pending.join(", ")))),
+        }
+    }
+
+    /// The one call that snapshots the set.
+    fn snapshot_call(&self, remediation: &Remediation, backup: Backup, fresh: &Resource) -> Result<Call, String> {
+        let step = &remediation.step;
+        let description = snapshot_name(remediation);
+        let value = self.key_value(remediation).map_err(|error| error.to_string())?;
+        let tags = snapshot_tags(remediation, &description, &value, fresh, self.clock.now());
+        match backup {
+            Backup::InstanceVolumes => {
+                let instance = InstanceId::new(&step.key.id).map_err(|error| error.to_string())?;
+                Ok(Call::CreateSnapshots { instance, description, tags })
+            }
+            Backup::Volume => {
+                let volume = VolumeId::new(&step.key.id).map_err(|error| error.to_string())?;
+                Ok(Call::CreateSnapshot { volume, description, tags })
+            }
+            Backup::None => Err(format!("{} needs no backup", step.act)),
+        }
+    }
+
+    /// The value of the key tag.
+    fn key_value(&self, remediation: &Remediation) -> Result<String, Interrupted> {
+        Ok(format!("{}-r{}", self.store.state_id()?, remediation.id))
+    }
+}
+
+/// R8's and R11's names.
+fn snapshot_name(remediation: &Remediation) -> String {
+    let prefix = match remediation.step.act {
+        Act::DeleteVolume | Act::TerminateInstance => "pre-deletion",
+        _ => "pre-remediation",
+    };
+    format!("{prefix}-{}", remediation.step.finding)
+}
+
+/// Our own tags first, then the source's, as many as fit. `aws:` keys cannot be written, and the source's own marks of
+/// ours (keep-until, for example) would say something else on a snapshot.
+fn snapshot_tags(
+    remediation: &Remediation,
+    name: &str,
+    key_value: &str,
+    source: &Resource,
+    now: Instant,
+) -> Vec<(String, String)> {
+    let keep_until = (now + TimeDelta::days(SNAPSHOT_DAYS)).date_naive();
+    let mut tags = vec![
+        ("Name".to_owned(), name.to_owned()),
+        (KEY_TAG.to_owned(), key_value.to_owned()),
+        (format!("{OWN_TAGS}finding"), remediation.step.finding.to_string()),
+        (format!("{OWN_TAGS}source"), source.key.id.to_string()),
+        (format!("{OWN_TAGS}keep-until"), keep_until.to_string()),
+        (format!("{OWN_TAGS}safety-snapshot"), "true".to_owned()),
+    ];
+    let foreign = source.tags.known().into_iter().flat_map(|tags| tags.iter());
+    for (key, value) in foreign {
+        let writable = !key.to_ascii_lowercase().starts_with("aws:") && !key.starts_with(OWN_TAGS) && key != "Name";
+        if writable && tags.len() < MOST_TAGS {
+            tags.push((key.to_owned(), value.to_owned()));
+        }
+    }
+    tags
+}
+
+/// Takes over snapshots that carry the key tag, if every volume has one; of several the latest.
+fn adopt(remediation: &mut Remediation, found: &[Resource]) -> bool {
+    let mut ids = Vec::with_capacity(remediation.snapshots.len());
+    for wanted in &remediation.snapshots {
+        let latest = found
+            .iter()
+            .filter(|resource| resource.snapshot().is_some_and(|snapshot| snapshot.volume == wanted.volume))
+            .max_by_key(|resource| (resource.created_at.known().copied(), resource.key.id.clone()));
+        match latest {
+            Some(resource) => ids.push(resource.key.id.clone()),
+            None => return false,
+        }
+    }
+    for (wanted, id) in remediation.snapshots.iter_mut().zip(ids) {
+        wanted.snapshot = Some(id);
+    }
+    !remediation.snapshots.is_empty()
+}
+
+/// `Ok(None)` for a completed backup of the volume, `Ok(Some(state))` while it is made, `Err` when it never will be.
+fn usable(wanted: &SafetySnapshot, found: &Resource) -> Result<Option<String>, String> {
+    let id = &found.key.id;
+    let Some(snapshot) = found.snapshot() else { return Err(format!("{id} was read, but not as a snapshot")) };
+    if snapshot.volume != wanted.volume {
+        return Err(format!("snapshot {id} is of {}, not of {}", clean(&snapshot.volume), wanted.volume));
+    }
+    match &*snapshot.state {
+        "pending" => {
+            let progress = snapshot.progress.known().map(|percent| format!(" at {percent} %")).unwrap_or_default();
+            return Ok(Some(format!("pending{progress}")));
+        }
+        "completed" => {}
+        other => return Err(format!("snapshot {id} of {} is in state {}", wanted.volume, clean(other))),
+    }
+    if snapshot.volume_size_gib != wanted.size_gib {
+        return Err(format!(
+            "snapshot {id} holds {} GiB, volume {} had {}",
+            snapshot.volume_size_gib, wanted.volume, wanted.size_gib
+        ));
+    }
+    match snapshot.progress.known() {
+        Some(percent) if *percent < 100 => Ok(Some(format!("completed, but at {percent} %"))),
+        _ => Ok(None),
+    }
+}
+
+/// Whether the snapshotted volumes are exactly those that would be lost now, at the same size and under the same key.
+pub(super) fn same_set(remediation: &Remediation, fresh: &Fresh) -> Result<(), String> {
+    let mut backed: Vec<(&str, u32)> =
+        remediation.snapshots.iter().map(|snapshot| (&*snapshot.volume, snapshot.size_gib)).collect();
+    let mut now: Vec<(&str, u32)> =
+        fresh.volumes.iter().filter_map(|resource| Some((&*resource.key.id, resource.volume()?.size_gib))).collect();
+    backed.sort_unstable();
+    now.sort_unstable();
+    if backed == now && now.len() == fresh.volumes.len() {
+        return Ok(());
+    }
+    let words = |set: &[(&str, u32)]| {
+        let words: Vec<String> = set.iter().map(|(volume, size)| format!("{volume} ({size} GiB)")).collect();
+        if words.is_empty() { "none".to_owned() } else { words.join(", ") }
+    };
+    Err(format!("its volumes changed: snapshotted {}, attached now {}", words(&backed), words(&now)))
+}
+
+/// Whether each snapshot is encrypted under its volume's key: one under another key may not be restorable.
+fn same_keys(keys: &[(Str, Option<Str>)], fresh: &Fresh) -> Result<(), String> {
+    for (volume, key) in keys {
+        let source = fresh.volumes.iter().find(|resource| resource.key.id == *volume).and_then(Resource::volume);
+        if source.is_none_or(|source| source.kms_key != *key) {
+            return Err(format!("the snapshot of {volume} is not encrypted under the volume's key"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! Stopping at a crash point, for tests of crashes.
+//!
+//! The journal names its points `J6.before` and `J6.after` around each commit and `J6.call` where a request was
+//! answered and the answer is not yet recorded. A debug build with `COSTWARDEN_HALT_AT=J6.after` stops there and waits
+//! to be killed; tests inside the crate let the point fail instead. A release build has neither: every point is
+//! empty there.
+
+/// Where this process stops, if anywhere.
+#[derive(Clone, Debug, Default)]
+pub struct Halt {
+    #[cfg(debug_assertions)]
+    at: Option<(String, Manner)>,
+}
+
+/// The process was told to stop at this crash point.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("halted at {0}")]
+pub struct Halted(pub String);
+
+#[cfg(debug_assertions)]
+#[derive(Clone, Copy, Debug)]
+enum Manner {
+    WaitToBeKilled,
+    Fail,
+}
+
+impl Halt {
+    /// Stops nowhere.
+    pub fn none() -> Halt {
+        Halt::default()
+    }
+
+    /// Stops where the environment says, in debug builds alone.
+    pub fn from_environment() -> Halt {
+        #[cfg(debug_assertions)]
+        {
+            let at = std::env::var("COSTWARDEN_HALT_AT").ok().filter(|point| !point.is_empty());
+            Halt { at: at.map(|point| (point, Manner::WaitToBeKilled)) }
+        }
+        #[cfg(not(debug_assertions))]
+        Halt::none()
+    }
+
+    /// Fails at `point` as if the process had died there.
+    #[cfg(debug_assertions)]
+    pub fn failing_at(point: &str) -> Halt {
+        Halt { at: Some((point.to_owned(), Manner::Fail)) }
+    }
+
+    /// Passes a crash point.
+    pub(super) async fn pass(&self, point: &str) -> Result<(), Halted> {
+        #[cfg(debug_assertions)]
+        if let Some((wanted, manner)) = &self.at
+            && wanted == point
+        {
+            match manner {
+                Manner::Fail => return Err(Halted(point.to_owned())),
+                Manner::WaitToBeKilled => {
+                    eprintln!("halted at {point}");
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+        let _ = point;
+        Ok(())
+    }
+}
