@@ -30,11 +30,11 @@ pub struct Judged<'a> {
 }
 
 /// All verdicts on one resource, in the order of the rules.
-pub fn evaluate<'a>(
-    ruleset: &'a Ruleset,
-    subject: &'a Subject<'a>,
-    rules: EvaluateRules<'a>,
-) -> impl Iterator<Item = Judged<'a>> {
+pub fn evaluate<'r, 's>(
+    ruleset: &'r Ruleset,
+    subject: &'s Subject<'s>,
+    rules: EvaluateRules<'s>,
+) -> impl Iterator<Item = Judged<'r>> + use<'r, 's> {
     let exempt = is_safety_snapshot(subject.resource, rules.tag_prefix);
     ruleset.covering(subject.resource).filter(move |_| !exempt).map(move |rule| {
         let verdict = match rule.judge().judge(subject) {

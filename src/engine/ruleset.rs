@@ -74,7 +74,7 @@ impl Ruleset {
     }
 
     /// Rules that cover a resource.
-    pub fn covering<'a>(&'a self, resource: &'a Resource) -> impl Iterator<Item = &'a CompiledRule> {
+    pub fn covering<'r, 's>(&'r self, resource: &'s Resource) -> impl Iterator<Item = &'r CompiledRule> + use<'r, 's> {
         self.rules.iter().filter(move |rule| rule.covers(resource))
     }
 

@@ -1,0 +1,9 @@
+//! What the daemon's slots and the commands do, one file each.
+
+pub mod act;
+pub mod announce;
+pub mod costs;
+pub mod notices;
+pub mod plan;
+pub mod report;
+pub mod scan;

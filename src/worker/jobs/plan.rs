@@ -1,0 +1,169 @@
+//! The plan: what is due now, read fresh, and what is held.
+//!
+//! Called by the act slot, `plan`, `run` and `arm`. Reads the cloud once per chosen resource and changes nothing but
+//! our own record of the plan.
+
+use std::collections::HashMap;
+
+use anyhow::Context as _;
+use chrono::{NaiveTime, TimeDelta};
+
+use crate::domain::Instant;
+use crate::domain::finding::Act;
+use crate::domain::inventory::Coverage;
+use crate::domain::mode::{Arming, Freeze};
+use crate::domain::place::{AccountId, Kind, Partition};
+use crate::domain::plan::{Held, HoldCode, Plan};
+use crate::engine::plan::{self, PartitionLook, PastAct, PlanInput};
+use crate::worker::context::Context;
+
+/// How far back scans are looked through for the newest look at a partition.
+const LOOK_BACK: TimeDelta = TimeDelta::days(7);
+
+/// A plan with the rows of what it holds.
+#[derive(Clone, Debug)]
+pub struct PlanOutcome {
+    /// The plan.
+    pub plan: Plan,
+    /// Everything else that is open or excepted.
+    pub held: Vec<Held>,
+}
+
+/// What planning reads from the state.
+pub struct Posture {
+    /// When.
+    pub now: Instant,
+    /// The freeze, if one holds.
+    pub frozen: Option<Freeze>,
+    /// Armed accounts.
+    pub armings: Vec<Arming>,
+    /// The newest look at each partition.
+    pub partitions: HashMap<Partition, PartitionLook>,
+    /// Resources by account and kind, of believed partitions.
+    pub totals: HashMap<(AccountId, Kind), u64>,
+    /// Acts that reached the wire since midnight UTC.
+    pub today: Vec<PastAct>,
+    /// Last act other than tagging, by resource key.
+    pub last_acts: HashMap<String, Instant>,
+}
+
+/// Makes a plan and stores it. `by_hand` is for `plan` and `apply`, where a person looks.
+///
+/// # Errors
+/// When the state cannot be read or written.
+pub async fn plan(cx: &Context, by_hand: bool) -> anyhow::Result<PlanOutcome> {
+    let findings = cx.store.findings_open().context("reading the open findings")?;
+    let posture = posture(cx)?;
+    let input = input(cx, &posture, &findings, by_hand);
+    let selection = plan::select(&input);
+    let mut held = selection.held;
+    let mut steps = Vec::new();
+    for finding in selection.chosen {
+        match cx.cloud.describe(&finding.key).await {
+            Ok(fresh) => match plan::step(finding, &fresh, &cx.settings.tags.ignore) {
+                Ok(step) => steps.push(step),
+                Err(row) => held.push(row),
+            },
+            Err(error) => {
+                held.push(plan::held(finding, HoldCode::Incomplete, format!("could not be read just now: {error}")));
+            }
+        }
+    }
+    let state_id = cx.store.state_id().context("reading the state's id")?;
+    let plan = plan::assemble(&input, &state_id, steps, &held);
+    cx.store.save_plan(&plan, &held).context("storing the plan")?;
+    Ok(PlanOutcome { plan, held })
+}
+
+/// Reads what planning weighs besides the findings.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn posture(cx: &Context) -> anyhow::Result<Posture> {
+    let now = cx.clock.now();
+    let newest = newest_coverage(cx, now)?;
+    let mut totals: HashMap<(AccountId, Kind), u64> = HashMap::new();
+    for (row, _) in newest.values().filter(|(row, _)| row.trusted()) {
+        *totals.entry((row.partition.place.account.clone(), row.partition.kind)).or_default() += row.resources;
+    }
+    let midnight = now.date_naive().and_time(NaiveTime::MIN).and_utc();
+    let mut today = Vec::new();
+    let mut last_acts: HashMap<String, Instant> = HashMap::new();
+    let recent = cx.store.remediations_between(now - plan::BETWEEN_ACTS, now + TimeDelta::seconds(1))?;
+    for act in recent.iter().filter(|act| act.call_hash.is_some()) {
+        if act.updated_at >= midnight {
+            let step = &act.step;
+            today.push(PastAct { account: step.key.account().clone(), kind: step.key.kind(), act: step.act });
+        }
+        if act.step.act != Act::AddTags {
+            let entry = last_acts.entry(act.step.key.to_string()).or_insert(act.updated_at);
+            *entry = act.updated_at.max(*entry);
+        }
+    }
+    Ok(Posture {
+        now,
+        frozen: cx.store.frozen()?,
+        armings: cx.store.armings()?,
+        partitions: newest.iter().map(|(partition, (row, at))| (partition.clone(), look(row, *at))).collect(),
+        totals,
+        today,
+        last_acts,
+    })
+}
+
+/// The planner's input from these parts.
+pub fn input<'a>(
+    cx: &'a Context,
+    posture: &'a Posture,
+    findings: &'a [crate::domain::finding::Finding],
+    by_hand: bool,
+) -> PlanInput<'a> {
+    let settings = &cx.settings;
+    PlanInput {
+        now: posture.now,
+        findings,
+        mode: settings.enforcement.mode,
+        by_hand,
+        frozen: posture.frozen.as_ref(),
+        armings: &posture.armings,
+        policies: &cx.rules.hashes,
+        exceptions: &settings.exceptions,
+        partitions: &posture.partitions,
+        max_age: TimeDelta::hours(i64::from(settings.inventory.max_age_hours)),
+        totals: &posture.totals,
+        today: &posture.today,
+        last_acts: &posture.last_acts,
+        pace: &settings.enforcement.pace,
+        breaker: &settings.enforcement.breaker,
+        window: &settings.enforcement.window,
+    }
+}
+
+/// The newest coverage row of each partition, with the instant of its scan.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn newest_coverage(cx: &Context, now: Instant) -> anyhow::Result<HashMap<Partition, (Coverage, Instant)>> {
+    let mut newest: HashMap<Partition, (Coverage, Instant)> = HashMap::new();
+    for (scan, _) in
+        cx.store.scans_between(now - LOOK_BACK, now + TimeDelta::seconds(1)).context("reading the scans")?
+    {
+        for row in scan.coverage {
+            let known = newest.get(&row.partition).map(|(_, at)| *at);
+            if known.is_none_or(|at| at <= scan.started_at) {
+                newest.insert(row.partition.clone(), (row, scan.started_at));
+            }
+        }
+    }
+    Ok(newest)
+}
+
+fn look(row: &Coverage, at: Instant) -> PartitionLook {
+    let doubt = match (row.trusted(), &row.error, &row.suspect) {
+        (true, _, _) => None,
+        (false, Some(error), _) => Some(format!("not read to its end: {error}")),
+        (false, None, Some(suspect)) => Some(suspect.clone()),
+        (false, None, None) => Some("not read to its end".to_owned()),
+    };
+    PartitionLook { at, doubt }
+}

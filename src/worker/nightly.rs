@@ -1,0 +1,221 @@
+//! The jobs behind the slots: what a scan, an act and a report slot do, and what `run` does at once.
+//!
+//! The daemon, `run` and the demo share it. It holds the only `CloudAct` of the process and hands it to the acting job
+//! alone, in mode enforce. Settings are swapped whole by [`Nightly::replace`], never while a job runs.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+
+use super::context::Context;
+use super::daemon::{JobReport, JobResult, Jobs};
+use super::jobs::act::{ActOutcome, Acting, NotActing, act};
+use super::jobs::announce::announce;
+use super::jobs::costs::{CostOutcome, costs};
+use super::jobs::notices::{NoticeOutcome, notices};
+use super::jobs::plan::{PlanOutcome, plan};
+use super::jobs::report;
+use super::jobs::scan::{Choice, ScanOutcome, scan};
+use super::schedule::{Job, Schedule};
+use super::supervise::Work;
+use crate::app::Outlets;
+use crate::cloud::CloudAct;
+use crate::deliver::alert;
+use crate::deliver::outbox::{Delivered, deliver_due, outgoing};
+use crate::domain::Instant;
+use crate::domain::mode::Mode;
+use crate::domain::remediation::JournalState;
+use crate::domain::report::ReportKind;
+use crate::engine::grace;
+
+/// What a reload brings.
+pub struct Loaded {
+    /// The new context; same state, same cloud.
+    pub context: Context,
+    /// The new channels.
+    pub outlets: Arc<Outlets>,
+}
+
+/// Reads settings and policies again.
+pub type Reload = dyn Fn(&Context) -> anyhow::Result<Loaded> + Send + Sync;
+
+/// The jobs of one installation.
+pub struct Nightly {
+    current: RwLock<Arc<Loaded>>,
+    actor: Arc<dyn CloudAct>,
+    reload: Box<Reload>,
+}
+
+/// What one scan with everything that follows it brought.
+pub struct ScanNight {
+    /// The scan.
+    pub scan: ScanOutcome,
+    /// Spend and budgets.
+    pub costs: CostOutcome,
+    /// Who was told.
+    pub notices: NoticeOutcome,
+}
+
+impl Nightly {
+    /// Jobs on this context.
+    pub fn new(loaded: Loaded, actor: Arc<dyn CloudAct>, reload: Box<Reload>) -> Nightly {
+        Nightly { current: RwLock::new(Arc::new(loaded)), actor, reload }
+    }
+
+    /// The context in force.
+    pub fn context(&self) -> Context {
+        self.loaded().context.clone()
+    }
+
+    /// Puts another context in force, with the same channels; between jobs only.
+    pub fn replace(&self, context: Context) {
+        let outlets = self.loaded().outlets.clone();
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Loaded { context, outlets });
+    }
+
+    /// Scan, spend, notices.
+    ///
+    /// # Errors
+    /// When the state refuses.
+    pub async fn scan_night(&self, choice: &Choice, work: &Work) -> anyhow::Result<ScanNight> {
+        let cx = self.context();
+        let scan = scan(&cx, choice, work).await?;
+        work.pulse.beat();
+        let costs = costs(&cx).await?;
+        work.pulse.beat();
+        let notices = notices(&cx, &scan.scan.id)?;
+        Ok(ScanNight { scan, costs, notices })
+    }
+
+    /// Plan and act, as far as the mode allows. In another mode than enforce the plan is made, stored and left alone.
+    ///
+    /// # Errors
+    /// When another worker acts, or the state refuses.
+    pub async fn act_night(&self, work: &Work) -> Result<(PlanOutcome, ActOutcome), NotActing> {
+        let cx = self.context();
+        let planned = plan(&cx, false).await?;
+        work.pulse.beat();
+        if cx.settings.enforcement.mode != Mode::Enforce {
+            return Ok((planned, ActOutcome::default()));
+        }
+        let acting = Acting { actor: self.actor.clone(), by_hand: false, announce: announce(&cx), work };
+        let acted = act(&cx, &acting, &planned.plan.id, &planned.plan.steps).await?;
+        Ok((planned, acted))
+    }
+
+    /// Tries what waits in the outbox.
+    ///
+    /// # Errors
+    /// When the state refuses.
+    pub async fn deliver(&self) -> anyhow::Result<Delivered> {
+        let loaded = self.loaded();
+        let cx = &loaded.context;
+        deliver_due(&cx.store, loaded.outlets.channels(), &cx.clock, grace::delivered).await
+    }
+
+    fn loaded(&self) -> Arc<Loaded> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn report(&self, kind: ReportKind) -> JobResult {
+        let cx = self.context();
+        let report = report::make(&cx, kind)?;
+        let mails = report::queue(&cx, &report)?;
+        let message = match mails {
+            0 => "made; reports.to names nobody, so it is not sent".to_owned(),
+            count => format!("queued for {count} recipient{}", if count == 1 { "" } else { "s" }),
+        };
+        Ok(JobReport { message, complete: false })
+    }
+}
+
+#[async_trait]
+impl Jobs for Nightly {
+    async fn run(&self, job: Job, _slot: Instant, work: Work) -> JobResult {
+        match job {
+            Job::Scan => {
+                let night = self.scan_night(&Choice::default(), &work).await?;
+                Ok(JobReport { message: scan_words(&night), complete: night.scan.scan.complete() })
+            }
+            Job::Act => {
+                let (planned, acted) = self.act_night(&work).await?;
+                Ok(JobReport { message: act_words(&planned, &acted), complete: false })
+            }
+            Job::Daily => self.report(ReportKind::Daily).await,
+            Job::Weekly => self.report(ReportKind::Weekly).await,
+        }
+    }
+
+    async fn recover(&self, work: Work) -> anyhow::Result<()> {
+        let cx = self.context();
+        if cx.store.open_remediations().context("reading open remediations")?.is_empty() {
+            return Ok(());
+        }
+        let acting = Acting { actor: self.actor.clone(), by_hand: false, announce: announce(&cx), work: &work };
+        act(&cx, &acting, "", &[]).await?;
+        Ok(())
+    }
+
+    async fn deliver_outbox(&self, work: Work) -> anyhow::Result<()> {
+        self.deliver().await?;
+        work.pulse.beat();
+        Ok(())
+    }
+
+    async fn alert(&self, subject: String, text: String) -> anyhow::Result<()> {
+        let cx = self.context();
+        let now = cx.clock.now();
+        let messages = cx
+            .settings
+            .reports
+            .to
+            .iter()
+            .map(|to| outgoing(&alert::job_failed(to, &subject, now, &text, cx.settings.zone)?, Vec::new()))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        cx.store.enqueue(&messages, now).context("queueing an alert")?;
+        Ok(())
+    }
+
+    fn reload(&self) -> anyhow::Result<Schedule> {
+        let loaded = (self.reload)(&self.context())?;
+        let settings = &loaded.context.settings;
+        let schedule = Schedule::new(&settings.schedule, settings.zone)?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
+        Ok(schedule)
+    }
+}
+
+/// One line about a scan.
+pub fn scan_words(night: &ScanNight) -> String {
+    let scan = &night.scan.scan;
+    let resources: u64 = scan.resources.values().sum();
+    let gaps = scan.gaps().count();
+    let mut words = format!("{resources} resources");
+    if let Some(score) = night.scan.summary.score() {
+        words.push_str(&format!(", score {:.1} %", score.percent));
+    }
+    if gaps > 0 {
+        words.push_str(&format!(", {gaps} of {} partitions incomplete", scan.coverage.len()));
+    }
+    if night.notices.notices > 0 {
+        words.push_str(&format!(", {} notices in {} mails", night.notices.notices, night.notices.mails));
+    }
+    for alert in &night.costs.alerts {
+        words.push_str(&format!(", {} % of {} / {} spent", alert.percent, alert.policy, alert.rule));
+    }
+    words
+}
+
+/// One line about a plan and its acts.
+pub fn act_words(planned: &PlanOutcome, acted: &ActOutcome) -> String {
+    format!(
+        "{} due, {} held; {} done, {} refused, {} stuck, {} open",
+        planned.plan.steps.len(),
+        planned.held.len(),
+        acted.ended(JournalState::Done),
+        acted.ended(JournalState::Refused) + acted.ended(JournalState::Aborted),
+        acted.ended(JournalState::Stuck),
+        acted.open()
+    )
+}
