@@ -1,3 +1,23 @@
-//! The binary: parse, log, dispatch, exit code.
+//! The program: reads the command line, starts logging and the runtime, runs the command, and ends with its exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use costwarden::cli::{self, Cli, exit, log, output};
+
+fn main() -> ExitCode {
+    // Wrong use ends here with 2, --help and --version with 0.
+    let cli = Cli::parse();
+    log::start(&cli.global);
+    let ended = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")
+        .and_then(|runtime| runtime.block_on(cli::run(cli)));
+    let exit = ended.unwrap_or_else(|error| {
+        output::tell(&format!("error: {error:#}"));
+        exit::of_error(&error)
+    });
+    exit.into()
+}

@@ -7,10 +7,23 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+pub mod checks;
+pub mod completion;
+pub mod config;
+pub mod control;
 pub mod exit;
+pub mod findings;
+pub mod init;
+pub mod json;
+pub mod log;
+pub mod open;
 pub mod output;
+pub mod policy;
+pub mod scan_json;
+pub mod schema;
 
 use exit::Exit;
+use log::LogFormat;
 use output::Format;
 
 /// Finds wasted cloud resources, warns their owners, waits, backs up, then acts.
@@ -46,16 +59,65 @@ pub struct Global {
     /// Say more; twice for debugging
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// How the log on stderr looks; text on a terminal and json elsewhere when absent
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Write commented settings and one policy file per check into a folder
+    Init(init::Args),
+
+    /// Show the settings, or check them together with the policies
+    #[command(subcommand)]
+    Config(config::Command),
+
+    /// Check policy files
+    #[command(subcommand)]
+    Policy(policy::Command),
+
+    /// What the program can find
+    #[command(subcommand)]
+    Checks(checks::Command),
+
+    /// What was found
+    #[command(subcommand)]
+    Findings(findings::Command),
+
+    /// Stop all acting at once, until somebody unfreezes
+    Freeze(control::FreezeArgs),
+
+    /// Lift every freeze
+    Unfreeze(control::UnfreezeArgs),
+
+    /// Stop acting on one account, until it is armed again
+    Disarm(control::DisarmArgs),
+
+    /// JSON Schemas of files and of JSON output
+    Schema(schema::Args),
+
+    /// Completions for a shell
+    Completion(completion::Args),
+}
 
 /// Runs a command.
 ///
 /// # Errors
 /// Whatever the command could not do; `exit::of_error` tells its code.
 pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
-    match cli.command {}
+    let global = &cli.global;
+    match &cli.command {
+        Command::Init(args) => init::run(global, args),
+        Command::Config(command) => config::run(global, command),
+        Command::Policy(command) => policy::run(global, command),
+        Command::Checks(command) => checks::run(global, command),
+        Command::Findings(command) => findings::run(global, command),
+        Command::Freeze(args) => control::freeze(global, args),
+        Command::Unfreeze(args) => control::unfreeze(global, args),
+        Command::Disarm(args) => control::disarm(global, args),
+        Command::Schema(args) => schema::run(global, args),
+        Command::Completion(args) => completion::run(args),
+    }
 }

@@ -103,7 +103,7 @@ pub enum Phase {
 }
 
 /// A stable id: `f-` and 16 hexadecimal digits of SHA-256 over resource, policy and rule.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct FindingId(pub String);
 

@@ -14,7 +14,7 @@ use super::place::{Kind, Partition};
 use super::text::Str;
 
 /// How far a partition was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// To its end, without an error.

@@ -36,31 +36,35 @@ pub enum Kind {
 }
 
 /// One account in one Region.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Place {
     /// The account.
+    #[schemars(with = "String")]
     pub account: AccountId,
     /// The Region.
+    #[schemars(with = "String")]
     pub region: Region,
 }
 
 /// One kind of resource in one place.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Partition {
     /// Account and Region.
     #[serde(flatten)]
     pub place: Place,
     /// The kind.
+    #[schemars(with = "String")]
     pub kind: Kind,
 }
 
 /// The full name of one resource.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ResourceKey {
     /// Account, Region and kind.
     #[serde(flatten)]
     pub partition: Partition,
     /// The id within its kind, for example `i-0abc`.
+    #[schemars(with = "String")]
     pub id: Str,
 }
 

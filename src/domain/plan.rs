@@ -22,7 +22,7 @@ pub const PLAN_HOURS: i64 = 24;
 pub const OWN_TAGS: &str = "costwarden:";
 
 /// What would be done and what is held.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Plan {
     /// Version of this format.
     pub schema_version: u32,
@@ -43,7 +43,7 @@ pub struct Plan {
 }
 
 /// One act on one resource.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Step {
     /// Why.
     pub finding: FindingId,
@@ -65,7 +65,8 @@ pub struct Step {
     pub backup: Vec<String>,
     /// Tags to add, for `add_tags`.
     pub add_tags: Vec<(String, String)>,
-    /// What the bill would drop by a month, if known.
+    /// What the bill would drop by a month in micro-dollars, if known.
+    #[schemars(with = "Option<i64>")]
     pub monthly: Option<Usd>,
     /// What the resource must still look like.
     pub fingerprint: Fingerprint,
@@ -73,7 +74,7 @@ pub struct Step {
 
 /// The fields of a resource that must not have changed between plan and act, by name. Protection flags are left
 /// out: they refuse on their own, whatever the plan saw.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Fingerprint(pub BTreeMap<String, String>);
 

@@ -51,7 +51,8 @@ pub fn shown_at(at: super::Instant, zone: chrono_tz::Tz) -> String {
     at.with_timezone(&zone).format("%a %-d %b %Y, %H:%M %Z").to_string()
 }
 
-fn is_hostile(character: char) -> bool {
+/// Moves the cursor, hides text, or changes its direction.
+pub(crate) fn is_hostile(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

@@ -29,6 +29,8 @@ pub enum Origin {
     Line(PathBuf, usize),
     /// An environment variable.
     Environment(&'static str),
+    /// A flag of the command line.
+    Flag(&'static str),
 }
 
 impl Origin {
@@ -46,6 +48,7 @@ impl fmt::Display for Origin {
             Origin::Line(path, 0) => write!(f, "{}", path.display()),
             Origin::Line(path, line) => write!(f, "{}:{line}", path.display()),
             Origin::Environment(name) => write!(f, "${name}"),
+            Origin::Flag(name) => f.write_str(name),
         }
     }
 }

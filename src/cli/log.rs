@@ -1,0 +1,71 @@
+//! Logging of the whole program: to stderr, as text for people and as JSON lines for machines.
+//!
+//! `main` starts it once. Where nobody chose a format, a terminal gets text and anything else JSON lines. `-q` and `-v`
+//! choose how much; other people's crates always say one step less than we do. Data never comes this way.
+
+use std::io::IsTerminal;
+
+use clap::ValueEnum;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::Global;
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts logging. A second call changes nothing.
+pub fn start(global: &Global) {
+    let terminal = std::io::stderr().is_terminal();
+    let (own, others) = levels(global.quiet, global.verbose);
+    let filter = Targets::new().with_default(others).with_target("costwarden", own);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = match format(global.log_format, terminal) {
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Text => lines.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none()).boxed(),
+    };
+    // Only a test that runs commands in its own process comes here twice.
+    let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+}
+
+fn format(chosen: Option<LogFormat>, terminal: bool) -> LogFormat {
+    chosen.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json })
+}
+
+/// How much we say, and how much other people's crates say.
+fn levels(quiet: bool, verbose: u8) -> (LevelFilter, LevelFilter) {
+    match (quiet, verbose) {
+        (true, _) => (LevelFilter::ERROR, LevelFilter::ERROR),
+        (false, 0) => (LevelFilter::INFO, LevelFilter::WARN),
+        (false, 1) => (LevelFilter::DEBUG, LevelFilter::INFO),
+        (false, _) => (LevelFilter::TRACE, LevelFilter::DEBUG),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_gets_text_anything_else_json_unless_a_person_chose() {
+        assert_eq!(format(None, true), LogFormat::Text);
+        assert_eq!(format(None, false), LogFormat::Json);
+        assert_eq!(format(Some(LogFormat::Text), false), LogFormat::Text);
+        assert_eq!(format(Some(LogFormat::Json), true), LogFormat::Json);
+    }
+
+    #[test]
+    fn each_flag_says_more_and_others_never_more_than_we() {
+        let steps = [levels(true, 0), levels(false, 0), levels(false, 1), levels(false, 2)];
+        assert!(steps.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert!(steps.iter().all(|(own, others)| others <= own));
+    }
+}
