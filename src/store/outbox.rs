@@ -194,8 +194,8 @@ impl Store {
 /// Queues messages inside a transaction that decides more.
 pub(super) fn enqueue(transaction: &Transaction<'_>, messages: &[Outgoing], now: Instant) -> Inner<Vec<i64>> {
     let mut insert = transaction.prepare_cached(
-        "INSERT OR IGNORE INTO outbox (dedup, kind, recipient, message, attachments, created_at, next_try_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+        "INSERT INTO outbox (dedup, kind, recipient, message, attachments, created_at, next_try_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (dedup) DO NOTHING",
     )?;
     let mut find = transaction.prepare_cached("SELECT id FROM outbox WHERE dedup = ?1")?;
     let mut note =

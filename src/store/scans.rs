@@ -45,8 +45,9 @@ impl Store {
     pub fn begin_scan(&self, now: Instant) -> Result<String> {
         self.write(format_args!("beginning a scan"), |transaction| {
             let base = format!("s-{}", now.format("%Y%m%dT%H%M%SZ"));
-            let mut insert =
-                transaction.prepare_cached("INSERT OR IGNORE INTO scan (id, started_at, doc) VALUES (?1, ?2, ?3)")?;
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO scan (id, started_at, doc) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING",
+            )?;
             for attempt in 1_u64.. {
                 let id = if attempt == 1 { base.clone() } else { format!("{base}-{attempt}") };
                 let doc = row::to_json("scan", &begun(&id, now))?;
