@@ -143,10 +143,10 @@ fn save_findings(transaction: &Transaction<'_>, night: &PartitionNight<'_>) -> I
             continue;
         }
         let mut finding = Cow::Borrowed(finding);
-        if told.contains(&finding.id) {
-            if let Some(stored) = findings::load(transaction, &finding.id)? {
-                finding = Cow::Owned(keep_delivered(&finding, &stored.clock, night.taken_at));
-            }
+        if told.contains(&finding.id)
+            && let Some(stored) = findings::load(transaction, &finding.id)?
+        {
+            finding = Cow::Owned(keep_delivered(&finding, &stored.clock, night.taken_at));
         }
         if let Some(corrected) = findings::as_journal_says(&finding, &acting) {
             finding = Cow::Owned(corrected);

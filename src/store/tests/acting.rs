@@ -35,7 +35,7 @@ fn an_act_is_told_step_by_step_and_its_finding_follows() {
     assert_eq!(claimed.state, JournalState::Claimed);
     let acting = store.finding(&findings[0].id).unwrap().unwrap();
     assert_eq!((acting.remediation, acting.phase), (Some(OpenRemediation::Acting), Phase::Acting));
-    assert_eq!(store.open_remediations().unwrap(), [claimed.clone()]);
+    assert_eq!(store.open_remediations().unwrap(), std::slice::from_ref(&claimed));
 
     let intent = moved(&claimed, JournalState::ActIntent, "StopInstances");
     store.advance(&intent, fence, minute(2)).unwrap();

@@ -190,7 +190,7 @@ fn an_account_is_armed_until_a_date_or_until_disarmed() {
     };
     store.arm(&Arming { until: minute(10), ..arming.clone() }).unwrap();
     store.arm(&arming).unwrap();
-    assert_eq!(store.armings().unwrap(), [arming.clone()]);
+    assert_eq!(store.armings().unwrap(), [arming]);
     assert_eq!(store.arming(&AccountId::new("999999999999").unwrap()).unwrap(), None);
     assert!(store.disarm(&account(), minute(5)).unwrap());
     assert!(store.arming(&account()).unwrap().unwrap().until < minute(5));
