@@ -155,8 +155,8 @@ fn insert_alert(transaction: &Transaction<'_>, alert: &BudgetAlert, now: Instant
     let doc = row::to_json("budget alert", alert)?;
     let inserted = transaction
         .prepare_cached(
-            "INSERT OR IGNORE INTO budget_alert (policy, rule, period, percent, at, doc)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO budget_alert (policy, rule, period, percent, at, doc)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (policy, rule, period, percent) DO NOTHING",
         )?
         .execute(params![alert.policy, alert.rule, period, alert.percent, row::micros(now), doc])?;
     Ok(inserted == 1)

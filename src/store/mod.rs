@@ -150,3 +150,6 @@ fn clock_mark(connection: &Connection) -> Inner<Option<Instant>> {
     let micros = text.parse().map_err(|_| Fault::Refused(format!("the clock's mark {text:?} is not a number")))?;
     row::instant(micros).map(Some)
 }
+
+#[cfg(test)]
+mod tests;

@@ -136,15 +136,15 @@ impl Store {
         })
     }
 
-    /// Notes a failed attempt and when to try again.
-    pub fn mark_failed(&self, id: i64, _now: Instant, next_try_at: Instant, error: &str) -> Result<()> {
+    /// Notes an attempt that failed at `now` and when to try again, which is never before it.
+    pub fn mark_failed(&self, id: i64, now: Instant, next_try_at: Instant, error: &str) -> Result<()> {
         self.write(format_args!("noting that message {id} failed"), |transaction| {
             let changed = transaction
                 .prepare_cached(
                     "UPDATE outbox SET attempts = attempts + 1, next_try_at = ?2, last_error = ?3
                      WHERE id = ?1 AND delivered_at IS NULL AND dead_at IS NULL",
                 )?
-                .execute(params![id, row::micros(next_try_at), error])?;
+                .execute(params![id, row::micros(next_try_at.max(now)), error])?;
             if changed == 1 { Ok(()) } else { Err(missing(id)) }
         })
     }
@@ -194,8 +194,8 @@ impl Store {
 /// Queues messages inside a transaction that decides more.
 pub(super) fn enqueue(transaction: &Transaction<'_>, messages: &[Outgoing], now: Instant) -> Inner<Vec<i64>> {
     let mut insert = transaction.prepare_cached(
-        "INSERT OR IGNORE INTO outbox (dedup, kind, recipient, message, attachments, created_at, next_try_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+        "INSERT INTO outbox (dedup, kind, recipient, message, attachments, created_at, next_try_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (dedup) DO NOTHING",
     )?;
     let mut find = transaction.prepare_cached("SELECT id FROM outbox WHERE dedup = ?1")?;
     let mut note =

@@ -10,7 +10,9 @@ impl Store {
     pub fn save_plan(&self, plan: &Plan, held: &[Held]) -> Result<()> {
         self.write(format_args!("storing plan {}", plan.id), |transaction| {
             let inserted = transaction
-                .prepare_cached("INSERT OR IGNORE INTO plan (id, created_at, doc) VALUES (?1, ?2, ?3)")?
+                .prepare_cached(
+                    "INSERT INTO plan (id, created_at, doc) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING",
+                )?
                 .execute(params![plan.id, row::micros(plan.created_at), row::to_json("plan", plan)?])?;
             if inserted == 0 {
                 return Ok(());

@@ -45,8 +45,9 @@ impl Store {
     pub fn begin_scan(&self, now: Instant) -> Result<String> {
         self.write(format_args!("beginning a scan"), |transaction| {
             let base = format!("s-{}", now.format("%Y%m%dT%H%M%SZ"));
-            let mut insert =
-                transaction.prepare_cached("INSERT OR IGNORE INTO scan (id, started_at, doc) VALUES (?1, ?2, ?3)")?;
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO scan (id, started_at, doc) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING",
+            )?;
             for attempt in 1_u64.. {
                 let id = if attempt == 1 { base.clone() } else { format!("{base}-{attempt}") };
                 let doc = row::to_json("scan", &begun(&id, now))?;
@@ -142,10 +143,10 @@ fn save_findings(transaction: &Transaction<'_>, night: &PartitionNight<'_>) -> I
             continue;
         }
         let mut finding = Cow::Borrowed(finding);
-        if told.contains(&finding.id) {
-            if let Some(stored) = findings::load(transaction, &finding.id)? {
-                finding = Cow::Owned(keep_delivered(&finding, &stored.clock, night.taken_at));
-            }
+        if told.contains(&finding.id)
+            && let Some(stored) = findings::load(transaction, &finding.id)?
+        {
+            finding = Cow::Owned(keep_delivered(&finding, &stored.clock, night.taken_at));
         }
         if let Some(corrected) = findings::as_journal_says(&finding, &acting) {
             finding = Cow::Owned(corrected);

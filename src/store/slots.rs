@@ -61,7 +61,8 @@ impl Store {
         self.write(format_args!("starting the slot of {job:?} at {slot_at}"), |transaction| {
             let inserted = transaction
                 .prepare_cached(
-                    "INSERT OR IGNORE INTO slot (job, slot_at, state, started_at) VALUES (?1, ?2, 'running', ?3)",
+                    "INSERT INTO slot (job, slot_at, state, started_at) VALUES (?1, ?2, 'running', ?3)
+                     ON CONFLICT (job, slot_at) DO NOTHING",
                 )?
                 .execute(params![job, row::micros(slot_at), row::micros(now)])?;
             Ok(inserted == 1)
@@ -87,8 +88,8 @@ impl Store {
         self.write(format_args!("marking the slot of {job:?} at {slot_at} as missed"), |transaction| {
             let inserted = transaction
                 .prepare_cached(
-                    "INSERT OR IGNORE INTO slot (job, slot_at, state, finished_at, message)
-                     VALUES (?1, ?2, 'missed', ?3, ?4)",
+                    "INSERT INTO slot (job, slot_at, state, finished_at, message)
+                     VALUES (?1, ?2, 'missed', ?3, ?4) ON CONFLICT (job, slot_at) DO NOTHING",
                 )?
                 .execute(params![job, row::micros(slot_at), row::micros(now), why])?;
             Ok(inserted == 1)

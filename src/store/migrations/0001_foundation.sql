@@ -61,7 +61,7 @@ CREATE TABLE finding (
     monthly     INTEGER,                  -- micro-dollars a month; NULL is unknown
     doc         TEXT NOT NULL             -- domain::finding::Finding
 ) STRICT;
-CREATE INDEX finding_partition ON finding (account, region, kind, state);
+CREATE INDEX finding_partition ON finding (account, region, kind, id);
 CREATE INDEX finding_state ON finding (state, due_at);
 CREATE INDEX finding_resource ON finding (resource);
 CREATE INDEX finding_detected ON finding (detected_at);
