@@ -182,12 +182,20 @@ fn list(global: &Global, store: &Store, args: &ListArgs, now: Instant) -> Result
         }
         return Ok(());
     }
-    let columns = ["ID", "SEVERITY", "STATE", "RESOURCE", "NAME", "POLICY/RULE", "USD/MONTH", "DUE (UTC)", "OWNER"];
-    output::print(&output::table(&columns, findings.iter().map(|finding| row(finding, now))))?;
+    output::print(&table_of(&findings, now))?;
     if !global.quiet {
         output::tell(&total(&findings));
     }
     Ok(())
+}
+
+/// Findings as a table for people; empty without any.
+pub fn table_of(findings: &[Finding], now: Instant) -> String {
+    if findings.is_empty() {
+        return String::new();
+    }
+    let columns = ["ID", "SEVERITY", "STATE", "RESOURCE", "NAME", "POLICY/RULE", "USD/MONTH", "DUE (UTC)", "OWNER"];
+    output::table(&columns, findings.iter().map(|finding| row(finding, now)))
 }
 
 fn row(finding: &Finding, now: Instant) -> Vec<String> {

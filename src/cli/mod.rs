@@ -7,20 +7,31 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+pub mod apply;
+pub mod arm;
 pub mod checks;
 pub mod completion;
 pub mod config;
 pub mod control;
+pub mod daemon;
+pub mod demo;
+pub mod doctor;
 pub mod exit;
 pub mod findings;
 pub mod init;
+pub mod interrupt;
 pub mod json;
 pub mod log;
 pub mod open;
 pub mod output;
+pub mod plan;
 pub mod policy;
+pub mod report;
+pub mod run;
+pub mod scan;
 pub mod scan_json;
 pub mod schema;
+pub mod world;
 
 use exit::Exit;
 use log::LogFormat;
@@ -67,6 +78,34 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Play 45 days of nightly work on a simulated account: no AWS, no network
+    Demo(demo::Args),
+
+    /// Read the cloud and record findings; never acts
+    Scan(scan::Args),
+
+    /// Show what is due now, what is held and why
+    Plan(plan::Args),
+
+    /// Do exactly what a plan file says, under every guard
+    Apply(apply::Args),
+
+    /// One cycle by hand: scan, notices, plan, and due acts as far as the mode allows
+    Run(run::Args),
+
+    /// Work by itself at the slots of the settings
+    Daemon(daemon::Args),
+
+    /// Allow acting on one account until a date
+    Arm(arm::Args),
+
+    /// Make the daily or weekly report now
+    #[command(subcommand)]
+    Report(report::Command),
+
+    /// Check identity, permissions, mail, disk, clock and prices
+    Doctor(doctor::Args),
+
     /// Write commented settings and one policy file per check into a folder
     Init(init::Args),
 
@@ -109,6 +148,15 @@ pub enum Command {
 pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let global = &cli.global;
     match &cli.command {
+        Command::Demo(args) => demo::run(global, args).await,
+        Command::Scan(args) => scan::run(global, args).await,
+        Command::Plan(args) => plan::run(global, args).await,
+        Command::Apply(args) => apply::run(global, args).await,
+        Command::Run(args) => run::run(global, args).await,
+        Command::Daemon(args) => daemon::run(global, args).await,
+        Command::Arm(args) => arm::run(global, args),
+        Command::Report(command) => report::run(global, command).await,
+        Command::Doctor(args) => doctor::run(global, args).await,
         Command::Init(args) => init::run(global, args),
         Command::Config(command) => config::run(global, command),
         Command::Policy(command) => policy::run(global, command),

@@ -64,6 +64,16 @@ impl Store {
             Ok(Store { connection: Mutex::new(copy), path: None })
         })
     }
+
+    /// Writes everything that is committed now into a new file, for the demo, whose state lives in memory. A file that
+    /// is there already is refused.
+    pub fn save_to(&self, path: &Path) -> Result<()> {
+        self.read(format_args!("saving the state as {}", path.display()), |source| {
+            let text = path.to_str().ok_or_else(|| Fault::Refused("the path is not UTF-8".into()))?;
+            source.execute("VACUUM INTO ?1", [text])?;
+            Ok(())
+        })
+    }
 }
 
 fn open(path: &Path) -> Inner<Store> {

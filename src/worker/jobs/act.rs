@@ -192,7 +192,8 @@ async fn sleep_until(
             return Ok(true);
         }
         acting.work.pulse.beat();
-        let nap = (at - now).min(NAP).to_std().unwrap_or_default();
+        // A millisecond at least: a clock that counts whole microseconds must not stand still before a finer instant.
+        let nap = (at - now).clamp(TimeDelta::milliseconds(1), NAP).to_std().unwrap_or_default();
         tokio::select! {
             () = cx.clock.sleep(nap) => {}
             () = acting.work.cancel.cancelled() => {}

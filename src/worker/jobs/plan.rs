@@ -9,12 +9,15 @@ use anyhow::Context as _;
 use chrono::{NaiveTime, TimeDelta};
 
 use crate::domain::Instant;
-use crate::domain::finding::Act;
+use crate::domain::finding::{Act, Finding};
 use crate::domain::inventory::Coverage;
 use crate::domain::mode::{Arming, Freeze};
 use crate::domain::place::{AccountId, Kind, Partition};
 use crate::domain::plan::{Held, HoldCode, Plan};
 use crate::engine::plan::{self, PartitionLook, PastAct, PlanInput};
+use crate::engine::ruleset::Ruleset;
+use crate::settings::Settings;
+use crate::store::Store;
 use crate::worker::context::Context;
 
 /// How far back scans are looked through for the newest look at a partition.
@@ -80,8 +83,16 @@ pub async fn plan(cx: &Context, by_hand: bool) -> anyhow::Result<PlanOutcome> {
 /// # Errors
 /// When the state cannot be read.
 pub fn posture(cx: &Context) -> anyhow::Result<Posture> {
-    let now = cx.clock.now();
-    let newest = newest_coverage(cx, now)?;
+    posture_of(&cx.store, &cx.settings, cx.clock.now())
+}
+
+/// The same without a context: no cloud is needed for it. Accounts that left the settings are not looked at.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn posture_of(store: &Store, settings: &Settings, now: Instant) -> anyhow::Result<Posture> {
+    let mut newest = newest_coverage(store, now)?;
+    newest.retain(|partition, _| settings.accounts.iter().any(|account| account.id == partition.place.account));
     let mut totals: HashMap<(AccountId, Kind), u64> = HashMap::new();
     for (row, _) in newest.values().filter(|(row, _)| row.trusted()) {
         *totals.entry((row.partition.place.account.clone(), row.partition.kind)).or_default() += row.resources;
@@ -89,7 +100,7 @@ pub fn posture(cx: &Context) -> anyhow::Result<Posture> {
     let midnight = now.date_naive().and_time(NaiveTime::MIN).and_utc();
     let mut today = Vec::new();
     let mut last_acts: HashMap<String, Instant> = HashMap::new();
-    let recent = cx.store.remediations_between(now - plan::BETWEEN_ACTS, now + TimeDelta::seconds(1))?;
+    let recent = store.remediations_between(now - plan::BETWEEN_ACTS, now + TimeDelta::seconds(1))?;
     for act in recent.iter().filter(|act| act.call_hash.is_some()) {
         if act.updated_at >= midnight {
             let step = &act.step;
@@ -102,8 +113,8 @@ pub fn posture(cx: &Context) -> anyhow::Result<Posture> {
     }
     Ok(Posture {
         now,
-        frozen: cx.store.frozen()?,
-        armings: cx.store.armings()?,
+        frozen: store.frozen()?,
+        armings: store.armings()?,
         partitions: newest.iter().map(|(partition, (row, at))| (partition.clone(), look(row, *at))).collect(),
         totals,
         today,
@@ -112,13 +123,18 @@ pub fn posture(cx: &Context) -> anyhow::Result<Posture> {
 }
 
 /// The planner's input from these parts.
-pub fn input<'a>(
-    cx: &'a Context,
+pub fn input<'a>(cx: &'a Context, posture: &'a Posture, findings: &'a [Finding], by_hand: bool) -> PlanInput<'a> {
+    input_of(&cx.settings, &cx.rules, posture, findings, by_hand)
+}
+
+/// The same without a context.
+pub fn input_of<'a>(
+    settings: &'a Settings,
+    rules: &'a Ruleset,
     posture: &'a Posture,
-    findings: &'a [crate::domain::finding::Finding],
+    findings: &'a [Finding],
     by_hand: bool,
 ) -> PlanInput<'a> {
-    let settings = &cx.settings;
     PlanInput {
         now: posture.now,
         findings,
@@ -126,7 +142,7 @@ pub fn input<'a>(
         by_hand,
         frozen: posture.frozen.as_ref(),
         armings: &posture.armings,
-        policies: &cx.rules.hashes,
+        policies: &rules.hashes,
         exceptions: &settings.exceptions,
         partitions: &posture.partitions,
         max_age: TimeDelta::hours(i64::from(settings.inventory.max_age_hours)),
@@ -143,10 +159,10 @@ pub fn input<'a>(
 ///
 /// # Errors
 /// When the state cannot be read.
-pub fn newest_coverage(cx: &Context, now: Instant) -> anyhow::Result<HashMap<Partition, (Coverage, Instant)>> {
+pub fn newest_coverage(store: &Store, now: Instant) -> anyhow::Result<HashMap<Partition, (Coverage, Instant)>> {
     let mut newest: HashMap<Partition, (Coverage, Instant)> = HashMap::new();
     for (scan, _) in
-        cx.store.scans_between(now - LOOK_BACK, now + TimeDelta::seconds(1)).context("reading the scans")?
+        store.scans_between(now - LOOK_BACK, now + TimeDelta::seconds(1)).context("reading the scans")?
     {
         for row in scan.coverage {
             let known = newest.get(&row.partition).map(|(_, at)| *at);
