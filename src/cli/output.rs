@@ -149,7 +149,7 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
         let seen: Vec<char> = text.chars().filter(|c| is_hostile(*c) && *c != '\n').collect();
-        assert_eq!(seen, []);
+        assert_eq!(seen, Vec::<char>::new());
         assert!(text.contains(r"\u009b31m\u202eb\u007f\udb40\udc41 Zażółć"), "{text}");
     }
 

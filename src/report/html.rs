@@ -63,15 +63,15 @@ fn tiles(report: &Report) -> Vec<Value> {
             colour => words::level_colour(level),
         },
         context! {
-            label => "Open savings a month",
+            label => "Open savings",
             value => words::tile_amount(report.open_savings.monthly),
-            note => words::findings_and_unpriced(&report.open_savings),
+            note => format!("a month; {}", words::findings_and_unpriced(&report.open_savings)),
             colour => "#0072b2",
         },
         context! {
-            label => "Realised a month",
+            label => "Realised savings",
             value => words::tile_amount(report.realised.monthly),
-            note => format!("{} so far, {}", report.realised.to_date, words::counted(report.realised.acts, "act")),
+            note => format!("a month; {} so far, {}", report.realised.to_date, words::counted(report.realised.acts, "act")),
             colour => "#009e73",
         },
         context! {

@@ -226,7 +226,7 @@ pub fn date(at: Instant, zone: Tz) -> String {
 }
 
 /// The name of a resource, or its id where it has none.
-pub fn name_or<'a>(name: &'a str, id: &'a str) -> String {
+pub fn name_or(name: &str, id: &str) -> String {
     clean(if name.trim().is_empty() { id } else { name })
 }
 

@@ -4,6 +4,7 @@ mod conformance;
 mod mail;
 #[cfg(feature = "pdf")]
 mod report_pdf;
+mod slack;
 mod support;
 mod tidy;
 #[cfg(feature = "aws")]

@@ -24,8 +24,8 @@ def walk(element):
     """Counts elements by tag; kids are elements, marked content references or numbers."""
     if not isinstance(element, pikepdf.Dictionary):
         return
-    if element.get("/Type") == "/StructElem":
-        tag = str(element.S)
+    if str(element.get("/Type")) == "/StructElem":
+        tag = str(element.S).lstrip("/")
         tags[tag] = tags.get(tag, 0) + 1
     kids = element.get("/K")
     for kid in kids if isinstance(kids, pikepdf.Array) else []:
@@ -47,7 +47,7 @@ json.dump(
         "marked": bool(root.MarkInfo.Marked),
         "tags": tags,
         "fonts": sorted(str(thing.BaseFont) for thing in file.objects
-                        if isinstance(thing, pikepdf.Dictionary) and thing.get("/Subtype") == "/Type0"),
+                        if isinstance(thing, pikepdf.Dictionary) and str(thing.get("/Subtype")) == "/Type0"),
         "active": sorted(names & {"/URI", "/JS", "/JavaScript", "/AA", "/OpenAction", "/EmbeddedFiles", "/Launch"}),
     },
     sys.stdout,

@@ -126,33 +126,38 @@ impl Flow {
 /// Breaks a text into lines of at most `width` points; the last of `most` lines is cut with an ellipsis.
 pub fn wrap(sheet: &Sheet, style: Style, text: &str, width: f32, most: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    let mut line = String::new();
-    let mut words = text.split_whitespace().map(str::to_owned).collect::<std::collections::VecDeque<String>>();
-    while let Some(word) = words.pop_front() {
-        let candidate = if line.is_empty() { word.clone() } else { format!("{line} {word}") };
-        if sheet.width(style, &candidate) <= width {
-            line = candidate;
-        } else if line.is_empty() {
-            let (head, tail) = split(sheet, style, &word, width);
-            line = head;
-            if !tail.is_empty() {
-                words.push_front(tail);
-                lines.push(std::mem::take(&mut line));
-            }
-        } else {
-            words.push_front(word);
-            lines.push(std::mem::take(&mut line));
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        if lines.len() + 1 == most {
+            let last = rest.split_whitespace().collect::<Vec<_>>().join(" ");
+            lines.push(fit(sheet, style, &last, width));
+            break;
         }
-        if lines.len() >= most {
-            let rest = words.iter().fold(lines.pop().unwrap_or_default(), |all, word| format!("{all} {word}"));
-            lines.push(fit(sheet, style, &rest, width));
-            return lines;
-        }
-    }
-    if !line.is_empty() {
+        let (line, after) = first_line(sheet, style, rest, width);
         lines.push(line);
+        rest = after;
     }
     lines
+}
+
+/// As many words as fit, at least a part of the first one, and what is left.
+fn first_line<'a>(sheet: &Sheet, style: Style, text: &'a str, width: f32) -> (String, &'a str) {
+    let mut line = String::new();
+    let mut rest = text;
+    while let Some(word) = rest.split_whitespace().next() {
+        let candidate = if line.is_empty() { word.to_owned() } else { format!("{line} {word}") };
+        if sheet.width(style, &candidate) <= width {
+            line = candidate;
+            rest = rest.trim_start()[word.len()..].trim_start();
+        } else if line.is_empty() {
+            let head = split(sheet, style, word, width);
+            rest = &rest.trim_start()[head.len()..];
+            return (head, rest);
+        } else {
+            break;
+        }
+    }
+    (line, rest)
 }
 
 /// A text cut with an ellipsis so that it fits into `width` points.
@@ -165,18 +170,18 @@ pub fn fit(sheet: &Sheet, style: Style, text: &str, width: f32) -> String {
     format!("{}…", head.trim_end())
 }
 
-/// The longest head of a word that fits, at least one character, and the rest. A break after `-`, `.`, `@`, `/` or
-/// `:` in the last third is taken, because ids and addresses read better so.
-fn split(sheet: &Sheet, style: Style, text: &str, width: f32) -> (String, String) {
-    let characters: Vec<char> = text.chars().collect();
-    let mut end = longest_head(sheet, style, text, width);
-    if end < characters.len()
-        && let Some(nice) = (end * 2 / 3..end).rev().find(|&at| matches!(characters[at], '-' | '.' | '@' | '/' | ':'))
+/// The longest head of a word that fits, at least one character. A break after `-`, `.`, `@`, `/` or `:` in the last
+/// third is taken, because ids and addresses read better so.
+fn split(sheet: &Sheet, style: Style, text: &str, width: f32) -> String {
+    let mut head: Vec<char> = text.chars().take(longest_head(sheet, style, text, width)).collect();
+    if head.len() < text.chars().count()
+        && let Some(nice) =
+            (head.len() * 2 / 3..head.len()).rev().find(|&at| matches!(head[at], '-' | '.' | '@' | '/' | ':'))
         && nice > 0
     {
-        end = nice + 1;
+        head.truncate(nice + 1);
     }
-    (characters[..end].iter().collect(), characters[end..].iter().collect())
+    head.into_iter().collect()
 }
 
 /// How many characters fit into `width` points; at least one.
@@ -215,7 +220,12 @@ mod tests {
         let lines = wrap(&sheet, BODY, &"word ".repeat(60), 100.0, 2);
         assert_eq!(lines.len(), 2);
         assert!(lines[1].ends_with('…') && sheet.width(BODY, &lines[1]) <= 100.0);
-        assert_eq!(wrap(&sheet, BODY, "short", 100.0, 2), ["short"]);
+        assert_eq!(wrap(&sheet, BODY, "  a  name\twith   gaps ", 300.0, 2), ["a name with gaps"]);
+        let cut = &wrap(&sheet, BODY, "<script>alert(1)</script><img>", 80.0, 1)[0];
+        assert!(
+            "<script>alert(1)</script><img>".starts_with(cut.trim_end_matches('…')),
+            "no gap where a word is cut: {cut}"
+        );
         assert_eq!(wrap(&sheet, BODY, "   ", 100.0, 2), Vec::<String>::new());
     }
 }

@@ -22,6 +22,7 @@ pub fn support_file(name: &str) -> PathBuf {
 }
 
 /// libfaketime's library, for `LD_PRELOAD`.
+#[cfg(feature = "aws")]
 pub fn libfaketime() -> PathBuf {
     let code = "import libfaketime, pathlib; print(pathlib.Path(libfaketime.__file__).parent)";
     let package = PathBuf::from(run(Command::new(python()).args(["-c", code])).trim());
