@@ -1,6 +1,5 @@
 //! What the integration tests run against: a Python environment with real peers, and the AWS of the wire tests.
 
-#[cfg(feature = "aws")]
 pub mod python;
 pub mod smtp;
 
