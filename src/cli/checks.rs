@@ -107,9 +107,8 @@ fn show(global: &Global, id: &str) -> Result<()> {
 }
 
 fn page(info: &CheckInfo) -> String {
-    let usage = if info.needs_usage { " (and metrics)" } else { "" };
     let mut text = format!(
-        "{}: {}\n\n{}\n\njudges    {}\nreads     {}{usage}\nused by   type: {}\nseverity  {}\naction    {}\n",
+        "{}: {}\n\n{}\n\njudges    {}\nreads     {}\nused by   type: {}\nseverity  {}\naction    {}\n",
         info.id,
         info.title,
         info.why,

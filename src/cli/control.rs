@@ -84,6 +84,10 @@ pub fn freeze(global: &Global, args: &FreezeArgs) -> Result<Exit> {
     store.freeze(&Freeze { at: now, by: by.clone(), reason: reason.clone() })?;
     audit(&store, now, &by, "freeze", "all", json!({ "reason": reason }))?;
     let freezes = store.freezes()?;
+    if new {
+        let folder = clean(&folder.display().to_string());
+        output::tell(&format!("There was no state in {folder}, so a new one was made; is that the worker's?"));
+    }
     if global.output == Format::Json {
         output::json(&FreezeDocument { schema_version: SCHEMA_VERSION, frozen: true, freezes, lifted: Vec::new() })?;
         return Ok(Exit::Done);
@@ -92,10 +96,6 @@ pub fn freeze(global: &Global, args: &FreezeArgs) -> Result<Exit> {
     if freezes.len() > 1 {
         output::line(&format!("{} freezes hold; unfreeze lifts them all:", freezes.len()))?;
         output::print(&table(&freezes))?;
-    }
-    if new {
-        let folder = clean(&folder.display().to_string());
-        output::tell(&format!("There was no state in {folder}, so a new one was made; is that the worker's?"));
     }
     Ok(Exit::Done)
 }

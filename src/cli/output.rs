@@ -129,8 +129,8 @@ pub fn table(columns: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> S
         table.add_row(row.iter().map(|cell| clean(cell)));
     }
     let text = table.to_string();
-    // The preset pads each line to the table's width.
-    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    // The preset begins each line with a space and pads it to the table's width.
+    let lines: Vec<&str> = text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end()).collect();
     format!("{}\n", lines.join("\n"))
 }
 
@@ -149,7 +149,7 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
         let seen: Vec<char> = text.chars().filter(|c| is_hostile(*c) && *c != '\n').collect();
-        assert_eq!(seen, Vec::<char>::new());
+        assert!(seen.is_empty(), "{seen:?}");
         assert!(text.contains(r"\u009b31m\u202eb\u007f\udb40\udc41 Zażółć"), "{text}");
     }
 

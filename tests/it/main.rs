@@ -1,5 +1,6 @@
 //! The integration tests: one binary, a module for each story.
 
+mod cli;
 mod conformance;
 mod mail;
 #[cfg(feature = "pdf")]
