@@ -212,3 +212,13 @@ async fn a_crash_right_before_the_call_is_told_to_people_and_waits_for_them() {
     assert_eq!((again.id, again.progress), (None, Progress::Held), "{}", again.message);
     assert_eq!(stage.acts(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn h46_snapshots_that_a_dead_process_began_and_that_show_late_are_waited_for() {
+    let stage = Stage::with(|world| world.timing.visibility_lag = (200, 280));
+    let step = stage.due_step(INSTANCE, Action::Stop).await;
+    assert!(die_at(&stage, &step, "J6.call").await);
+    assert_eq!(recover(&stage, &step).await, JournalState::Done);
+    assert_eq!(stage.mutations(), [format!("CreateSnapshots {INSTANCE}"), format!("StopInstances {INSTANCE}")]);
+    stage.assert_watched();
+}
