@@ -274,7 +274,7 @@ fn not_due(facts: &Facts<'_>) -> Option<Ruling> {
     };
     let since = |kind| facts.notices.iter().filter(move |(own, _)| *own == kind).map(|(_, at)| *at);
     let warned = match finding.clock.first_notice {
-        Some(first) => first + floor <= now && since(NoticeKind::First).any(|at| at <= first && at + floor <= now),
+        Some(first) => first + floor <= now && since(NoticeKind::First).any(|at| at <= first),
         None => false,
     };
     if !warned {

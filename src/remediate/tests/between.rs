@@ -1,8 +1,15 @@
 //! What may come between plan and act: changes, exceptions, freezes, other workers, long waits.
 
 use super::*;
+use crate::cloud::sim::SimReader;
+use crate::cloud::{CostQuery, Page};
+use crate::domain::budget::CostRow;
 use crate::domain::exception::Exception;
 use crate::domain::finding::State;
+use crate::domain::place::{Partition, ResourceKey};
+use crate::domain::resource::Detail;
+use crate::domain::scan::RequestCount;
+use crate::domain::usage::{MetricQuery, Series};
 
 #[tokio::test]
 async fn h02_a_snapshot_that_takes_days_is_waited_for_over_windows_and_restarts() {
@@ -226,4 +233,151 @@ async fn h06_one_resource_has_one_open_act() {
     assert!(second.message.contains("open"), "{}", second.message);
     stage.play(&remediator, first, &run).await;
     assert_eq!(stage.acts(), [format!("DeleteVolume {ORPHAN}")]);
+}
+
+#[tokio::test]
+async fn h02_a_verified_snapshot_is_looked_at_again_by_the_process_that_acts() {
+    let stage = Stage::new();
+    let step = stage.due_step(ORPHAN, Action::Terminate).await;
+    assert!(die_at(&stage, &step, "J7.after").await);
+    let snapshot = stage.snapshots_of(ORPHAN)[0].key.id.to_string();
+    stage.cloud.apply("bob", Change::Delete(snapshot)).unwrap();
+    stage.clock.advance_to(stage.clock.now() + TimeDelta::minutes(10));
+    let ends = stage.resume("run-2").await;
+    assert_eq!(ends[0].progress, Progress::Ended(JournalState::Aborted), "{}", ends[0].message);
+    assert_eq!((stage.truth(ORPHAN).as_str(), stage.acts().len()), ("available", 0));
+}
+
+#[tokio::test]
+async fn h13_a_volume_that_grew_after_its_snapshot_is_no_longer_covered() {
+    let stage = Stage::new();
+    let step = stage.due_step(INSTANCE, Action::Stop).await;
+    assert!(die_at(&stage, &step, "J7.after").await);
+    let (mut remediator, run) = (stage.remediator(Halt::none()), stage.run("run-2"));
+    remediator.tools.read = Arc::new(Grown(stage.cloud.reader()));
+    let ends = remediator.resume_all(&run).await.unwrap();
+    assert_eq!(ends[0].progress, Progress::Ended(JournalState::Aborted), "{}", ends[0].message);
+    assert!(ends[0].message.contains("vol-0data (200 GiB)"), "{}", ends[0].message);
+    assert_eq!((stage.truth(INSTANCE).as_str(), stage.acts().len()), ("running", 0));
+}
+
+#[tokio::test]
+async fn h13_a_plan_that_forgot_a_volume_is_refused_before_anything_is_snapshotted() {
+    let stage = Stage::new();
+    let mut step = stage.due_step(INSTANCE, Action::Stop).await;
+    step.backup.retain(|volume| volume != DATA);
+    assert_refused(&stage, &stage.act(&step).await, "the plan backs up vol-0root, attached now: vol-0data, vol-0root");
+    assert_eq!(stage.mutations(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn i21_a_freeze_between_the_intent_and_the_call_still_stops_the_call() {
+    let stage = Stage::new();
+    let step = stage.due_step(ORPHAN, Action::Terminate).await;
+    let (store, clock) = (stage.store.clone(), stage.clock.clone());
+    let freezes = Halt::meanwhile("J8.after", move || {
+        store.freeze(&Freeze { at: clock.now(), by: "eve".into(), reason: "audit".into() }).unwrap();
+    });
+    let (remediator, run) = (stage.remediator(freezes), stage.run("run-1"));
+    let first = remediator.start(&step, "p-1", &run).await.unwrap();
+    let end = stage.play(&remediator, first, &run).await;
+    assert_eq!(end.progress, Progress::Ended(JournalState::Refused), "{}", end.message);
+    assert!(end.message.contains("no call was made: frozen by eve"), "{}", end.message);
+    assert_eq!((stage.truth(ORPHAN).as_str(), stage.acts().len()), ("available", 0));
+    assert_eq!(stage.store.gate_counts_of_run("run-1", &stage.place.account).unwrap().rows(), [], "nothing passed");
+}
+
+#[tokio::test]
+async fn h06_a_lease_that_is_lost_between_the_intent_and_the_call_stops_the_call() {
+    let stage = Stage::new();
+    let step = stage.due_step(ORPHAN, Action::Terminate).await;
+    let (store, clock) = (stage.store.clone(), stage.clock.clone());
+    let taken = Halt::meanwhile("J8.after", move || {
+        let later = clock.now() + TimeDelta::days(60);
+        store.acquire(ACTING_LEASE, "another", TimeDelta::days(1), later).unwrap().unwrap();
+    });
+    let (remediator, run) = (stage.remediator(taken), stage.run("run-1"));
+    let mut next = remediator.start(&step, "p-1", &run).await;
+    while let Ok(Outcome { progress: Progress::WaitUntil(until), id, .. }) = next {
+        stage.clock.advance_to(until);
+        next = remediator.advance(id.unwrap(), &run).await;
+    }
+    assert!(matches!(next, Err(Interrupted::StaleFence)), "{next:?}");
+    assert_eq!((stage.truth(ORPHAN).as_str(), stage.acts().len()), ("available", 0));
+}
+
+#[tokio::test]
+async fn h07_a_change_in_any_gap_before_the_last_look_stops_the_act() {
+    type Gap = (&'static str, fn(&SimCloud, &Store));
+    let changes: [Gap; 4] = [
+        ("protect", |cloud, _| tag(cloud, "costwarden:protect", "true")),
+        ("changed since the plan", |cloud, _| tag(cloud, "team", "data")),
+        ("attached", |cloud, _| {
+            let attach = Change::Attach { volume: ORPHAN.into(), instance: INSTANCE.into(), device: "/dev/sdg".into() };
+            // Refused from the second time on, because it is attached by then.
+            let _ = cloud.apply("ann", attach);
+        }),
+        ("the finding is excepted", |_, store| {
+            let mut finding = store.findings_open().unwrap().remove(0);
+            finding.state = State::Excepted;
+            store.update_findings(&[finding], &[]).unwrap();
+        }),
+    ];
+    fn tag(cloud: &SimCloud, key: &str, value: &str) {
+        let tags = vec![(key.to_owned(), value.to_owned())];
+        cloud.apply("ann", Change::Tag { resource: ORPHAN.into(), tags }).unwrap();
+    }
+    for point in
+        ["J3.after", "J4.before", "J4.after", "J5.before", "J5.after", "J6.call", "J6.after", "J7.call", "J7.after"]
+    {
+        for (words, change) in changes {
+            let stage = Stage::new();
+            let step = stage.due_step(ORPHAN, Action::Terminate).await;
+            let (cloud, store) = (stage.cloud.clone(), stage.store.clone());
+            let (remediator, run) =
+                (stage.remediator(Halt::meanwhile(point, move || change(&cloud, &store))), stage.run("run-1"));
+            let first = remediator.start(&step, "p-1", &run).await.unwrap();
+            let end = stage.play(&remediator, first, &run).await;
+            assert_refused(&stage, &end, words);
+            assert_ne!(stage.truth(ORPHAN), "gone", "{point} {words}");
+        }
+    }
+}
+
+/// A reader for which the data volume has grown to 200 GiB.
+struct Grown(SimReader);
+
+#[async_trait]
+impl CloudRead for Grown {
+    async fn identity(&self, account: &AccountId) -> Result<Identity, CloudError> {
+        self.0.identity(account).await
+    }
+
+    async fn list(&self, partition: &Partition, cursor: Option<&str>) -> Result<Page, CloudError> {
+        self.0.list(partition, cursor).await
+    }
+
+    async fn describe(&self, key: &ResourceKey) -> Result<Resource, CloudError> {
+        let mut resource = self.0.describe(key).await?;
+        if let (DATA, Detail::Volume(volume)) = (&*key.id, &mut resource.detail) {
+            volume.size_gib = 200;
+        }
+        Ok(resource)
+    }
+
+    async fn metrics(&self, place: &Place, queries: &[MetricQuery]) -> Result<Vec<Series>, CloudError> {
+        self.0.metrics(place, queries).await
+    }
+
+    async fn costs(&self, account: &AccountId, query: &CostQuery) -> Result<Vec<CostRow>, CloudError> {
+        self.0.costs(account, query).await
+    }
+
+    async fn snapshots_tagged(&self, place: &Place, key: &str, value: &str) -> Result<Vec<Resource>, CloudError> {
+        self.0.snapshots_tagged(place, key, value).await
+    }
+
+    fn requests(&self) -> Vec<RequestCount> {
+        self.0.requests()
+    }
 }

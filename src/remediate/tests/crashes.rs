@@ -33,26 +33,6 @@ const POINTS: [&str; 24] = [
     "none",
 ];
 
-/// Plays a step in a process that dies at `point`. True when it did.
-async fn die_at(stage: &Stage, step: &Step, point: &str) -> bool {
-    let (remediator, run) = (stage.remediator(Halt::failing_at(point)), stage.run("run-1"));
-    let mut next = remediator.start(step, "p-1", &run).await;
-    loop {
-        match next {
-            Err(Interrupted::Halted(Halted(at))) => {
-                assert_eq!(at, point);
-                return true;
-            }
-            Err(other) => panic!("{point}: {other}"),
-            Ok(Outcome { progress: Progress::WaitUntil(until), id, .. }) => {
-                stage.clock.advance_to(until);
-                next = remediator.advance(id.unwrap(), &run).await;
-            }
-            Ok(_) => return false,
-        }
-    }
-}
-
 /// What the next process makes of it; a claim that never happened begins anew.
 async fn recover(stage: &Stage, step: &Step) -> JournalState {
     let ends = stage.resume("run-2").await;

@@ -317,6 +317,9 @@ async fn h15_the_gate_freezes_on_a_call_that_is_not_the_steps() {
         assert_eq!(ruling == Ruling::Pass, passes, "{call} {purpose:?}: {ruling:?}");
         assert_eq!(matches!(ruling, Ruling::Freeze(_)), !passes, "{call} {purpose:?}: {ruling:?}");
     }
+    let stale = Run { fence: run.fence - 1, ..run.clone() };
+    let ruling = remediator.gate(Purpose::Act, &step, &delete(ORPHAN), &fresh, stage.clock.now(), &stale).unwrap();
+    assert!(matches!(ruling, Ruling::Hold(_)), "{ruling:?}");
     // A read of more than a minute ago is no ground to act on.
     let old = stage.clock.now() - TimeDelta::seconds(61);
     let ruling = remediator.gate(Purpose::Act, &step, &delete(ORPHAN), &fresh, old, &run).unwrap();

@@ -350,6 +350,26 @@ fn another_volume(place: &Place, id: &str) -> Planted {
     plant::volume(place.partition(Kind::Volume).key(id), "gp3", 8, at("2026-11-01T00:00:00Z"))
 }
 
+/// Plays a step in a process that dies at `point`. True when it did.
+async fn die_at(stage: &Stage, step: &Step, point: &str) -> bool {
+    let (remediator, run) = (stage.remediator(Halt::failing_at(point)), stage.run("run-1"));
+    let mut next = remediator.start(step, "p-1", &run).await;
+    loop {
+        match next {
+            Err(Interrupted::Halted(Halted(at))) => {
+                assert_eq!(at, point);
+                return true;
+            }
+            Err(other) => panic!("{point}: {other}"),
+            Ok(Outcome { progress: Progress::WaitUntil(until), id, .. }) => {
+                stage.clock.advance_to(until);
+                next = remediator.advance(id.unwrap(), &run).await;
+            }
+            Ok(_) => return false,
+        }
+    }
+}
+
 /// The states that a row went through.
 fn states(stage: &Stage, id: i64) -> Vec<JournalState> {
     let mut states: Vec<JournalState> =
