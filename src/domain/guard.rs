@@ -353,6 +353,8 @@ mod tests {
     const ACTS: [Act; 5] =
         [Act::StopInstance, Act::TerminateInstance, Act::ResizeInstance, Act::DeleteVolume, Act::AddTags];
 
+    type Change = fn(&mut Instance);
+
     fn now() -> Instant {
         "2026-11-23T10:00:00Z".parse().unwrap()
     }
@@ -518,7 +520,7 @@ mod tests {
 
     #[test]
     fn h22_protection_means_no_and_an_unread_flag_counts_as_on() {
-        let cases: [(&str, fn(&mut Instance)); 4] = [
+        let cases: [(&str, Change); 4] = [
             ("termination", |instance| instance.termination_protected = Fact::Known(true)),
             ("stop", |instance| instance.stop_protected = Fact::Known(true)),
             ("termination unknown", |instance| instance.termination_protected = Fact::unknown("denied")),
@@ -557,7 +559,7 @@ mod tests {
 
     #[test]
     fn h12_local_disks_refuse_by_block_map_by_type_and_when_unknown() {
-        let cases: [fn(&mut Instance); 4] = [
+        let cases: [Change; 4] = [
             |instance| instance.instance_store = Fact::Known(true),
             |instance| instance.instance_store = Fact::unknown("no block map"),
             |instance| instance.instance_type = "m5d.large".into(),

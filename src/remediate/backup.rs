@@ -49,7 +49,7 @@ impl Remediator {
         here: &mut Here,
         run: &Run,
     ) -> Result<Next, Interrupted> {
-        let now = self.clock.now();
+        let now = self.tools.clock.now();
         let sizes = fresh.volumes.iter().filter_map(|resource| {
             let volume = resource.volume()?;
             Some(SafetySnapshot {
@@ -82,7 +82,7 @@ impl Remediator {
     ) -> Result<Next, Interrupted> {
         let place = remediation.step.key.partition.place.clone();
         let value = self.key_value(remediation)?;
-        match self.read.snapshots_tagged(&place, KEY_TAG, &value).await {
+        match self.tools.read.snapshots_tagged(&place, KEY_TAG, &value).await {
             Ok(found) if adopt(remediation, &found) => {
                 self.commit(remediation, JournalState::SnapRequested, "snapshots were begun", run).await?;
                 return Ok(Next::Go);
@@ -107,7 +107,7 @@ impl Remediator {
         here: &mut Here,
         run: &Run,
     ) -> Result<Next, Interrupted> {
-        if self.clock.now() - remediation.updated_at < VISIBLE_AFTER {
+        if self.tools.clock.now() - remediation.updated_at < VISIBLE_AFTER {
             let why = "whether the snapshots were begun is not known; looking for them";
             return self.wait(remediation, remediation.updated_at, why, run);
         }
@@ -151,8 +151,8 @@ impl Remediator {
             Ruling::Pass => {}
             objection => return self.objected(remediation, objection.into(), run).await,
         }
-        let answer = self.act.execute(&step.key.partition.place, &call).await;
-        self.halt.pass("J6.call").await?;
+        let answer = self.tools.act.execute(&step.key.partition.place, &call).await;
+        self.tools.halt.pass("J6.call").await?;
         match answer {
             Ok(answer) => {
                 let mut missing: Vec<&str> = Vec::new();
@@ -209,7 +209,7 @@ impl Remediator {
             Ok(Set::Broken(why)) => return self.fail(remediation, JournalState::Aborted, &why, run).await,
             Err(other) => return self.objected(remediation, other, run).await,
         };
-        self.halt.pass("J7.call").await?;
+        self.tools.halt.pass("J7.call").await?;
         let Some(action) = self.action(remediation) else {
             return self.end(remediation, JournalState::Aborted, "this version has no handler for it", run).await;
         };
@@ -224,7 +224,7 @@ impl Remediator {
         if let Err(why) = same_keys(&keys, &fresh) {
             return self.fail(remediation, JournalState::Aborted, &why, run).await;
         }
-        here.verified_at = Some(self.clock.now());
+        here.verified_at = Some(self.tools.clock.now());
         self.commit(remediation, JournalState::SnapVerified, "every snapshot is completed", run).await?;
         Ok(Next::Go)
     }
@@ -240,14 +240,14 @@ impl Remediator {
     /// Reads every snapshot of the set and notes which are completed.
     async fn look_at_snapshots(&self, remediation: &mut Remediation) -> Result<Set, Judged> {
         let partition = remediation.step.key.partition.place.partition(Kind::Snapshot);
-        let now = self.clock.now();
+        let now = self.tools.clock.now();
         let key_of = remediation.step.key.clone();
         let (mut pending, mut keys) = (Vec::new(), Vec::new());
         for wanted in &mut remediation.snapshots {
             let Some(id) = wanted.snapshot.clone() else {
                 return Ok(Set::Broken(format!("volume {} of {key_of} has no snapshot", wanted.volume)));
             };
-            let found = match self.read.describe(&partition.key(&id)).await {
+            let found = match self.tools.read.describe(&partition.key(&id)).await {
                 Ok(found) => found,
                 Err(error) if error.kind == ErrorKind::NotFound => {
                     let young = wanted.requested_at.is_some_and(|at| now - at < VISIBLE_AFTER);
@@ -281,7 +281,7 @@ impl Remediator {
         let step = &remediation.step;
         let description = snapshot_name(remediation);
         let value = self.key_value(remediation).map_err(|error| error.to_string())?;
-        let tags = snapshot_tags(remediation, &description, &value, fresh, self.clock.now());
+        let tags = snapshot_tags(remediation, &description, &value, fresh, self.tools.clock.now());
         match backup {
             Backup::InstanceVolumes => {
                 let instance = InstanceId::new(&step.key.id).map_err(|error| error.to_string())?;
@@ -297,7 +297,7 @@ impl Remediator {
 
     /// The value of the key tag.
     fn key_value(&self, remediation: &Remediation) -> Result<String, Interrupted> {
-        Ok(format!("{}-r{}", self.store.state_id()?, remediation.id))
+        Ok(format!("{}-r{}", self.tools.store.state_id()?, remediation.id))
     }
 }
 
@@ -411,4 +411,110 @@ fn same_keys(keys: &[(Str, Option<Str>)], fresh: &Fresh) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::place;
+    use crate::cloud::sim::plant;
+    use crate::domain::fact::Fact;
+    use crate::domain::resource::{Detail, Snapshot, Tags};
+
+    fn begun() -> Instant {
+        "2026-11-23T10:00:00Z".parse().unwrap()
+    }
+
+    fn wanted() -> SafetySnapshot {
+        SafetySnapshot {
+            volume: "vol-1".into(),
+            size_gib: 8,
+            snapshot: Some("snap-1".into()),
+            requested_at: Some(begun()),
+            completed_at: None,
+        }
+    }
+
+    fn found(change: impl FnOnce(&mut Snapshot)) -> Resource {
+        let mut resource =
+            plant::snapshot(place().partition(Kind::Snapshot).key("snap-1"), "vol-1", 8, begun()).resource;
+        if let Detail::Snapshot(snapshot) = &mut resource.detail {
+            change(snapshot);
+        }
+        resource
+    }
+
+    #[test]
+    fn h02_only_a_completed_snapshot_of_that_volume_and_size_is_a_backup() {
+        assert_eq!(usable(&wanted(), &found(|_| {})), Ok(None));
+        for state in ["error", "recoverable", "recovering", "new-word", ""] {
+            assert!(usable(&wanted(), &found(|own| own.state = state.into())).is_err(), "{state}");
+        }
+        assert!(usable(&wanted(), &found(|own| own.volume_size_gib = 7)).is_err());
+        assert!(usable(&wanted(), &found(|own| own.volume = "vol-2".into())).is_err());
+        assert!(matches!(usable(&wanted(), &found(|own| own.state = "pending".into())), Ok(Some(_))));
+        assert!(matches!(usable(&wanted(), &found(|own| own.progress = Fact::Known(99))), Ok(Some(_))));
+        assert_eq!(usable(&wanted(), &found(|own| own.progress = Fact::Absent)), Ok(None));
+    }
+
+    #[test]
+    fn h14_a_snapshot_under_another_key_than_its_volume_is_not_believed() {
+        let key = |key: Option<&str>| vec![(Str::from("vol-1"), key.map(Str::from))];
+        let fresh = |key: Option<&str>| {
+            let planted = plant::volume(place().partition(Kind::Volume).key("vol-1"), "gp3", 8, begun());
+            let volume = planted.with_volume(|own| own.kms_key = key.map(Str::from)).resource;
+            Fresh { resource: volume.clone(), volumes: vec![volume], read_at: begun() }
+        };
+        assert!(same_keys(&key(None), &fresh(None)).is_ok());
+        assert!(same_keys(&key(Some("k1")), &fresh(Some("k1"))).is_ok());
+        assert!(same_keys(&key(None), &fresh(Some("k1"))).is_err());
+        assert!(same_keys(&key(Some("k2")), &fresh(Some("k1"))).is_err());
+    }
+
+    #[test]
+    fn a_set_is_taken_over_only_when_every_volume_has_a_snapshot_and_the_latest_counts() {
+        let other = SafetySnapshot { volume: "vol-2".into(), ..wanted() };
+        let mut remediation = remediation(vec![wanted(), other]);
+        let at = |id: &str, volume: &str, minutes: i64| {
+            let key = place().partition(Kind::Snapshot).key(id);
+            plant::snapshot(key, volume, 8, begun() + TimeDelta::minutes(minutes)).resource
+        };
+        assert!(!adopt(&mut remediation, &[at("snap-a", "vol-1", 0)]));
+        assert!(adopt(
+            &mut remediation,
+            &[at("snap-a", "vol-1", 0), at("snap-b", "vol-2", 0), at("snap-c", "vol-1", 5)]
+        ));
+        let ids: Vec<&str> = remediation.snapshots.iter().filter_map(|own| own.snapshot.as_deref()).collect();
+        assert_eq!(ids, ["snap-c", "snap-b"]);
+    }
+
+    #[test]
+    fn r8_our_own_tags_always_fit_and_the_sources_fill_what_is_left() {
+        let many: Vec<(String, String)> = (0..60).map(|number| (format!("k{number:02}"), "v".to_owned())).collect();
+        let mut pairs: Vec<(&str, &str)> = many.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        pairs.extend([("aws:createdBy", "x"), ("costwarden:keep-until", "2030-01-01"), ("Name", "disk")]);
+        let mut source = found(|_| {});
+        source.tags = Fact::Known(Tags::of(&pairs));
+        let tags = snapshot_tags(&remediation(vec![wanted()]), "pre-deletion-f", "state-r1", &source, begun());
+        assert_eq!(tags.len(), MOST_TAGS);
+        let value =
+            |key: &str| tags.iter().filter(|(own, _)| own == key).map(|(_, value)| value.as_str()).collect::<Vec<_>>();
+        assert_eq!(value("Name"), ["pre-deletion-f"]);
+        assert_eq!(value(KEY_TAG), ["state-r1"]);
+        assert_eq!(value("costwarden:keep-until"), ["2027-02-21"], "ours, 90 days, and not the source's");
+        assert_eq!(value("aws:createdBy"), Vec::<&str>::new());
+    }
+
+    fn remediation(snapshots: Vec<SafetySnapshot>) -> Remediation {
+        use crate::domain::finding::{Action, Severity};
+        let finding = crate::engine::reconcile::testing::finding("vol-1", Severity::High, Action::Terminate);
+        let fresh = plant::volume(finding.key.clone(), "gp3", 8, begun()).resource;
+        let store = crate::store::Store::in_memory().unwrap();
+        store.update_findings(std::slice::from_ref(&finding), &[]).unwrap();
+        let fence = store.acquire(crate::store::ACTING_LEASE, "test", TimeDelta::hours(1), begun()).unwrap().unwrap();
+        let step = crate::engine::plan::step(&finding, &fresh, &[]).unwrap();
+        let mut remediation = store.claim(&step, "p-1", fence, begun()).unwrap();
+        remediation.snapshots = snapshots;
+        remediation
+    }
 }

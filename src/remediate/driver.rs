@@ -59,8 +59,8 @@ impl Remediator {
         if let Some(why) = self.closed(run)? {
             return Ok(Outcome { id: None, progress: Progress::Held, message: why });
         }
-        self.halt.pass("J3.before").await?;
-        let claimed = match self.store.claim(step, plan, run.fence, self.clock.now()) {
+        self.tools.halt.pass("J3.before").await?;
+        let claimed = match self.tools.store.claim(step, plan, run.fence, self.tools.clock.now()) {
             Ok(remediation) => remediation,
             Err(open @ ClaimError::AlreadyOpen { .. }) => {
                 let message = format!("an act on this resource is open already: {open}");
@@ -69,7 +69,7 @@ impl Remediator {
             Err(ClaimError::StaleFence { .. }) => return Err(Interrupted::StaleFence),
             Err(ClaimError::Store(error)) => return Err(error.into()),
         };
-        self.halt.pass("J3.after").await?;
+        self.tools.halt.pass("J3.after").await?;
         self.advance(claimed.id, run).await
     }
 
@@ -79,7 +79,7 @@ impl Remediator {
     /// As [`Remediator::start`].
     pub async fn resume_all(&self, run: &Run) -> Result<Vec<Outcome>, Interrupted> {
         let mut outcomes = Vec::new();
-        for remediation in self.store.open_remediations()? {
+        for remediation in self.tools.store.open_remediations()? {
             outcomes.push(self.advance(remediation.id, run).await?);
         }
         Ok(outcomes)
@@ -91,7 +91,7 @@ impl Remediator {
     /// As [`Remediator::start`].
     pub async fn advance(&self, id: i64, run: &Run) -> Result<Outcome, Interrupted> {
         let _turn = self.turn.lock().await;
-        let mut remediation = self.store.remediation(id)?.ok_or(Interrupted::NoSuchRow(id))?;
+        let mut remediation = self.tools.store.remediation(id)?.ok_or(Interrupted::NoSuchRow(id))?;
         let mut here = Here::default();
         let progress = loop {
             let next = match remediation.state {
@@ -191,7 +191,7 @@ impl Remediator {
             if let Err(why) = same_set(remediation, &fresh) {
                 return self.end(remediation, JournalState::Aborted, &why, run).await;
             }
-            let now = self.clock.now();
+            let now = self.tools.clock.now();
             let recent = here.verified_at.is_some_and(|at| now - at <= TimeDelta::seconds(super::FRESH_SECONDS));
             if !recent {
                 match self.snapshots_gone(remediation).await {
@@ -221,17 +221,17 @@ impl Remediator {
             return self.end(remediation, JournalState::Refused, &why, run).await;
         }
         if let Some(class) = GateClass::of(step.act) {
-            self.store.gate_pass(&GatePass {
+            self.tools.store.gate_pass(&GatePass {
                 remediation: remediation.id,
                 run: run.id.clone(),
                 account: step.key.account().clone(),
                 kind: step.key.kind(),
                 class,
-                at: self.clock.now(),
+                at: self.tools.clock.now(),
             })?;
         }
-        let answer = self.act.execute(&step.key.partition.place, &call).await;
-        self.halt.pass("J8.call").await?;
+        let answer = self.tools.act.execute(&step.key.partition.place, &call).await;
+        self.tools.halt.pass("J8.call").await?;
         match answer {
             Ok(answer) => {
                 remediation.request_id = Some(answer.request_id);
@@ -273,11 +273,11 @@ impl Remediator {
         if !carried {
             return Ok(None);
         }
-        let now = self.clock.now();
+        let now = self.tools.clock.now();
         let (step, pace) = (&remediation.step, &self.rules.pace);
         let (account, kind) = (step.key.account(), step.key.kind());
         let since = day_start(now).min(run.started_at);
-        let acts = self.store.acts_since(account, since)?;
+        let acts = self.tools.store.acts_since(account, since)?;
         let in_run = |of: fn(Act) -> bool| acts.iter().filter(|past| of(past.0) && past.2 >= run.started_at).count();
         let today = |of: &dyn Fn(Act, Kind) -> bool| {
             acts.iter().filter(|past| of(past.0, past.1) && past.2 >= day_start(now)).count()
@@ -325,7 +325,7 @@ impl Remediator {
                     }
                     return self.end(remediation, JournalState::Aborted, &why, run).await;
                 }
-                if !begun && self.clock.now() - remediation.updated_at >= PATIENCE {
+                if !begun && self.tools.clock.now() - remediation.updated_at >= PATIENCE {
                     return self.end(remediation, JournalState::Aborted, &why, run).await;
                 }
                 self.wait(remediation, remediation.updated_at, &why, run)
@@ -335,11 +335,11 @@ impl Remediator {
 
     /// Why nothing may begin now: frozen, lease lost, outside the window, or this run is over.
     pub(super) fn closed(&self, run: &Run) -> Result<Option<String>, StoreError> {
-        let now = self.clock.now();
-        if let Some(freeze) = self.store.frozen()? {
+        let now = self.tools.clock.now();
+        if let Some(freeze) = self.tools.store.frozen()? {
             return Ok(Some(format!("frozen by {}: {}", freeze.by, freeze.reason)));
         }
-        if self.store.lease_fence(ACTING_LEASE)? != Some(run.fence) {
+        if self.tools.store.lease_fence(ACTING_LEASE)? != Some(run.fence) {
             return Ok(Some("another worker holds the acting lease, or it ran out".into()));
         }
         if let Some(why) = self.remember(|memory| memory.over.get(&run.id).cloned()) {
@@ -373,16 +373,16 @@ impl Remediator {
         run: &Run,
     ) -> Result<(), Interrupted> {
         let label = label(to);
-        self.halt.pass(&format!("{label}.before")).await?;
-        let now = self.clock.now();
+        self.tools.halt.pass(&format!("{label}.before")).await?;
+        let now = self.tools.clock.now();
         remediation.state = to;
         remediation.message = message.to_owned();
         remediation.fence = run.fence;
         remediation.updated_at = now;
         remediation.next_look_at = None;
-        self.store.advance(remediation, run.fence, now)?;
+        self.tools.store.advance(remediation, run.fence, now)?;
         tracing::info!(remediation = remediation.id, state = to.word(), resource = %remediation.step.key, message);
-        self.halt.pass(&format!("{label}.after")).await?;
+        self.tools.halt.pass(&format!("{label}.after")).await?;
         Ok(())
     }
 
@@ -395,8 +395,8 @@ impl Remediator {
         run: &Run,
     ) -> Result<Next, Interrupted> {
         let label = label(to);
-        self.halt.pass(&format!("{label}.before")).await?;
-        let now = self.clock.now();
+        self.tools.halt.pass(&format!("{label}.before")).await?;
+        let now = self.tools.clock.now();
         let mut ended = remediation.clone();
         ended.state = to;
         ended.message = why.to_owned();
@@ -404,14 +404,14 @@ impl Remediator {
         ended.updated_at = now;
         ended.next_look_at = None;
         let outgoing = match to {
-            JournalState::Done => (self.announce)(&Event::Done(&ended)),
-            JournalState::Stuck => (self.announce)(&Event::Stuck(&ended)),
+            JournalState::Done => (self.tools.announce)(&Event::Done(&ended)),
+            JournalState::Stuck => (self.tools.announce)(&Event::Stuck(&ended)),
             _ => Vec::new(),
         };
-        self.store.done(&ended, run.fence, now, &audit(&ended), &outgoing)?;
+        self.tools.store.done(&ended, run.fence, now, &audit(&ended), &outgoing)?;
         tracing::info!(remediation = ended.id, state = to.word(), resource = %ended.step.key, message = why);
         *remediation = ended;
-        self.halt.pass(&format!("{label}.after")).await?;
+        self.tools.halt.pass(&format!("{label}.after")).await?;
         Ok(Next::Ended)
     }
 
@@ -435,12 +435,12 @@ impl Remediator {
         why: &str,
         run: &Run,
     ) -> Result<Next, Interrupted> {
-        let now = self.clock.now();
+        let now = self.tools.clock.now();
         let delay = ((now - since) / 2).clamp(TimeDelta::seconds(2), TimeDelta::seconds(60));
         let at = now + delay;
         remediation.next_look_at = Some(at);
         remediation.message = why.to_owned();
-        self.store.note_wait(remediation, run.fence)?;
+        self.tools.store.note_wait(remediation, run.fence)?;
         Ok(Next::Wait(at))
     }
 
@@ -448,7 +448,7 @@ impl Remediator {
     pub(super) fn hold(&self, remediation: &mut Remediation, why: &str, run: &Run) -> Result<Next, Interrupted> {
         remediation.next_look_at = None;
         remediation.message = format!("held: {why}");
-        match self.store.note_wait(remediation, run.fence) {
+        match self.tools.store.note_wait(remediation, run.fence) {
             // Without the lease there is nothing to write, and nothing to do.
             Err(error) if error.is_stale_fence() => Ok(Next::Hold),
             other => Ok(other.map(|()| Next::Hold)?),

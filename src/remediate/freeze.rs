@@ -1,8 +1,8 @@
 //! When the shell stops everything by itself (product.md, "Freeze").
 //!
 //! A gate that disagrees with the planner, a target outside the list, anything stuck, two failed acts in one run.
-//! Ordinary refusals never come here. The freeze row, its audit row and its alert are written before the journal row
-//! that caused them ends, so a crash in between repeats the freeze instead of losing it.
+//! Ordinary refusals never come here. All of it is written before the journal row that caused it ends, so a crash in
+//! between repeats it instead of losing it.
 
 use serde_json::json;
 
@@ -33,22 +33,26 @@ pub(super) fn ordinary(code: Option<&str>) -> bool {
 }
 
 impl Remediator {
-    /// Freezes everything, unless it is frozen already.
+    /// Freezes everything. The freeze comes first; after a crash the same reason brings its alert and no second freeze.
     pub(super) fn freeze(&self, by: &str, reason: &str) -> Result<(), Interrupted> {
-        if self.store.frozen()?.is_some() {
-            return Ok(());
-        }
-        let freeze = Freeze { at: self.clock.now(), by: by.to_owned(), reason: reason.to_owned() };
-        tracing::error!(by, reason, "frozen");
-        self.store.enqueue(&(self.announce)(&Event::Frozen(&freeze)), freeze.at)?;
-        self.store.freeze(&freeze)?;
-        let entry = AuditEntry {
-            actor: by.to_owned(),
-            what: "freeze".into(),
-            subject: "everything".into(),
-            detail: json!({ "reason": reason }),
+        let known = self.tools.store.freezes()?.into_iter().find(|own| own.by == by && own.reason == reason);
+        let freeze = match known {
+            Some(freeze) => freeze,
+            None => {
+                let freeze = Freeze { at: self.tools.clock.now(), by: by.to_owned(), reason: reason.to_owned() };
+                self.tools.store.freeze(&freeze)?;
+                tracing::error!(by, reason, "frozen");
+                let entry = AuditEntry {
+                    actor: by.to_owned(),
+                    what: "freeze".into(),
+                    subject: "everything".into(),
+                    detail: json!({ "reason": reason }),
+                };
+                self.tools.store.audit_append(freeze.at, &entry)?;
+                freeze
+            }
         };
-        self.store.audit_append(freeze.at, &entry)?;
+        self.tools.store.enqueue(&(self.tools.announce)(&Event::Frozen(&freeze)), self.tools.clock.now())?;
         Ok(())
     }
 

@@ -76,7 +76,7 @@ impl Remediator {
         read_at: Instant,
         run: &Run,
     ) -> Result<Ruling, StoreError> {
-        let now = self.clock.now();
+        let now = self.tools.clock.now();
         let account = step.key.account();
         let facts = Facts {
             now,
@@ -87,18 +87,19 @@ impl Remediator {
             read_at,
             rules: &self.rules,
             run,
-            clock_mark: self.store.clock_mark()?,
-            fence: self.store.lease_fence(ACTING_LEASE)?,
-            frozen: self.store.frozen()?,
-            arming: self.store.arming(account)?,
-            finding: self.store.finding(&step.finding)?,
+            clock_mark: self.tools.store.clock_mark()?,
+            fence: self.tools.store.lease_fence(ACTING_LEASE)?,
+            frozen: self.tools.store.frozen()?,
+            arming: self.tools.store.arming(account)?,
+            finding: self.tools.store.finding(&step.finding)?,
             notices: self
+                .tools
                 .store
                 .notices_of(&step.finding)?
                 .into_iter()
                 .filter_map(|notice| Some((notice.kind, notice.delivered_at?)))
                 .collect(),
-            last_act: self.store.last_act_on(&step.key)?.map(|(at, _)| at),
+            last_act: self.tools.store.last_act_on(&step.key)?.map(|(at, _)| at),
             passed: self.passed(step, run, now)?,
         };
         Ok(judge(&facts))
@@ -106,9 +107,9 @@ impl Remediator {
 
     fn passed(&self, step: &Step, run: &Run, now: Instant) -> Result<Passed, StoreError> {
         let Some(class) = GateClass::of(step.act) else { return Ok(Passed::default()) };
-        let today = self.store.gate_counts_since(step.key.account(), day_start(now))?;
+        let today = self.tools.store.gate_counts_since(step.key.account(), day_start(now))?;
         Ok(Passed {
-            in_run: self.store.gate_counts_of_run(&run.id, step.key.account())?.of_class(class),
+            in_run: self.tools.store.gate_counts_of_run(&run.id, step.key.account())?.of_class(class),
             destructive_today: today.of_class(GateClass::Destructive),
             of_kind_today: today.changes_of_kind(step.key.kind()),
         })
@@ -273,7 +274,7 @@ fn not_due(facts: &Facts<'_>) -> Option<Ruling> {
     };
     let since = |kind| facts.notices.iter().filter(move |(own, _)| *own == kind).map(|(_, at)| *at);
     let warned = match finding.clock.first_notice {
-        Some(first) => first + floor <= now && since(NoticeKind::First).any(|at| at <= first && at + floor <= now),
+        Some(first) => first + floor <= now && since(NoticeKind::First).any(|at| at <= first),
         None => false,
     };
     if !warned {
@@ -335,10 +336,10 @@ fn untouchable(facts: &Facts<'_>) -> Option<Ruling> {
                 return refuse(HoldCode::WouldLose, "it has, or may have, instance-store disks");
             }
         }
-        (Detail::Volume(volume), Act::DeleteVolume) => {
-            if &*volume.state != "available" || !volume.attachments.is_empty() {
-                return refuse(HoldCode::ReportedOnly, "it is attached, or not available");
-            }
+        (Detail::Volume(volume), Act::DeleteVolume)
+            if &*volume.state != "available" || !volume.attachments.is_empty() =>
+        {
+            return refuse(HoldCode::ReportedOnly, "it is attached, or not available");
         }
         _ => {}
     }

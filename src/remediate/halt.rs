@@ -18,10 +18,24 @@ pub struct Halt {
 pub struct Halted(pub String);
 
 #[cfg(debug_assertions)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 enum Manner {
     WaitToBeKilled,
     Fail,
+    #[cfg(test)]
+    Meanwhile(std::sync::Arc<dyn Fn() + Send + Sync>),
+}
+
+#[cfg(debug_assertions)]
+impl std::fmt::Debug for Manner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Manner::WaitToBeKilled => "WaitToBeKilled",
+            Manner::Fail => "Fail",
+            #[cfg(test)]
+            Manner::Meanwhile(_) => "Meanwhile",
+        })
+    }
 }
 
 impl Halt {
@@ -47,6 +61,12 @@ impl Halt {
         Halt { at: Some((point.to_owned(), Manner::Fail)) }
     }
 
+    /// Lets something else happen at `point`, each time that it is passed.
+    #[cfg(test)]
+    pub(super) fn meanwhile(point: &str, happens: impl Fn() + Send + Sync + 'static) -> Halt {
+        Halt { at: Some((point.to_owned(), Manner::Meanwhile(std::sync::Arc::new(happens)))) }
+    }
+
     /// Passes a crash point.
     pub(super) async fn pass(&self, point: &str) -> Result<(), Halted> {
         #[cfg(debug_assertions)]
@@ -59,6 +79,8 @@ impl Halt {
                     eprintln!("halted at {point}");
                     std::future::pending::<()>().await;
                 }
+                #[cfg(test)]
+                Manner::Meanwhile(happens) => happens(),
             }
         }
         let _ = point;

@@ -51,6 +51,14 @@ pub const SNAPSHOT_DAYS: i64 = 90;
 
 /// Acts on resources, one careful step at a time. One per run, with that run's rules.
 pub struct Remediator {
+    tools: Tools,
+    rules: GateRules,
+    memory: Mutex<Memory>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// What a [`Remediator`] works with.
+pub struct Tools {
     /// The state file.
     pub store: Arc<Store>,
     /// Reads the cloud.
@@ -59,16 +67,12 @@ pub struct Remediator {
     pub act: Arc<dyn CloudAct>,
     /// Time.
     pub clock: Clock,
-    /// What is allowed.
-    pub rules: GateRules,
     /// Judges the rule again at J4.
     pub recheck: Arc<dyn Recheck>,
     /// Puts what people must hear into messages.
     pub announce: Arc<Announce>,
     /// Crash points of tests.
     pub halt: Halt,
-    memory: Mutex<Memory>,
-    turn: tokio::sync::Mutex<()>,
 }
 
 /// What is allowed, from the settings and the state of this run. The gate and the guards read it; the planner read
@@ -131,7 +135,8 @@ pub enum StillViolates {
     Unknown(String),
 }
 
-/// Makes the messages of an event; they are committed with it, or before it.
+/// Makes the messages of an event. They are committed with it; those of a freeze may be asked for more than once and must
+/// then carry the same `dedup`.
 pub type Announce = dyn Fn(&Event<'_>) -> Vec<Outgoing> + Send + Sync;
 
 /// What people must hear of.
@@ -219,19 +224,9 @@ enum Ruling {
 
 impl Remediator {
     /// A remediator for one run.
-    #[allow(clippy::too_many_arguments)]
-    pub fn new(
-        store: Arc<Store>,
-        read: Arc<dyn CloudRead>,
-        act: Arc<dyn CloudAct>,
-        clock: Clock,
-        rules: GateRules,
-        recheck: Arc<dyn Recheck>,
-        announce: Arc<Announce>,
-        halt: Halt,
-    ) -> Remediator {
+    pub fn new(tools: Tools, rules: GateRules) -> Remediator {
         let (memory, turn) = Default::default();
-        Remediator { store, read, act, clock, rules, recheck, announce, halt, memory, turn }
+        Remediator { tools, rules, memory, turn }
     }
 
     fn remember<T>(&self, change: impl FnOnce(&mut Memory) -> T) -> T {

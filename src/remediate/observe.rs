@@ -47,7 +47,7 @@ impl Remediator {
             return self.stuck(remediation, "this version has no handler for it", run).await;
         };
         let since = remediation.updated_at;
-        let (look, words) = match self.read.describe(&key).await {
+        let (look, words) = match self.tools.read.describe(&key).await {
             Ok(resource) if resource.key == key => {
                 let look = (action.look)(remediation, &resource);
                 (look, format!("seen in state {:?}", clean(resource.state())))
@@ -58,15 +58,15 @@ impl Remediator {
             }
             Err(error) if error.kind == ErrorKind::NotFound => (Look::Gone, "not found".to_owned()),
             Err(error) => {
-                if self.clock.now() - since >= BLIND {
+                if self.tools.clock.now() - since >= BLIND {
                     let why = format!("its state could not be read for an hour: {error}");
                     return self.stuck(remediation, &why, run).await;
                 }
                 return self.wait(remediation, since, &format!("its state could not be read: {error}"), run);
             }
         };
-        self.halt.pass("J10.call").await?;
-        let now = self.clock.now();
+        self.tools.halt.pass("J10.call").await?;
+        let now = self.tools.clock.now();
         if remediation.last_look == Some(look) {
             remediation.looks += 1;
         } else {

@@ -74,12 +74,12 @@ impl Remediator {
             Ok(fresh) => fresh,
             Err(judged) => return Ok(judged),
         };
-        self.halt.pass("J4.call").await?;
-        let (resource, now) = (&fresh.resource, self.clock.now());
+        self.tools.halt.pass("J4.call").await?;
+        let (resource, now) = (&fresh.resource, self.tools.clock.now());
         if let Some((code, why)) = refusal(step.act, resource, &self.rules.guards, &self.rules.prices, Reading::Fresh) {
             return Ok(Judged::refuse(code, why));
         }
-        let Some(finding) = self.store.finding(&step.finding)? else {
+        let Some(finding) = self.tools.store.finding(&step.finding)? else {
             return Ok(Judged::refuse(HoldCode::Incomplete, format!("finding {} is not on file", step.finding)));
         };
         if let Some(why) = keep_until(resource, &self.rules.guards.tag_prefix, &finding, now) {
@@ -96,7 +96,7 @@ impl Remediator {
         if let Err(why) = covers(&step.backup, &fresh, backup) {
             return Ok(Judged::refuse(HoldCode::StaleScan, why));
         }
-        match self.recheck.still_violates(step, resource).await {
+        match self.tools.recheck.still_violates(step, resource).await {
             Ok(StillViolates::Yes) => {}
             Ok(StillViolates::No(why)) => {
                 return Ok(Judged::refuse(HoldCode::StaleScan, format!("no longer violates: {why}")));
@@ -118,7 +118,7 @@ impl Remediator {
         if let Some(objection) = self.identity(step.key.account(), run).await? {
             return Ok(objection);
         }
-        if let Err(error) = self.act.permitted(&step.key.partition.place, &call).await {
+        if let Err(error) = self.tools.act.permitted(&step.key.partition.place, &call).await {
             return Ok(unread(&error, &format!("{call} would not be accepted")));
         }
         Ok(Judged::Holds(Box::new(fresh), call))
@@ -127,8 +127,9 @@ impl Remediator {
     /// Reads the resource and its volumes. `Err` is the judgement that follows from a failed read.
     pub(super) async fn read_fresh(&self, remediation: &Remediation, backup: Backup) -> Result<Fresh, Judged> {
         let key = &remediation.step.key;
-        let read_at = self.clock.now();
-        let resource = self.read.describe(key).await.map_err(|error| unread(&error, "it could not be read again"))?;
+        let read_at = self.tools.clock.now();
+        let resource =
+            self.tools.read.describe(key).await.map_err(|error| unread(&error, "it could not be read again"))?;
         if resource.key != *key {
             return Err(Ruling::Freeze(format!("asked for {key}, the cloud answered {}", resource.key)).into());
         }
@@ -138,7 +139,7 @@ impl Remediator {
                 let mut volumes = Vec::with_capacity(instance.volumes.len());
                 for attached in &instance.volumes {
                     let volume =
-                        self.read.describe(&partition.key(&attached.volume)).await.map_err(|error| {
+                        self.tools.read.describe(&partition.key(&attached.volume)).await.map_err(|error| {
                             unread(&error, &format!("volume {} could not be read", attached.volume))
                         })?;
                     volumes.push(volume);
@@ -158,12 +159,12 @@ impl Remediator {
         account: &crate::domain::place::AccountId,
         run: &Run,
     ) -> Result<Option<Judged>, Interrupted> {
-        let now = self.clock.now();
+        let now = self.tools.clock.now();
         let known = self.remember(|memory| memory.identified.get(account).copied());
         if known.is_some_and(|at| at >= run.started_at && at <= now && now - at < chrono::TimeDelta::minutes(15)) {
             return Ok(None);
         }
-        match self.act.acting_as(account).await {
+        match self.tools.act.acting_as(account).await {
             Ok(identity) if identity.account == *account => {
                 self.remember(|memory| memory.identified.insert(account.clone(), now));
                 Ok(None)

@@ -33,26 +33,6 @@ const POINTS: [&str; 24] = [
     "none",
 ];
 
-/// Plays a step in a process that dies at `point`. True when it did.
-async fn die_at(stage: &Stage, step: &Step, point: &str) -> bool {
-    let (remediator, run) = (stage.remediator(Halt::failing_at(point)), stage.run("run-1"));
-    let mut next = remediator.start(step, "p-1", &run).await;
-    loop {
-        match next {
-            Err(Interrupted::Halted(Halted(at))) => {
-                assert_eq!(at, point);
-                return true;
-            }
-            Err(other) => panic!("{point}: {other}"),
-            Ok(Outcome { progress: Progress::WaitUntil(until), id, .. }) => {
-                stage.clock.advance_to(until);
-                next = remediator.advance(id.unwrap(), &run).await;
-            }
-            Ok(_) => return false,
-        }
-    }
-}
-
 /// What the next process makes of it; a claim that never happened begins anew.
 async fn recover(stage: &Stage, step: &Step) -> JournalState {
     let ends = stage.resume("run-2").await;
@@ -211,4 +191,14 @@ async fn a_crash_right_before_the_call_is_told_to_people_and_waits_for_them() {
     let again = stage.act(&step).await;
     assert_eq!((again.id, again.progress), (None, Progress::Held), "{}", again.message);
     assert_eq!(stage.acts(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn h46_snapshots_that_a_dead_process_began_and_that_show_late_are_waited_for() {
+    let stage = Stage::with(|world| world.timing.visibility_lag = (200, 280));
+    let step = stage.due_step(INSTANCE, Action::Stop).await;
+    assert!(die_at(&stage, &step, "J6.call").await);
+    assert_eq!(recover(&stage, &step).await, JournalState::Done);
+    assert_eq!(stage.mutations(), [format!("CreateSnapshots {INSTANCE}"), format!("StopInstances {INSTANCE}")]);
+    stage.assert_watched();
 }

@@ -165,7 +165,9 @@ async fn modes_arming_and_policies_decide_before_anything_is_read_twice() {
         ),
         (
             "not armed",
-            |stage| drop(stage.store.disarm(&stage.place.account, monday()).unwrap()),
+            |stage| {
+                stage.store.disarm(&stage.place.account, monday()).unwrap();
+            },
             Some("the arming of account 123456789012 ended"),
         ),
         (
@@ -315,6 +317,9 @@ async fn h15_the_gate_freezes_on_a_call_that_is_not_the_steps() {
         assert_eq!(ruling == Ruling::Pass, passes, "{call} {purpose:?}: {ruling:?}");
         assert_eq!(matches!(ruling, Ruling::Freeze(_)), !passes, "{call} {purpose:?}: {ruling:?}");
     }
+    let stale = Run { fence: run.fence - 1, ..run.clone() };
+    let ruling = remediator.gate(Purpose::Act, &step, &delete(ORPHAN), &fresh, stage.clock.now(), &stale).unwrap();
+    assert!(matches!(ruling, Ruling::Hold(_)), "{ruling:?}");
     // A read of more than a minute ago is no ground to act on.
     let old = stage.clock.now() - TimeDelta::seconds(61);
     let ruling = remediator.gate(Purpose::Act, &step, &delete(ORPHAN), &fresh, old, &run).unwrap();
@@ -380,4 +385,17 @@ async fn h18_h22_the_gate_refuses_by_its_own_code_what_the_guards_should_have_re
     }
     stage.store.freeze(&Freeze { at: monday(), by: "eve".into(), reason: "audit".into() }).unwrap();
     assert!(matches!(ask(&fresh), Ruling::Hold(_)));
+}
+
+#[tokio::test]
+async fn a_freeze_keeps_every_reason_once_and_tells_it_once() {
+    let stage = Stage::new();
+    let remediator = stage.remediator(Halt::none());
+    for reason in ["first", "first", "second"] {
+        remediator.freeze("gate", reason).unwrap();
+    }
+    let reasons: Vec<String> = stage.store.freezes().unwrap().into_iter().map(|freeze| freeze.reason).collect();
+    assert_eq!(reasons, ["first", "second"]);
+    let alerts = stage.store.outbox_due(stage.clock.now(), 10).unwrap();
+    assert_eq!(alerts.iter().map(|row| row.dedup.as_str()).collect::<Vec<_>>(), ["frozen: first", "frozen: second"]);
 }

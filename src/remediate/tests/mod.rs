@@ -10,15 +10,16 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 
 use super::*;
-use crate::cloud::sim::{Change, Effect, Fault, Planted, SimActor, SimCloud, World, plant};
+use crate::cloud::sim::{Change, Effect, Fault, Form, Planted, SimActor, SimCloud, World, plant};
 use crate::cloud::{Answer, Call, CloudError, Identity, prices};
 use crate::domain::finding::{Action, Finding, Severity};
 use crate::domain::mode::Arming;
 use crate::domain::notice::NoticeKind;
-use crate::domain::place::ResourceKey;
 use crate::engine::{grace, plan, reconcile};
 use crate::store::ACTING_LEASE;
 
+mod answers;
+mod between;
 mod crashes;
 mod gates;
 mod stories;
@@ -28,6 +29,12 @@ const ROOT: &str = "vol-0root";
 const DATA: &str = "vol-0data";
 const ORPHAN: &str = "vol-0orphan";
 const HOLDER: &str = "test";
+
+/// The embedded type table, read once.
+fn book() -> Arc<PriceBook> {
+    static BOOK: std::sync::OnceLock<Arc<PriceBook>> = std::sync::OnceLock::new();
+    BOOK.get_or_init(|| Arc::new(prices::embedded().unwrap())).clone()
+}
 
 /// Monday, ten o'clock: inside the window.
 fn monday() -> Instant {
@@ -160,7 +167,7 @@ impl Stage {
             exceptions: Vec::new(),
             policies: BTreeMap::from([("policy".to_owned(), "hash".to_owned())]),
             ignore_tags: vec!["last-seen".into()],
-            prices: Arc::new(prices::embedded().unwrap()),
+            prices: book(),
         };
         let watch = Watch { cloud: cloud.clone(), actor: cloud.actor(), broken: Mutex::default() };
         Stage {
@@ -173,11 +180,6 @@ impl Stage {
             rules,
             messages: Arc::default(),
         }
-    }
-
-    fn key(&self, id: &str) -> ResourceKey {
-        let kind = Kind::ALL.into_iter().find(|kind| id.starts_with(kind.id_prefix())).unwrap();
-        self.place.partition(kind).key(id)
     }
 
     /// A remediator of a new process.
@@ -201,16 +203,16 @@ impl Stage {
                 notices: to.into_iter().collect(),
             }]
         };
-        Remediator::new(
-            self.store.clone(),
-            Arc::new(self.cloud.reader()),
-            self.watch.clone(),
-            self.clock.clone(),
-            self.rules.clone(),
-            self.says.clone(),
-            Arc::new(announce),
+        let tools = Tools {
+            store: self.store.clone(),
+            read: Arc::new(self.cloud.reader()),
+            act: self.watch.clone(),
+            clock: self.clock.clone(),
+            recheck: self.says.clone(),
+            announce: Arc::new(announce),
             halt,
-        )
+        };
+        Remediator::new(tools, self.rules.clone())
     }
 
     /// Takes the acting lease for a new run.
@@ -346,4 +348,37 @@ fn assert_refused(stage: &Stage, outcome: &Outcome, words: &str) {
 /// One more planted resource.
 fn another_volume(place: &Place, id: &str) -> Planted {
     plant::volume(place.partition(Kind::Volume).key(id), "gp3", 8, at("2026-11-01T00:00:00Z"))
+}
+
+/// Plays a step in a process that dies at `point`. True when it did.
+async fn die_at(stage: &Stage, step: &Step, point: &str) -> bool {
+    let (remediator, run) = (stage.remediator(Halt::failing_at(point)), stage.run("run-1"));
+    let mut next = remediator.start(step, "p-1", &run).await;
+    loop {
+        match next {
+            Err(Interrupted::Halted(Halted(at))) => {
+                assert_eq!(at, point);
+                return true;
+            }
+            Err(other) => panic!("{point}: {other}"),
+            Ok(Outcome { progress: Progress::WaitUntil(until), id, .. }) => {
+                stage.clock.advance_to(until);
+                next = remediator.advance(id.unwrap(), &run).await;
+            }
+            Ok(_) => return false,
+        }
+    }
+}
+
+/// The states that a row went through.
+fn states(stage: &Stage, id: i64) -> Vec<JournalState> {
+    let mut states: Vec<JournalState> =
+        stage.store.remediation_history(id).unwrap().into_iter().map(|row| row.state).collect();
+    states.dedup();
+    states
+}
+
+/// A fault that meets changes, not the permission probe before them.
+fn change_fault(stage: &Stage, operation: &str, effect: Effect) {
+    stage.cloud.add_fault(Fault { form: Some(Form::Change), ..Fault::on(operation, effect) });
 }

@@ -14,7 +14,7 @@ use crate::cloud::CloudAct;
 use crate::domain::Instant;
 use crate::domain::plan::Step;
 use crate::domain::remediation::JournalState;
-use crate::remediate::{Announce, GateRules, Halt, Interrupted, Outcome, Progress, Remediator, Run};
+use crate::remediate::{Announce, GateRules, Halt, Interrupted, Outcome, Progress, Remediator, Run, Tools};
 use crate::store::ACTING_LEASE;
 use crate::worker::context::Context;
 use crate::worker::recheck::FreshFacts;
@@ -222,14 +222,14 @@ fn remediator(cx: &Context, acting: &Acting<'_>) -> Result<Remediator, NotActing
         ignore_tags: cx.settings.tags.ignore.clone(),
         prices: cx.prices.clone(),
     };
-    Ok(Remediator::new(
-        cx.store.clone(),
-        cx.cloud.clone(),
-        acting.actor.clone(),
-        cx.clock.clone(),
-        rules,
-        Arc::new(FreshFacts::new(cx.clone())),
-        acting.announce.clone(),
-        Halt::from_environment(),
-    ))
+    let tools = Tools {
+        store: cx.store.clone(),
+        read: cx.cloud.clone(),
+        act: acting.actor.clone(),
+        clock: cx.clock.clone(),
+        recheck: Arc::new(FreshFacts::new(cx.clone())),
+        announce: acting.announce.clone(),
+        halt: Halt::from_environment(),
+    };
+    Ok(Remediator::new(tools, rules))
 }
