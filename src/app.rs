@@ -12,13 +12,10 @@ use crate::clock::Clock;
 use crate::cloud::prices;
 use crate::cloud::sim::{SimCloud, World};
 use crate::cloud::{CloudAct, CloudRead};
-use crate::deliver::mail::{Mailer, Security, SmtpConfig};
-use crate::deliver::outbox::Channels;
-use crate::deliver::slack::{Reach, Slack};
 use crate::domain::mode::Mode;
 use crate::engine::ruleset::Ruleset;
 use crate::policy::{self, Policy};
-use crate::settings::{self, MailBackend, Settings, SmtpTls, read_secret};
+use crate::settings::{self, Settings};
 use crate::store::Store;
 use crate::worker::context::Context;
 
@@ -98,62 +95,6 @@ pub async fn reader(_settings: &Settings) -> anyhow::Result<Arc<dyn CloudRead>> 
 #[cfg(not(feature = "aws"))]
 pub async fn actor(_settings: &Settings) -> anyhow::Result<Arc<dyn CloudAct>> {
     anyhow::bail!("this build has no AWS adapter (feature `aws`); use --world FILE")
-}
-
-/// Where messages go.
-pub struct Outlets {
-    mailer: Option<Mailer>,
-    slack: Option<Slack>,
-}
-
-impl Outlets {
-    /// From the settings; `world` says that a mail folder counts as delivery.
-    ///
-    /// # Errors
-    /// When a secret cannot be read, a server cannot be addressed or a folder cannot be made.
-    pub fn open(settings: &Settings, world: bool) -> anyhow::Result<Outlets> {
-        let mailer = match &settings.mail {
-            None => None,
-            Some(mail) => Some(match &mail.backend {
-                MailBackend::Folder(folder) => Mailer::folder(folder, &mail.from, world)?,
-                MailBackend::Smtp { host, port, tls, login } => {
-                    let login = match login {
-                        Some((user, file)) => Some((user.clone(), read_secret(file)?)),
-                        None => None,
-                    };
-                    let security = match tls {
-                        SmtpTls::Starttls => Security::Starttls,
-                        SmtpTls::Tls => Security::Tls,
-                        SmtpTls::None => Security::None,
-                    };
-                    Mailer::smtp(SmtpConfig { host: host.clone(), port: *port, security, login }, &mail.from)?
-                }
-            }),
-        };
-        let rooms = settings
-            .slack
-            .iter()
-            .map(|(room, file)| Ok((room.clone(), read_secret(file)?)))
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let slack = if rooms.is_empty() { None } else { Some(Slack::hooks(rooms, Reach::Public)?) };
-        Ok(Outlets { mailer, slack })
-    }
-
-    /// Into folders that count as delivery, for worlds and the demo.
-    ///
-    /// # Errors
-    /// When a folder cannot be made.
-    pub fn folders(folder: &Path, from: &str) -> anyhow::Result<Outlets> {
-        Ok(Outlets {
-            mailer: Some(Mailer::folder(&folder.join("mail"), from, true)?),
-            slack: Some(Slack::folder(&folder.join("slack"))?),
-        })
-    }
-
-    /// As the outbox takes them.
-    pub fn channels(&self) -> Channels<'_> {
-        Channels { mailer: self.mailer.as_ref(), slack: self.slack.as_ref() }
-    }
 }
 
 /// A world in the cloud's place.
@@ -240,5 +181,5 @@ fn world_policies(world: &World, base: &Path) -> anyhow::Result<Vec<Policy>> {
             settings::load_policies(&[base.join(entry)], &checks)
         });
     }
-    Ok(policy::unite(loaded.into_iter())?)
+    Ok(policy::unite(loaded)?)
 }

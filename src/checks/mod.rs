@@ -32,8 +32,11 @@ pub struct Check {
     /// Its own page.
     pub info: &'static CheckInfo,
     /// From parameters; `None` where the judge is built from a typed document (limits, required tags).
-    pub build: Option<fn(&Params) -> Box<dyn Judge>>,
+    pub build: Option<Build>,
 }
+
+/// Makes a judge from a rule's parameters.
+pub type Build = fn(&Params) -> Box<dyn Judge>;
 
 /// Judges one resource at a time.
 pub trait Judge: Send + Sync {

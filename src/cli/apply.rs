@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::exit::{Exit, ExitError};
 use super::output::{self, Format, SCHEMA_VERSION};
 use super::{Global, interrupt, open};
-use crate::app::{self, Outlets};
+use crate::app;
 use crate::clock::Clock;
 use crate::deliver::outbox::deliver_due;
 use crate::domain::guard::{self, Reading};
@@ -26,6 +26,7 @@ use crate::remediate::{Progress, Recheck, StillViolates};
 use crate::worker::context::Context;
 use crate::worker::jobs::act::{ActOutcome, Acting, NotActing, act};
 use crate::worker::jobs::announce::announce;
+use crate::worker::outlets::Outlets;
 use crate::worker::recheck::FreshFacts;
 use crate::worker::supervise::Work;
 

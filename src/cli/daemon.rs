@@ -11,13 +11,14 @@ use tokio::sync::mpsc;
 
 use super::exit::{Exit, ExitError};
 use super::{Global, open};
-use crate::app::{self, Outlets};
+use crate::app;
 use crate::clock::Clock;
 use crate::worker::daemon::{Daemon, DaemonEnd, Timings};
 use crate::worker::ledger::Ledger;
 use crate::worker::lock::{DaemonLock, LockError};
 use crate::worker::nightly::{Loaded, Nightly};
 use crate::worker::notify::Notifier;
+use crate::worker::outlets::Outlets;
 use crate::worker::schedule::Schedule;
 use crate::worker::signals::{WakeUp, watch_signals};
 

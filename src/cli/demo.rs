@@ -13,7 +13,7 @@ use clap::Args as ClapArgs;
 
 use super::exit::{Exit, ExitError};
 use super::{Global, output, plan};
-use crate::app::{Outlets, WorldApp};
+use crate::app::WorldApp;
 use crate::cloud::CloudAct;
 use crate::cloud::sim::World;
 use crate::domain::Instant;
@@ -27,6 +27,7 @@ use crate::store::{FILE_NAME, Store};
 use crate::worker::jobs::plan::plan as make_plan;
 use crate::worker::jobs::report;
 use crate::worker::nightly::{Loaded, Nightly};
+use crate::worker::outlets::Outlets;
 use crate::worker::play::{Down, Played, play};
 use crate::worker::schedule::{Job, Schedule};
 

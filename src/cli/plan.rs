@@ -57,7 +57,7 @@ pub async fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
             output::tell(&format!("written to {}; apply it with: costwarden apply {0}", file.display()));
         }
     }
-    Ok(exit(&cx, args, &outcome)?)
+    exit(&cx, args, &outcome)
 }
 
 /// A context that reads the settings' accounts and writes our own state.

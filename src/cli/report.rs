@@ -9,7 +9,7 @@ use clap::Subcommand;
 use super::exit::{Exit, ExitError};
 use super::output::{self, Format};
 use super::{Global, open};
-use crate::app::{self, Outlets};
+use crate::app;
 use crate::clock::Clock;
 use crate::deliver::outbox::deliver_due;
 use crate::domain::Instant;
@@ -18,6 +18,7 @@ use crate::engine::grace;
 use crate::report as layout;
 use crate::worker::context::Context;
 use crate::worker::jobs::report;
+use crate::worker::outlets::Outlets;
 
 /// Which report.
 #[derive(Debug, Subcommand)]

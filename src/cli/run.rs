@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::exit::{Exit, ExitError};
 use super::output::{self, Format, SCHEMA_VERSION};
 use super::{Global, interrupt, open};
-use crate::app::{self, Outlets};
+use crate::app;
 use crate::clock::Clock;
 use crate::domain::Instant;
 use crate::domain::finding::Act;
@@ -27,6 +27,7 @@ use crate::worker::jobs::plan::{PlanOutcome, plan};
 use crate::worker::jobs::report;
 use crate::worker::jobs::scan::{Choice, scan};
 use crate::worker::nightly::{Loaded, Nightly};
+use crate::worker::outlets::Outlets;
 use crate::worker::supervise::Work;
 
 /// Flags of `run`.

@@ -113,9 +113,9 @@ pub fn select<'a>(input: &PlanInput<'a>) -> Selection<'a> {
 }
 
 /// Binds a chosen finding to its resource as read now; `Err` when the resource no longer fits.
-pub fn step(finding: &Finding, fresh: &Resource, ignore_tags: &[String]) -> Result<Step, Held> {
+pub fn step(finding: &Finding, fresh: &Resource, ignore_tags: &[String]) -> Result<Step, Box<Held>> {
     let Some(act) = finding.act().filter(|act| has_handler(*act)) else {
-        return Err(held(finding, HoldCode::NotAvailable, "this version has no handler for it".into()));
+        return Err(Box::new(held(finding, HoldCode::NotAvailable, "this version has no handler for it".into())));
     };
     let backup = match act {
         Act::DeleteVolume => vec![finding.key.id.to_string()],

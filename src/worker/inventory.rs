@@ -193,7 +193,7 @@ pub async fn read_series(
         let (metric, statistic) = wanted[index % wanted.len()];
         MetricQuery { resource: ids[index / wanted.len()].clone(), metric, statistic, period_seconds, from, to }
     };
-    let calls: Vec<BoxFuture<'_, (usize, Result<Vec<Series>, CloudError>)>> = (0..total)
+    let calls: Vec<BoxFuture<'_, Numbered>> = (0..total)
         .step_by(METRICS_PER_CALL)
         .map(|start| {
             let queries: Vec<MetricQuery> = (start..total.min(start + METRICS_PER_CALL)).map(query).collect();
@@ -222,6 +222,9 @@ pub async fn read_series(
     }
     (all, first_error)
 }
+
+/// The answer of one bulk read, by the index of its first query.
+type Numbered = (usize, Result<Vec<Series>, CloudError>);
 
 /// An answer with another number of series cannot be told apart.
 fn whole(series: Vec<Series>, asked: usize) -> Result<Vec<Series>, CloudError> {

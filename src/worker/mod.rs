@@ -16,6 +16,7 @@ pub mod lock;
 pub mod night;
 pub mod nightly;
 pub mod notify;
+pub mod outlets;
 pub mod play;
 pub mod recheck;
 pub mod schedule;

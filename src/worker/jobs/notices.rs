@@ -58,7 +58,7 @@ pub fn notices(cx: &Context, run: &str) -> anyhow::Result<NoticeOutcome> {
         .map(|(to, rows)| {
             let items: Vec<NoticeItem<'_>> = rows.iter().map(|(notice, finding)| item(notice, finding)).collect();
             let names = rows.iter().map(|(notice, _)| (notice.finding.clone(), notice.kind)).collect();
-            Ok(outgoing(&digest(to, &items, context)?, names)?)
+            outgoing(&digest(to, &items, context)?, names)
         })
         .collect::<anyhow::Result<_>>()?;
     cx.store.enqueue(&mails, posture.now).context("queueing notices")?;

@@ -65,7 +65,7 @@ pub async fn plan(cx: &Context, by_hand: bool) -> anyhow::Result<PlanOutcome> {
         match cx.cloud.describe(&finding.key).await {
             Ok(fresh) => match plan::step(finding, &fresh, &cx.settings.tags.ignore) {
                 Ok(step) => steps.push(step),
-                Err(row) => held.push(row),
+                Err(row) => held.push(*row),
             },
             Err(error) => {
                 held.push(plan::held(finding, HoldCode::Incomplete, format!("could not be read just now: {error}")));
@@ -161,9 +161,7 @@ pub fn input_of<'a>(
 /// When the state cannot be read.
 pub fn newest_coverage(store: &Store, now: Instant) -> anyhow::Result<HashMap<Partition, (Coverage, Instant)>> {
     let mut newest: HashMap<Partition, (Coverage, Instant)> = HashMap::new();
-    for (scan, _) in
-        store.scans_between(now - LOOK_BACK, now + TimeDelta::seconds(1)).context("reading the scans")?
-    {
+    for (scan, _) in store.scans_between(now - LOOK_BACK, now + TimeDelta::seconds(1)).context("reading the scans")? {
         for row in scan.coverage {
             let known = newest.get(&row.partition).map(|(_, at)| *at);
             if known.is_none_or(|at| at <= scan.started_at) {

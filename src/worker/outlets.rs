@@ -1,0 +1,67 @@
+//! Where messages go: the channels of the settings, opened.
+//!
+//! Commands and the daemon open them once; the outbox takes them at each delivery. Secrets are read here, from files,
+//! and kept nowhere else.
+
+use std::path::Path;
+
+use crate::deliver::mail::{Mailer, Security, SmtpConfig};
+use crate::deliver::outbox::Channels;
+use crate::deliver::slack::{Reach, Slack};
+use crate::settings::{MailBackend, Settings, SmtpTls, read_secret};
+
+/// Opened channels.
+pub struct Outlets {
+    mailer: Option<Mailer>,
+    slack: Option<Slack>,
+}
+
+impl Outlets {
+    /// From the settings; `world` says that a mail folder counts as delivery.
+    ///
+    /// # Errors
+    /// When a secret cannot be read, a server cannot be addressed or a folder cannot be made.
+    pub fn open(settings: &Settings, world: bool) -> anyhow::Result<Outlets> {
+        let mailer = match &settings.mail {
+            None => None,
+            Some(mail) => Some(match &mail.backend {
+                MailBackend::Folder(folder) => Mailer::folder(folder, &mail.from, world)?,
+                MailBackend::Smtp { host, port, tls, login } => {
+                    let login = match login {
+                        Some((user, file)) => Some((user.clone(), read_secret(file)?)),
+                        None => None,
+                    };
+                    let security = match tls {
+                        SmtpTls::Starttls => Security::Starttls,
+                        SmtpTls::Tls => Security::Tls,
+                        SmtpTls::None => Security::None,
+                    };
+                    Mailer::smtp(SmtpConfig { host: host.clone(), port: *port, security, login }, &mail.from)?
+                }
+            }),
+        };
+        let rooms = settings
+            .slack
+            .iter()
+            .map(|(room, file)| Ok((room.clone(), read_secret(file)?)))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let slack = if rooms.is_empty() { None } else { Some(Slack::hooks(rooms, Reach::Public)?) };
+        Ok(Outlets { mailer, slack })
+    }
+
+    /// Into folders that count as delivery, for worlds and the demo.
+    ///
+    /// # Errors
+    /// When a folder cannot be made.
+    pub fn folders(folder: &Path, from: &str) -> anyhow::Result<Outlets> {
+        Ok(Outlets {
+            mailer: Some(Mailer::folder(&folder.join("mail"), from, true)?),
+            slack: Some(Slack::folder(&folder.join("slack"))?),
+        })
+    }
+
+    /// As the outbox takes them.
+    pub fn channels(&self) -> Channels<'_> {
+        Channels { mailer: self.mailer.as_ref(), slack: self.slack.as_ref() }
+    }
+}
