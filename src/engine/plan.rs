@@ -112,13 +112,20 @@ pub fn select<'a>(input: &PlanInput<'a>) -> Selection<'a> {
     selection
 }
 
-/// Binds a chosen finding to its resource as read now; `Err` when the resource no longer fits.
-pub fn step(finding: &Finding, fresh: &Resource, ignore_tags: &[String]) -> Result<Step, Box<Held>> {
+/// Binds a chosen finding to its resource as read now; `Err` when the resource no longer fits. Without
+/// `snapshot_before_stop` (R8) a stop promises no backup; a delete always does.
+pub fn step(
+    finding: &Finding,
+    fresh: &Resource,
+    ignore_tags: &[String],
+    snapshot_before_stop: bool,
+) -> Result<Step, Box<Held>> {
     let Some(act) = finding.act().filter(|act| has_handler(*act)) else {
         return Err(Box::new(held(finding, HoldCode::NotAvailable, "this version has no handler for it".into())));
     };
     let backup = match act {
         Act::DeleteVolume => vec![finding.key.id.to_string()],
+        Act::StopInstance if !snapshot_before_stop => Vec::new(),
         Act::StopInstance => fresh
             .instance()
             .map(|instance| instance.volumes.iter().map(|attached| attached.volume.to_string()).collect())
@@ -424,11 +431,11 @@ fn keep_pace<'a>(
     mut candidates: Vec<(&'a Finding, Act)>,
     held_rows: &mut Vec<Held>,
 ) -> Vec<&'a Finding> {
-    candidates.sort_by(|(left, _), (right, _)| {
-        right
-            .savings
-            .monthly
-            .cmp(&left.savings.monthly)
+    // Tags go last: a resource that is stopped and tagged in one run would count as changed after its tagging.
+    candidates.sort_by(|(left, left_act), (right, right_act)| {
+        (*left_act == Act::AddTags)
+            .cmp(&(*right_act == Act::AddTags))
+            .then_with(|| right.savings.monthly.cmp(&left.savings.monthly))
             .then_with(|| left.clock.due_at.cmp(&right.clock.due_at))
             .then_with(|| left.id.cmp(&right.id))
     });

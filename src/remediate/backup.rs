@@ -512,7 +512,7 @@ mod tests {
         let store = crate::store::Store::in_memory().unwrap();
         store.update_findings(std::slice::from_ref(&finding), &[]).unwrap();
         let fence = store.acquire(crate::store::ACTING_LEASE, "test", TimeDelta::hours(1), begun()).unwrap().unwrap();
-        let step = crate::engine::plan::step(&finding, &fresh, &[]).unwrap();
+        let step = crate::engine::plan::step(&finding, &fresh, &[], true).unwrap();
         let mut remediation = store.claim(&step, "p-1", fence, begun()).unwrap();
         remediation.snapshots = snapshots;
         remediation

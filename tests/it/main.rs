@@ -2,7 +2,11 @@
 
 mod cli;
 mod conformance;
+#[cfg(feature = "aws")]
+mod daemon;
+mod demo;
 mod mail;
+mod night;
 #[cfg(feature = "pdf")]
 mod report_pdf;
 mod slack;

@@ -308,7 +308,7 @@ fn a_step_is_bound_to_what_the_resource_looks_like_and_a_plan_to_its_contents() 
     let idle = due("i-1", Severity::Medium, Action::Stop, 50);
     let world = World::with(vec![idle.clone()]);
     let fresh = crate::checks::testing::instance("i-1", "m5.large", 30);
-    let planned = step(&idle, &fresh, &[]).unwrap();
+    let planned = step(&idle, &fresh, &[], true).unwrap();
     let changed = crate::checks::testing::instance("i-1", "m5.xlarge", 30);
     assert_eq!(
         planned.fingerprint.changes(&Fingerprint::of(&changed, &[])),
@@ -336,4 +336,41 @@ fn a_step_is_bound_to_what_the_resource_looks_like_and_a_plan_to_its_contents() 
     assert_eq!(plan.id, plan.derive_id());
     plan.steps[0].key = crate::checks::testing::place().partition(Kind::Instance).key("i-2");
     assert_ne!(plan.id, plan.derive_id(), "an edited plan is told by its id");
+}
+
+#[test]
+fn r7_what_is_due_this_very_instant_is_done_and_a_second_later_is_not() {
+    let mut world = World::with(vec![due("i-1", Severity::Medium, Action::Stop, 50)]);
+    world.findings[0].clock.due_at = Some(now());
+    assert_eq!(world.chosen(), ["i-1"], "equality executes");
+    world.findings[0].clock.due_at = Some(now() + TimeDelta::microseconds(1));
+    assert_eq!(world.held().0, HoldCode::InGrace);
+}
+
+#[test]
+fn r8_a_stop_promises_a_snapshot_of_every_attached_volume_unless_it_is_switched_off() {
+    let idle = due("i-1", Severity::Medium, Action::Stop, 50);
+    let mut fresh = crate::checks::testing::instance("i-1", "m5.large", 30);
+    if let crate::domain::resource::Detail::Instance(instance) = &mut fresh.detail {
+        let attached = |volume: &str| crate::domain::resource::AttachedVolume {
+            volume: volume.into(),
+            device: "/dev/xvda".into(),
+            delete_on_termination: true,
+        };
+        instance.volumes = Box::new([attached("vol-1"), attached("vol-2")]);
+    }
+    assert_eq!(step(&idle, &fresh, &[], true).unwrap().backup, ["vol-1", "vol-2"]);
+    assert_eq!(step(&idle, &fresh, &[], false).unwrap().backup, [] as [&str; 0]);
+    let orphan = due("vol-1", Severity::Medium, Action::Terminate, 5);
+    let volume = crate::checks::testing::volume("vol-1", 8, "gp3");
+    assert_eq!(step(&orphan, &volume, &[], false).unwrap().backup, ["vol-1"], "R11: a delete always has its backup");
+}
+
+#[test]
+fn tags_go_last_whatever_they_save() {
+    let mut tagging = due("i-1", Severity::Medium, Action::Tag, 99);
+    tagging.add_tags = vec![("owner".into(), "nobody".into())];
+    grace::refresh_due(&mut tagging);
+    let world = World::with(vec![tagging, due("i-2", Severity::Medium, Action::Stop, 1)]);
+    assert_eq!(world.chosen(), ["i-2", "i-1"]);
 }

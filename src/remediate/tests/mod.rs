@@ -251,7 +251,7 @@ impl Stage {
     /// The step that the planner makes of a finding now.
     async fn step_of(&self, finding: &Finding) -> Step {
         let fresh = self.cloud.reader().describe(&finding.key).await.unwrap();
-        plan::step(finding, &fresh, &self.rules.ignore_tags).unwrap()
+        plan::step(finding, &fresh, &self.rules.ignore_tags, true).unwrap()
     }
 
     async fn due_step(&self, id: &str, action: Action) -> Step {

@@ -58,6 +58,7 @@ impl Loop {
     pub(super) async fn run(mut self) -> anyhow::Result<DaemonEnd> {
         self.parts.notifier.ready("recovering");
         self.recover().await?;
+        tracing::info!(status = self.status(), "ready");
         self.turn().await;
         let end = self.end.unwrap_or(DaemonEnd::NoEvents);
         self.parts.notifier.stopping(&end.to_string());

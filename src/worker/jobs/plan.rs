@@ -61,9 +61,10 @@ pub async fn plan(cx: &Context, by_hand: bool) -> anyhow::Result<PlanOutcome> {
     let selection = plan::select(&input);
     let mut held = selection.held;
     let mut steps = Vec::new();
+    let snapshot_before_stop = cx.settings.enforcement.create_snapshot_before_stop;
     for finding in selection.chosen {
         match cx.cloud.describe(&finding.key).await {
-            Ok(fresh) => match plan::step(finding, &fresh, &cx.settings.tags.ignore) {
+            Ok(fresh) => match plan::step(finding, &fresh, &cx.settings.tags.ignore, snapshot_before_stop) {
                 Ok(step) => steps.push(step),
                 Err(row) => held.push(*row),
             },
@@ -101,12 +102,13 @@ pub fn posture_of(store: &Store, settings: &Settings, now: Instant) -> anyhow::R
     let mut today = Vec::new();
     let mut last_acts: HashMap<String, Instant> = HashMap::new();
     let recent = store.remediations_between(now - plan::BETWEEN_ACTS, now + TimeDelta::seconds(1))?;
-    for act in recent.iter().filter(|act| act.call_hash.is_some()) {
-        if act.updated_at >= midnight {
+    for act in &recent {
+        // What reached the wire today, and what is open and will: both use up today's pace.
+        if (act.call_hash.is_some() && act.updated_at >= midnight) || !act.state.ended() {
             let step = &act.step;
             today.push(PastAct { account: step.key.account().clone(), kind: step.key.kind(), act: step.act });
         }
-        if act.step.act != Act::AddTags {
+        if act.call_hash.is_some() && act.step.act != Act::AddTags {
             let entry = last_acts.entry(act.step.key.to_string()).or_insert(act.updated_at);
             *entry = act.updated_at.max(*entry);
         }
