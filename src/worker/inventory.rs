@@ -53,11 +53,17 @@ pub async fn read(cloud: &dyn CloudRead, partition: &Partition, pulse: &Pulse) -
         partition: partition.clone(),
         status,
         pages,
-        resources: resources.len() as u64,
+        resources: resources.iter().filter(|resource| !is_gone(resource)).count() as u64,
         error: error.map(|error| error.to_string()),
         suspect: None,
     };
     PartitionRead { coverage, resources }
+}
+
+/// Whether a resource is listed only because it was there a while ago. EC2 lists terminated instances for about an
+/// hour; they are no part of the total that pace, breaker and inventory floor are taken from.
+fn is_gone(resource: &Resource) -> bool {
+    matches!(resource.state(), "terminated" | "shutting-down" | "deleting" | "deleted")
 }
 
 /// A partition that could not even be asked for.

@@ -87,13 +87,17 @@ pub fn posture(cx: &Context) -> anyhow::Result<Posture> {
     posture_of(&cx.store, &cx.settings, cx.clock.now())
 }
 
-/// The same without a context: no cloud is needed for it. Accounts that left the settings are not looked at.
+/// The same without a context: no cloud is needed for it. Accounts and Regions outside the settings, which a scan by
+/// hand may have read, are not looked at: nobody is told of them and nothing is planned there.
 ///
 /// # Errors
 /// When the state cannot be read.
 pub fn posture_of(store: &Store, settings: &Settings, now: Instant) -> anyhow::Result<Posture> {
     let mut newest = newest_coverage(store, now)?;
-    newest.retain(|partition, _| settings.accounts.iter().any(|account| account.id == partition.place.account));
+    newest.retain(|partition, _| {
+        let place = &partition.place;
+        settings.accounts.iter().any(|own| own.id == place.account && own.regions.contains(&place.region))
+    });
     let mut totals: HashMap<(AccountId, Kind), u64> = HashMap::new();
     for (row, _) in newest.values().filter(|(row, _)| row.trusted()) {
         *totals.entry((row.partition.place.account.clone(), row.partition.kind)).or_default() += row.resources;

@@ -48,8 +48,8 @@ pub struct ScanOutcome {
     pub summary: ScanSummary,
 }
 
-/// How long a scan may hold a partition's lease.
-const LEASE: TimeDelta = TimeDelta::hours(2);
+/// How long a scan may hold a partition's lease; what a killed one left stands in the way no longer than this.
+const LEASE: TimeDelta = TimeDelta::minutes(30);
 
 /// Runs one scan.
 ///
@@ -231,7 +231,7 @@ async fn judge_partition(
         }
         summary.resource(resource, &cx.settings.tags.team, verdicts.drain(..));
     }
-    summary.partition(&partition, resources.len() as u64);
+    summary.partition(&partition, coverage.resources);
     let result = reconciler.finish();
     let sightings: Vec<(ResourceKey, Sighting)> =
         sightings.into_iter().map(|(id, sighting)| (partition.key(&id), sighting)).collect();
