@@ -19,6 +19,9 @@ use crate::worker::context::Context;
 use crate::worker::jobs::scan::{Choice, ScanOutcome, scan};
 use crate::worker::supervise::Work;
 
+const NO_ACCOUNT: &str =
+    "no account to scan: list accounts under [[accounts]] in the settings, or give --account and --region";
+
 /// Flags of `scan`.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
@@ -57,6 +60,9 @@ pub async fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
         None => {
             let settings = open::settings(global)?;
             let policies = open::policies(&settings)?;
+            if settings.accounts.is_empty() && args.account.is_none() {
+                return Err(ExitError::bad_use(NO_ACCOUNT));
+            }
             let reader = app::reader(&settings).await?;
             let store = open::store(&settings)?;
             app::context(settings, &policies, store, reader, Clock::System)?
@@ -75,9 +81,7 @@ pub async fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
 fn places(cx: &Context, args: &Args) -> anyhow::Result<Option<Vec<Place>>> {
     if args.account.is_none() && args.region.is_empty() {
         if cx.places().is_empty() {
-            return Err(ExitError::bad_use(
-                "no account to scan: list accounts under [[accounts]] in the settings, or give --account and --region",
-            ));
+            return Err(ExitError::bad_use(NO_ACCOUNT));
         }
         return Ok(None);
     }
