@@ -9,7 +9,7 @@ use costwarden::cli::{self, Cli, exit, log, output};
 fn main() -> ExitCode {
     // Wrong use ends here with 2, --help and --version with 0.
     let cli = Cli::parse();
-    log::start(&cli.global);
+    log::start(&cli);
     let ended = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -1,9 +1,8 @@
 //! `demo`: 45 days of unattended work on a simulated account, in seconds, with no AWS and no network.
 //!
-//! The code is the production code: only the account, the clock and the mail backend differ. It prints a timeline and
-//! leaves the state, every mail with its PDF, and the last plan in a folder.
+//! The code is the production code: only the account, the clock and the mail backend differ. `story` prints
+//! a timeline; the state, every mail with its PDF, and the last plan are left in a folder.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,24 +11,20 @@ use chrono::TimeDelta;
 use clap::Args as ClapArgs;
 
 use super::exit::{Exit, ExitError};
-use super::{Global, output, plan};
+use super::story::Story;
+use super::{Global, plan};
 use crate::app::WorldApp;
 use crate::cloud::CloudAct;
 use crate::cloud::sim::World;
-use crate::domain::Instant;
-use crate::domain::finding::FindingId;
 use crate::domain::mode::{Arming, Mode};
-use crate::domain::plan::{Held, HoldCode};
-use crate::domain::remediation::JournalState;
-use crate::domain::report::{Report, ReportKind};
-use crate::domain::text::clean;
+use crate::domain::report::ReportKind;
 use crate::store::{FILE_NAME, Store};
 use crate::worker::jobs::plan::plan as make_plan;
 use crate::worker::jobs::report;
 use crate::worker::nightly::{Loaded, Nightly};
 use crate::worker::outlets::Outlets;
-use crate::worker::play::{Down, Played, play};
-use crate::worker::schedule::{Job, Schedule};
+use crate::worker::play::{Down, play};
+use crate::worker::schedule::Schedule;
 
 /// Flags of `demo`.
 #[derive(Debug, ClapArgs)]
@@ -65,7 +60,7 @@ pub async fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let downtime: Vec<Down> =
         app.world.downtime.iter().map(|down| Down { from: down.from, until: down.until }).collect();
 
-    let mut story = Story { quiet: global.quiet, told_until: app.world.start, held: HashSet::new() };
+    let mut story = Story::new(global.quiet, app.world.start);
     story.opening(&app, days)?;
     play(
         &nightly,
@@ -88,7 +83,9 @@ pub async fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     plan::write(&args.dir.join("last-plan.json"), &last.plan)?;
     cx.store.save_to(&args.dir.join(FILE_NAME)).context("saving the state")?;
     let report = report::make(&cx, ReportKind::Weekly)?;
-    story.closing(&args.dir, &report)?;
+    let mail = args.dir.join("mail");
+    let first = last_weekly(&mail).unwrap_or_else(|| mail.clone());
+    story.closing(&args.dir, count(&mail), &first, &report)?;
     Ok(Exit::Done)
 }
 
@@ -127,136 +124,12 @@ fn arm(app: &WorldApp, store: &Store) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tells what happened, once each.
-struct Story {
-    quiet: bool,
-    told_until: Instant,
-    held: HashSet<(FindingId, HoldCode)>,
-}
-
-impl Story {
-    fn opening(&self, app: &WorldApp, days: u32) -> anyhow::Result<()> {
-        self.line(&format!(
-            "World {:?}: {} accounts, {days} days from {}. Mode {}. Nothing here is real.\n",
-            app.world.name,
-            app.world.accounts.len(),
-            app.world.start.format("%a %d %b %Y"),
-            app.settings.enforcement.mode.word()
-        ))
-    }
-
-    /// Everything between the last call and now.
-    fn tell(&mut self, nightly: &Nightly, played: &Played) -> anyhow::Result<()> {
-        let cx = nightly.context();
-        let until = cx.clock.now() + TimeDelta::microseconds(1);
-        let from = std::mem::replace(&mut self.told_until, until);
-        self.job(played)?;
-        for event in cx.store.events_between(from, until)? {
-            let word = match event.what.as_str() {
-                "detected" | "notified" | "proven" => continue,
-                "exception_ended" => "exempt until now",
-                other => other,
-            };
-            let finding = cx.store.finding(&event.finding)?;
-            let name = finding.map(|finding| format!("{} {}", finding.key.id, finding.name)).unwrap_or_default();
-            self.row(event.at, word, &format!("{name}: {}", event.detail))?;
-        }
-        for (at, alert) in cx.store.budget_alerts_between(from, until)? {
-            let words = format!(
-                "{} / {}: {} % of {} spent ({})",
-                alert.policy, alert.rule, alert.percent, alert.limit, alert.spent
-            );
-            self.row(at, "budget", &words)?;
-        }
-        for act in cx.store.remediations_between(from, until)? {
-            let word = match act.state {
-                JournalState::Done => "done",
-                JournalState::Stuck => "STUCK",
-                state if state.ended() => "refused",
-                _ => "waiting",
-            };
-            let backups: Vec<&str> = act.snapshots.iter().filter_map(|backup| backup.snapshot.as_deref()).collect();
-            let backup = if backups.is_empty() { String::new() } else { format!(" [backup {}]", backups.join(", ")) };
-            let words =
-                format!("{} {} {}: {}{backup}", act.step.act.words(), act.step.key.id, act.step.name, act.message);
-            self.row(act.updated_at, word, &words)?;
-        }
-        if played.job == Job::Act && !played.missed {
-            self.holds(nightly)?;
-        }
-        Ok(())
-    }
-
-    fn job(&self, played: &Played) -> anyhow::Result<()> {
-        let word = match (played.missed, played.made_up) {
-            (true, _) => format!("{} missed", played.job),
-            (_, true) => format!("{} made up", played.job),
-            _ => played.job.to_string(),
-        };
-        match &played.result {
-            Ok(report) => self.row(played.at, &word, &report.message),
-            Err(why) => self.row(played.at, &word, why),
-        }
-    }
-
-    /// Held findings that are worth a word, each reason once.
-    fn holds(&mut self, nightly: &Nightly) -> anyhow::Result<()> {
-        let cx = nightly.context();
-        let posture = crate::worker::jobs::plan::posture(&cx)?;
-        let open = cx.store.findings_open()?;
-        let input = crate::worker::jobs::plan::input(&cx, &posture, &open, false);
-        let held: Vec<Held> = crate::engine::plan::select(&input).held;
-        for row in held {
-            let telling = matches!(
-                row.code,
-                HoldCode::Incomplete
-                    | HoldCode::Pace
-                    | HoldCode::ReportedOnly
-                    | HoldCode::NotAvailable
-                    | HoldCode::Breaker
-            );
-            if telling && self.held.insert((row.finding.clone(), row.code)) {
-                self.row(cx.clock.now(), "held", &format!("{} {}: {}", row.key.id, row.name, row.reason))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn closing(&self, folder: &Path, report: &Report) -> anyhow::Result<()> {
-        let mails = count(&folder.join("mail"));
-        let score = match report.score {
-            Some(score) => format!("{:.1} %", score.percent),
-            None => "no data".to_owned(),
-        };
-        output::line("")?;
-        output::line(&format!("Score {score}. {}", report.headline))?;
-        output::line(&format!(
-            "Done by itself: {} acts that save {} a month, {} so far. {mails} mails were sent.",
-            report.realised.acts, report.realised.monthly, report.realised.to_date
-        ))?;
-        output::line(&format!("Everything is in {}: {FILE_NAME}, mail/, slack/, last-plan.json", folder.display()))?;
-        let first = first_weekly(&folder.join("mail")).unwrap_or_else(|| folder.join("mail"));
-        output::line(&format!("Open first: {}", first.display()))
-    }
-
-    fn row(&self, at: Instant, word: &str, words: &str) -> anyhow::Result<()> {
-        if self.quiet {
-            return Ok(());
-        }
-        self.line(&format!("{}  {word:<16}  {}", at.format("%a %d %b %H:%M"), clean(words)))
-    }
-
-    fn line(&self, text: &str) -> anyhow::Result<()> {
-        if self.quiet { Ok(()) } else { output::line(text) }
-    }
-}
-
 fn count(folder: &Path) -> usize {
     std::fs::read_dir(folder).map(|entries| entries.count()).unwrap_or(0)
 }
 
 /// The last weekly report's mail.
-fn first_weekly(folder: &Path) -> Option<PathBuf> {
+fn last_weekly(folder: &Path) -> Option<PathBuf> {
     let mut found: Vec<PathBuf> = std::fs::read_dir(folder)
         .ok()?
         .filter_map(Result::ok)

@@ -11,7 +11,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::Global;
+use super::{Cli, Command};
 
 /// How a line of the log looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -23,9 +23,12 @@ pub enum LogFormat {
 }
 
 /// Starts logging. A second call changes nothing.
-pub fn start(global: &Global) {
+pub fn start(cli: &Cli) {
+    let global = &cli.global;
+    // The demo tells its own story on stdout; its log has a word only when something is wrong, or when asked.
+    let story = matches!(cli.command, Command::Demo(_));
     let terminal = std::io::stderr().is_terminal();
-    let (own, others) = levels(global.quiet, global.verbose);
+    let (own, others) = levels(global.quiet, global.verbose, story);
     let filter = Targets::new().with_default(others).with_target("costwarden", own);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let layer = match format(global.log_format, terminal) {
@@ -41,9 +44,10 @@ fn format(chosen: Option<LogFormat>, terminal: bool) -> LogFormat {
 }
 
 /// How much we say, and how much other people's crates say.
-fn levels(quiet: bool, verbose: u8) -> (LevelFilter, LevelFilter) {
+fn levels(quiet: bool, verbose: u8, story: bool) -> (LevelFilter, LevelFilter) {
     match (quiet, verbose) {
         (true, _) => (LevelFilter::ERROR, LevelFilter::ERROR),
+        (false, 0) if story => (LevelFilter::WARN, LevelFilter::WARN),
         (false, 0) => (LevelFilter::INFO, LevelFilter::WARN),
         (false, 1) => (LevelFilter::DEBUG, LevelFilter::INFO),
         (false, _) => (LevelFilter::TRACE, LevelFilter::DEBUG),
@@ -64,8 +68,10 @@ mod tests {
 
     #[test]
     fn each_flag_says_more_and_others_never_more_than_we() {
-        let steps = [levels(true, 0), levels(false, 0), levels(false, 1), levels(false, 2)];
+        let steps = [(true, 0), (false, 0), (false, 1), (false, 2)].map(|(quiet, more)| levels(quiet, more, false));
         assert!(steps.windows(2).all(|pair| pair[0].0 < pair[1].0));
         assert!(steps.iter().all(|(own, others)| others <= own));
+        assert_eq!(levels(false, 0, true), (LevelFilter::WARN, LevelFilter::WARN));
+        assert_eq!(levels(false, 1, true), levels(false, 1, false));
     }
 }

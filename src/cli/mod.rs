@@ -31,6 +31,7 @@ pub mod run;
 pub mod scan;
 pub mod scan_json;
 pub mod schema;
+pub mod story;
 pub mod world;
 
 use exit::Exit;

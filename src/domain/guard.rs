@@ -331,14 +331,14 @@ fn marker(key: &str, value: &str) -> Option<String> {
     let lower = key.to_lowercase();
     if MANAGER_KEYS.contains(&lower.as_str()) {
         return (!NO_MANAGER.contains(&value.trim().to_lowercase().as_str()))
-            .then(|| format!("{} manages it (tag {})", clean(value), clean(key)));
+            .then(|| format!("it is managed by {} (tag {})", clean(value), clean(key)));
     }
     let (_, who) = MARKERS.iter().find(|(matched, _)| match matched {
         Key(text) => lower == *text,
         Begins(text) => lower.starts_with(text),
         Contains(text) => lower.contains(text),
     })?;
-    (!who.is_empty()).then(|| format!("{who} manages it (tag {}={})", clean(key), clean(value)))
+    (!who.is_empty()).then(|| format!("it is managed by {who} (tag {}={})", clean(key), clean(value)))
 }
 
 #[cfg(test)]

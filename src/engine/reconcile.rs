@@ -132,7 +132,7 @@ impl<'a> Reconciler<'a> {
                 CountsAs::Compliant
             }
             Verdict::NotApplicable => {
-                known.into_iter().for_each(|index| self.close(index, "the rule no longer speaks about it"));
+                known.into_iter().for_each(|index| self.close(index, "the rule no longer applies to it"));
                 CountsAs::NotApplicable
             }
             Verdict::Unknown(reason) => {

@@ -196,10 +196,15 @@ pub fn scan_words(night: &ScanNight) -> String {
         words.push_str(&format!(", score {:.1} %", score.percent));
     }
     if gaps > 0 {
-        words.push_str(&format!(", {gaps} of {} partitions incomplete", scan.coverage.len()));
+        words.push_str(&format!(
+            ", {gaps} of {} partitions incomplete (nothing is concluded there)",
+            scan.coverage.len()
+        ));
     }
     if night.notices.notices > 0 {
-        words.push_str(&format!(", {} notices in {} mails", night.notices.notices, night.notices.mails));
+        let (notices, mails) = (night.notices.notices, night.notices.mails);
+        let plural = |count: usize| if count == 1 { "" } else { "s" };
+        words.push_str(&format!(", {notices} notice{} in {mails} mail{}", plural(notices), plural(mails)));
     }
     for alert in &night.costs.alerts {
         words.push_str(&format!(", {} % of {} / {} spent", alert.percent, alert.policy, alert.rule));

@@ -133,7 +133,7 @@ fn answer(verdict: Verdict) -> StillViolates {
             Standing::Watching(why) | Standing::ReportedOnly(why) => StillViolates::No(why),
         },
         Verdict::Compliant => StillViolates::No("it is in use or in order again".into()),
-        Verdict::NotApplicable => StillViolates::No("the rule no longer speaks about it".into()),
+        Verdict::NotApplicable => StillViolates::No("the rule no longer applies to it".into()),
         Verdict::Unknown(why) => StillViolates::Unknown(why),
     }
 }
