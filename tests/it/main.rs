@@ -7,6 +7,7 @@ mod daemon;
 mod demo;
 mod mail;
 mod night;
+mod readme;
 #[cfg(feature = "pdf")]
 mod report_pdf;
 mod slack;
