@@ -11,6 +11,7 @@ use super::output;
 use crate::app::WorldApp;
 use crate::domain::Instant;
 use crate::domain::finding::{Act, Finding, FindingId};
+use crate::domain::guard::{Switches, switched_off};
 use crate::domain::plan::HoldCode;
 use crate::domain::remediation::{JournalState, Remediation};
 use crate::domain::report::Report;
@@ -80,7 +81,7 @@ impl Story {
         let cx = nightly.context();
         let until = cx.clock.now() + chrono::TimeDelta::microseconds(1);
         let from = std::mem::replace(&mut self.told_until, until);
-        let mut rows = events(&cx.store, from, until)?;
+        let mut rows = events(&cx.store, &cx.switches(), from, until)?;
         for (at, alert) in cx.store.budget_alerts_between(from, until)? {
             let text = format!("{}: {} % of {} spent ({})", alert.rule, alert.percent, alert.limit, alert.spent);
             rows.push(Row { at, word: "budget", text });
@@ -188,7 +189,7 @@ impl Story {
 }
 
 /// What happened to findings: one row per message to an owner, and one per finding that was kept, closed or undone.
-fn events(store: &Store, from: Instant, until: Instant) -> anyhow::Result<Vec<Row>> {
+fn events(store: &Store, switches: &Switches, from: Instant, until: Instant) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     let mut told: BTreeMap<(Instant, String), Vec<Finding>> = BTreeMap::new();
     for event in store.events_between(from, until)? {
@@ -217,7 +218,9 @@ fn events(store: &Store, from: Instant, until: Instant) -> anyhow::Result<Vec<Ro
         };
         let names: Vec<String> =
             findings.iter().map(|finding| called(finding.key.id.as_ref(), &finding.name)).collect();
-        let due = findings.iter().filter_map(|finding| finding.clock.due_at).min();
+        // What no handler will do is told, and has no date.
+        let done = |finding: &&Finding| finding.act().is_some_and(|act| switched_off(act, switches).is_none());
+        let due = findings.iter().filter(done).filter_map(|finding| finding.clock.due_at).min();
         let due = due.map(|due| format!("; acts from {}", due.format("%a %d %b %H:%M"))).unwrap_or_default();
         rows.push(Row { at, word: "told", text: format!("{to}, {kind} notice: {}{due}", names.join(", ")) });
     }

@@ -24,7 +24,7 @@ const PAGES: &[&str] = &[
 
 #[test]
 fn every_file_that_a_page_names_exists() {
-    let link = Regex::new(r#"(?:\]\(|href="|src=")([^)"#:\s]+)"##).unwrap();
+    let link = Regex::new(r##"(?:\]\(|href="|src=")([^)"#:\s]+)"##).unwrap();
     let path = Regex::new(r"`((?:src|tests|docs|config|fixtures|reports|systemd|\.ci)/[\w./-]*\w/?)`").unwrap();
     let mut named = 0;
     let mut missing = Vec::new();
