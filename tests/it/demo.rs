@@ -58,7 +58,7 @@ fn forty_five_nights_do_exactly_what_the_story_says_and_nothing_else() {
             assert!(act.snapshots.iter().all(|backup| backup.completed_at.is_some()), "{}", act.step.key.id);
         }
     }
-    for words in ["scan made up", "exempt until now", "50 % of", "incomplete", "could not be judged"] {
+    for words in ["made up for the night", "a full new grace starts", "50 % of", "incomplete", "could not be judged"] {
         assert!(story.contains(words), "the story lacks {words:?}");
     }
     let open = store.findings(&FindingFilter { states: vec![State::Open], ..FindingFilter::default() }).unwrap();
