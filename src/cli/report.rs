@@ -1,6 +1,7 @@
 //! `report daily` and `report weekly`: the same reports that the slots mail, into files or onto the terminal.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use chrono::{Days, NaiveDate, Weekday};
@@ -11,6 +12,7 @@ use super::output::{self, Format};
 use super::{Global, open};
 use crate::app;
 use crate::clock::Clock;
+use crate::cloud::none::NoCloud;
 use crate::deliver::outbox::deliver_due;
 use crate::domain::Instant;
 use crate::domain::report::{Report, ReportKind};
@@ -61,8 +63,7 @@ pub async fn run(global: &Global, command: &Command) -> anyhow::Result<Exit> {
     let outlets = if args.send { Some(Outlets::open(&settings, false)?) } else { None };
     // Sending writes the outbox; printing only reads.
     let store = if args.send { open::store(&settings)? } else { open::read_store(&settings)? };
-    let reader = app::reader(&settings).await?;
-    let cx = app::context(settings, &policies, store, reader, Clock::System)?;
+    let cx = app::context(settings, &policies, store, Arc::new(NoCloud), Clock::System)?;
     let report = make(&cx, kind, args.period.as_deref())?;
     for file in &args.out {
         write(&report, file)?;

@@ -19,6 +19,7 @@ use crate::domain::usage::{MetricQuery, Series};
 
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod none;
 pub mod prices;
 pub mod sim;
 
