@@ -209,11 +209,21 @@ fn row(item: &NoticeItem<'_>, context: DigestContext<'_>) -> Item {
     if let Some(ending) = &item.ending
         && item.kind == NoticeKind::Done
         && ending.status == Status::Completed
+        && let Some(how) = item.act.and_then(way_back)
     {
-        details.push(format!("To bring it back: costwarden actions undo {}", clean(&ending.remediation)));
+        details.push(format!("To bring it back: {how}"));
     }
     details.push(format!("Finding {}", finding.id));
     Item { resource: resource(finding), place: place(finding), sentence: sentence(item, context), details }
+}
+
+/// How an owner undoes an act by hand; `None` where there is nothing to bring back.
+fn way_back(act: Act) -> Option<&'static str> {
+    match act {
+        Act::StopInstance => Some("start the instance again; nothing of it was deleted"),
+        Act::DeleteVolume | Act::TerminateInstance => Some("make a new volume from the snapshot named here"),
+        _ => None,
+    }
 }
 
 /// R14's warning, R15's note.
@@ -388,7 +398,7 @@ mod tests {
             "✓ completed: stop the instance. Seen stopped.",
             "↷ skipped: stop the instance. It no longer violates.",
             "✗ failed: stop the instance. The answer was lost.",
-            "To bring it back: costwarden actions undo r-12",
+            "To bring it back: start the instance again",
         ] {
             assert!(message.text.contains(sentence), "{sentence}\n{}", message.text);
         }

@@ -157,9 +157,10 @@ async fn x2_r5_what_is_planted_is_found_told_backed_up_and_done_once() {
     let ended: Vec<_> = applied["steps"].as_array().expect("steps").iter().map(|step| &step["status"]).collect();
     assert_eq!(ended, ["completed", "completed"], "{applied:#}");
     judge_what_was_done(&estate, &planted, &volumes).await;
-    let told = estate.sink.received();
-    let done = told.last().expect("the owner is told of the end");
-    assert!(told.len() > 5 && done.data.contains("actions undo"), "{}", subject(done));
+    let told = estate.sink.received().split_off(5);
+    let all: String = told.iter().map(|mail| mail.data.replace("=\r\n", "")).collect();
+    assert_eq!(told.len(), 2, "the owner hears of both ends: {all}");
+    assert!(all.contains("start the instance again") && all.contains("make a new volume from the snapshot"), "{all}");
 
     // Again, and another week later: nothing more.
     let before = estate.changes(&account);
