@@ -123,7 +123,7 @@ impl Estate {
     fn files(&self) -> Files {
         let is_content = |(path, bytes): &(PathBuf, Vec<u8>)| {
             let name = path.to_string_lossy();
-            !name.ends_with("-shm") && !(name.ends_with("-wal") && bytes.is_empty())
+            !(name.ends_with("-shm") || name.ends_with("-wal") && bytes.is_empty())
         };
         self.desk.files().into_iter().filter(is_content).collect()
     }

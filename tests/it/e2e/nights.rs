@@ -207,7 +207,7 @@ async fn judge_what_was_done(estate: &Estate, planted: &Planted, before: &std::c
         assert_eq!(estate.state_of(here, left).await, "running");
     }
     let gone: Vec<String> = before.difference(&estate.volumes(here).await).cloned().collect();
-    assert_eq!(gone, [orphan.clone()], "one volume is gone and no other");
+    assert_eq!(gone, std::slice::from_ref(orphan), "one volume is gone and no other");
 
     let mut backed = Vec::new();
     for snapshot in estate.safety_snapshots(here).await {
