@@ -251,7 +251,8 @@ impl Finding {
         if matches!(self.standing, Standing::Watching(_)) {
             return Phase::Watching;
         }
-        if self.severity == Severity::Low || self.action == Action::Report {
+        let told_to_nobody = matches!(self.standing, Standing::ReportedOnly(_));
+        if told_to_nobody || self.severity == Severity::Low || self.action == Action::Report {
             return Phase::ReportOnly;
         }
         match (self.clock.first_notice, self.clock.due_at) {

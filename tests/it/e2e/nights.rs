@@ -68,8 +68,8 @@ impl Planted {
     /// What is found whatever the day, beside the idle instance and the orphan.
     fn others(&self, address: &'static str) -> Vec<(&str, &'static str, &'static str)> {
         vec![
-            (&self.batch, "idle-instance", "unnoticed"),
-            (&self.protected, "idle-instance", "unnoticed"),
+            (&self.batch, "idle-instance", "report_only"),
+            (&self.protected, "idle-instance", "report_only"),
             (&self.loose_address, "unassociated-address", address),
         ]
     }
