@@ -5,6 +5,8 @@ mod conformance;
 #[cfg(feature = "aws")]
 mod daemon;
 mod demo;
+#[cfg(feature = "aws")]
+mod kill;
 mod mail;
 mod night;
 mod readme;
