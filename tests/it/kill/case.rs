@@ -1,4 +1,4 @@
-//! One state copied, one account, one step of the plan: started, killed, started again, and judged by the cloud's log.
+//! One state copied, one step of the plan: started, killed, started again, and judged by the cloud's log.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use costwarden::domain::plan::Step;
 use costwarden::domain::remediation::{JournalState, Remediation};
 use costwarden::store::{FILE_NAME, Store};
 
-use super::world::{World, due};
+use super::world::{Pair, World, due};
 use crate::support::moto::{Seen, write_offset};
 
 /// Longer than a killed worker's lease holds.
@@ -48,8 +48,8 @@ pub struct Counts {
 }
 
 impl Case {
-    pub fn new(world: &'static World, account: AccountId, act: Act) -> Case {
-        let step = world.step(&account, act).clone();
+    pub fn new(world: &'static World, pair: &Pair, act: Act) -> Case {
+        let (account, step) = (pair.account.clone(), world.step(pair, act).clone());
         let home = tempfile::tempdir().expect("a temporary folder");
         world.copy_to(home.path(), &account, "notify");
         let case = Case { world, account, step, now: due(), home, calls: 0, kills: 0 };
@@ -152,10 +152,10 @@ impl Case {
         store.remediations_of_finding(&self.step.finding).expect("the journal is read")
     }
 
-    /// The state of the only row.
+    /// The state of the row that carries the act. Whatever came after it was refused.
     pub fn state(&self) -> Option<JournalState> {
         let rows = self.rows();
-        assert!(rows.len() <= 1, "{rows:?}");
+        assert!(rows.iter().skip(1).all(|row| row.state == JournalState::Refused), "{rows:?}");
         rows.first().map(|row| row.state)
     }
 
@@ -178,9 +178,9 @@ impl Case {
     /// the moment when the act arrived.
     pub fn counted(&self) -> Counts {
         let changes = self.changes();
-        let (acts, snapshots): (Vec<&Seen>, Vec<&Seen>) = changes.iter().partition(|seen| {
-            matches!(seen.operation.as_deref(), Some("StopInstances" | "DeleteVolume"))
-        });
+        let (acts, snapshots): (Vec<&Seen>, Vec<&Seen>) = changes
+            .iter()
+            .partition(|seen| matches!(seen.operation.as_deref(), Some("StopInstances" | "DeleteVolume")));
         assert!(acts.len() <= 1, "VIOLATION: a second destructive call on {}: {acts:?}", self.step.key);
         assert!(!self.step.backup.is_empty());
         for act in &acts {
@@ -242,7 +242,7 @@ pub fn side_by_side<T: Send, R: Send>(jobs: Vec<T>, work: impl Fn(T) -> R + Sync
     let queue = std::sync::Mutex::new(jobs.into_iter());
     let results = std::sync::Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..6 {
+        for _ in 0..8 {
             scope.spawn(|| {
                 loop {
                     let job = queue.lock().expect("no job runs under it").next();

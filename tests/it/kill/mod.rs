@@ -1,7 +1,7 @@
 //! `kill -9` of the real binary, at every point of the journal and at random instants, and a start after it.
 //!
-//! Every case has an account of its own, so that the cloud's own log of that account is the judge: at most one stop or
-//! delete, and none before a completed snapshot of every volume that would be lost. `points` goes through the named
+//! Every case has a resource of its own, so that the cloud's own log is the judge: at most one stop or delete of it, and
+//! none before a completed snapshot of every volume that would be lost. `points` goes through the named
 //! crash points of a stop and of a delete, `random` kills anywhere. `world` brings one state to the day on which
 //! everything is due, by playing the program itself; `case` copies it and kills.
 

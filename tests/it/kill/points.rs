@@ -8,21 +8,35 @@ use super::world::World;
 
 /// Where it is killed, in the order in which a remediation passes.
 const POINTS: [&str; 22] = [
-    "J3.before", "J3.after", "J4.call", "J4.before", "J4.after", "J5.before", "J5.after", "J6.call", "J6.before",
-    "J6.after", "J7.call", "J7.before", "J7.after", "J8.before", "J8.after", "J8.call", "J9.before", "J9.after",
-    "J10.call", "J10.before", "J10.after", "J11.before",
+    "J3.before",
+    "J3.after",
+    "J4.call",
+    "J4.before",
+    "J4.after",
+    "J5.before",
+    "J5.after",
+    "J6.call",
+    "J6.before",
+    "J6.after",
+    "J7.call",
+    "J7.before",
+    "J7.after",
+    "J8.before",
+    "J8.after",
+    "J8.call",
+    "J9.before",
+    "J9.after",
+    "J10.call",
+    "J10.before",
+    "J10.after",
+    "J11.before",
 ];
-/// Cases beside the points: after the end, twice, while a snapshot is pending, and `run` in place of `apply`.
-const OTHERS: usize = 4;
-
-/// How many accounts this file's cases need: a stop and a delete share one.
-pub fn accounts() -> usize {
-    POINTS.len() + OTHERS
-}
+/// Pairs that this file's cases need: one for each point, and four for the cases beside them.
+pub const PAIRS: usize = POINTS.len() + 4;
 
 const BOTH: [Act; 2] = [Act::StopInstance, Act::DeleteVolume];
 
-/// Whether the act was already sent when the program died there; `None` where it cannot be known.
+/// Whether the act was already sent when the program died there.
 fn sent_before(point: &str) -> bool {
     let index = |name: &str| POINTS.iter().position(|own| *own == name).expect("a point");
     index(point) >= index("J8.call")
@@ -34,13 +48,13 @@ fn x4_killed_at_every_step_nothing_is_done_twice_and_nothing_without_its_backup(
     let jobs: Vec<_> = POINTS
         .into_iter()
         .flat_map(|point| {
-            let account = world.account();
-            BOTH.map(|act| (point, account.clone(), act))
+            let pair = world.pair();
+            BOTH.map(|act| (point, pair.clone(), act))
         })
         .collect();
     let all = jobs.len();
-    let ends = side_by_side(jobs, |(point, account, act)| {
-        let mut case = Case::new(world, account, act);
+    let ends = side_by_side(jobs, |(point, pair, act)| {
+        let mut case = Case::new(world, &pair, act);
         let what = format!("{act} at {point}");
         case.killed_at(point);
         let at_death = case.counted();
@@ -70,9 +84,9 @@ fn x4_killed_at_every_step_nothing_is_done_twice_and_nothing_without_its_backup(
 #[test]
 fn x4_killed_after_the_end_the_same_plan_does_nothing_more() {
     let world = World::shared();
-    let account = world.account();
+    let pair = world.pair();
     side_by_side(BOTH.to_vec(), |act| {
-        let mut case = Case::new(world, account.clone(), act);
+        let mut case = Case::new(world, &pair, act);
         case.killed_at("J11.after");
         let counts = case.counted();
         assert_eq!(counts, Counts { snapshots: 1, acts: 1 });
@@ -87,9 +101,9 @@ fn x4_killed_after_the_end_the_same_plan_does_nothing_more() {
 #[test]
 fn h05_killed_again_while_it_observes_it_still_only_observes() {
     let world = World::shared();
-    let account = world.account();
+    let pair = world.pair();
     side_by_side(BOTH.to_vec(), |act| {
-        let mut case = Case::new(world, account.clone(), act);
+        let mut case = Case::new(world, &pair, act);
         case.killed_at("J8.call");
         for point in ["uncertain.before", "uncertain.after", "J10.call"] {
             case.past_the_lease();
@@ -105,10 +119,11 @@ fn h05_killed_again_while_it_observes_it_still_only_observes() {
 #[test]
 fn h02_killed_while_the_snapshot_is_pending_it_goes_on_waiting() {
     let world = World::shared();
-    let account = world.account();
-    world.moto.snapshots(&account, u32::MAX, std::time::Duration::ZERO, "completed");
+    let pair = world.pair();
+    let account = &pair.account;
+    world.moto.snapshots(account, u32::MAX, std::time::Duration::ZERO, "completed");
     let mut cases = side_by_side(BOTH.to_vec(), |act| {
-        let mut case = Case::new(world, account.clone(), act);
+        let mut case = Case::new(world, &pair, act);
         for _ in 0..2 {
             let mut running = case.apply(None);
             let began = std::time::Instant::now();
@@ -123,7 +138,7 @@ fn h02_killed_while_the_snapshot_is_pending_it_goes_on_waiting() {
         }
         case
     });
-    world.moto.settle(&account);
+    world.moto.settle(account);
     for case in &mut cases {
         assert_eq!(case.seen_out(), 0);
         assert_eq!((case.state(), case.counted()), (Some(JournalState::Done), Counts { snapshots: 1, acts: 1 }));
@@ -133,8 +148,9 @@ fn h02_killed_while_the_snapshot_is_pending_it_goes_on_waiting() {
 #[test]
 fn x4_killed_in_apply_the_workers_own_run_goes_on() {
     let world = World::shared();
-    let account = world.account();
-    let mut stop = Case::new(world, account.clone(), Act::StopInstance);
+    let pair = world.pair();
+    let account = &pair.account;
+    let mut stop = Case::new(world, &pair, Act::StopInstance);
     stop.killed_at("J8.call");
     stop.past_the_lease();
     // The account is armed now, and the worker runs by itself: it finishes the stop by looking, and does the delete.
@@ -156,9 +172,9 @@ fn x4_killed_in_apply_the_workers_own_run_goes_on() {
     let mut run = stop.start(&["run"], None);
     assert_eq!(run.end().code(), Some(0), "{}", run.errors());
     assert_eq!((stop.state(), stop.counted()), (Some(JournalState::Done), Counts { snapshots: 1, acts: 1 }));
-    let deletes = world.moto.seen(&account, "DeleteVolume");
+    let deletes = world.moto.seen(account, "DeleteVolume");
     let deletes: Vec<_> = deletes.iter().filter(|seen| !seen.dry_run).collect();
-    let volume = world.step(&account, Act::DeleteVolume).key.id.to_string();
+    let volume = world.step(&pair, Act::DeleteVolume).key.id.to_string();
     assert_eq!(deletes.len(), 1);
     assert!(deletes[0].targets == [volume.clone()] && deletes[0].backups.contains(&volume), "{deletes:?}");
 }

@@ -9,16 +9,16 @@ use costwarden::domain::finding::Act;
 use costwarden::domain::remediation::JournalState;
 
 use super::case::{Case, side_by_side};
-use super::world::World;
+use super::world::{CROWD, World};
 
 /// How many kills.
 fn kills() -> usize {
     number("COSTWARDEN_KILLS").map_or(100, |count| count as usize)
 }
 
-/// How many accounts they need: a stop and a delete share one.
-pub fn accounts() -> usize {
-    kills().div_ceil(2)
+/// How many accounts they need: a stop and several deletes share one.
+pub fn crowds() -> usize {
+    kills().div_ceil(1 + CROWD)
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -45,19 +45,21 @@ fn x4_killed_at_random_instants_nothing_is_done_twice_and_nothing_without_its_ba
     let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
     let seed = number("COSTWARDEN_KILL_SEED").unwrap_or(clock);
     println!("COSTWARDEN_KILL_SEED={seed}");
+    // Instants are shares of the time that an undisturbed one takes here.
     let mut random = Random(seed);
     let mut jobs = Vec::new();
     while jobs.len() < kills() {
-        let account = world.account();
-        for act in [Act::StopInstance, Act::DeleteVolume] {
-            // As a share of the time that the first, undisturbed one takes here.
-            jobs.push((account.clone(), act, random.below(1_000)));
+        for pair in world.crowd() {
+            if pair.instance.is_some() {
+                jobs.push((pair.clone(), Act::StopInstance, random.below(1_000)));
+            }
+            jobs.push((pair, Act::DeleteVolume, random.below(1_000)));
         }
     }
     jobs.truncate(kills());
     let longest = std::sync::Mutex::new(Duration::from_millis(2_500));
-    let results = side_by_side(jobs, |(account, act, share)| {
-        let mut case = Case::new(world, account, act);
+    let results = side_by_side(jobs, |(pair, act, share)| {
+        let mut case = Case::new(world, &pair, act);
         let span = *longest.lock().expect("no case panics while it holds this");
         let mut running = case.apply(None);
         let began = std::time::Instant::now();
@@ -93,5 +95,5 @@ fn x4_killed_at_random_instants_nothing_is_done_twice_and_nothing_without_its_ba
     let killed: usize = places.values().sum();
     println!("{} runs, {killed} killed before their end, 0 violations; killed in: {places:?}", results.len());
     assert!(killed * 2 > results.len(), "most runs ended before they were killed: {places:?}");
-    assert!(places.len() >= 3, "the instants do not spread: {places:?}");
+    assert!(results.len() < 50 || places.len() >= 3, "the instants do not spread: {places:?}");
 }

@@ -1,4 +1,4 @@
-//! One state on the day on which a stop and a delete are due in each of many accounts.
+//! One state on the day on which a stop and a delete are due on many resources.
 //!
 //! Played by the binary: three scans over fifteen days, a run that tells the owners, a plan a day later. It is made
 //! once for all cases; each copies the folder.
@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use aws_sdk_cloudwatch::primitives::DateTime;
+use aws_sdk_cloudwatch::types::{Dimension, MetricDatum};
 use chrono::TimeDelta;
 use costwarden::domain::Instant;
 use costwarden::domain::finding::Act;
@@ -49,10 +51,22 @@ pub struct World {
     pub plan_file: PathBuf,
     home: tempfile::TempDir,
     mail_port: u16,
-    free: Mutex<Vec<AccountId>>,
+    single: Mutex<Vec<Pair>>,
+    crowds: Mutex<Vec<Vec<Pair>>>,
     // Mail is taken as long as this lives.
     _runtime: tokio::runtime::Runtime,
 }
+
+/// An idle instance and a volume that belongs to nothing: one case for each.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    pub account: AccountId,
+    pub instance: Option<String>,
+    volume: String,
+}
+
+/// Volumes of an account in which many cases share the place.
+pub const CROWD: usize = 4;
 
 /// When the plan was made, and the cases begin.
 pub fn due() -> Instant {
@@ -63,18 +77,24 @@ impl World {
     /// Made by the first who asks.
     pub fn shared() -> &'static World {
         static SHARED: OnceLock<World> = OnceLock::new();
-        SHARED.get_or_init(|| World::play(super::points::accounts() + super::random::accounts()))
+        SHARED.get_or_init(|| World::play(super::points::PAIRS, super::random::crowds()))
     }
 
-    /// An account that no other case has.
-    pub fn account(&self) -> AccountId {
-        self.free.lock().expect("no case panics while it holds this").pop().expect("enough accounts were made")
+    /// A pair in an account that has no other.
+    pub fn pair(&self) -> Pair {
+        self.single.lock().expect("no case panics while it holds this").pop().expect("enough pairs were made")
     }
 
-    /// The step that the plan has for an account.
-    pub fn step(&self, account: &AccountId, act: Act) -> &Step {
-        let found = self.plan.steps.iter().find(|step| step.key.account() == account && step.act == act);
-        found.expect("every account has an instance to stop and a volume to delete")
+    /// All of an account with several volumes; only the first has an instance, because metrics cost moto much.
+    pub fn crowd(&self) -> Vec<Pair> {
+        self.crowds.lock().expect("no case panics while it holds this").pop().expect("enough accounts were made")
+    }
+
+    /// The plan's step on a pair.
+    pub fn step(&self, pair: &Pair, act: Act) -> &Step {
+        let id = if act == Act::StopInstance { pair.instance.as_deref().expect("an instance") } else { &pair.volume };
+        let found = self.plan.steps.iter().find(|step| step.act == act && &*step.key.id == id);
+        found.expect("every pair has an instance to stop and a volume to delete")
     }
 
     /// Settings for one account, in a folder of its own with the policy and a copy of the state.
@@ -98,6 +118,8 @@ impl World {
         }
         text += &format!(
             "[enforcement]\nmode = \"{mode}\"\nallow_auto_delete_volumes = true\nbreaker_count = 100000\n\
+             [enforcement.pace]\ndestructive_per_run = 1000\ndestructive_per_day = 1000\n\
+             disruptive_per_run = 1000\npercent_of_kind_per_day = 100\n\
              [enforcement.window]\ndays = [\"mon\", \"tue\", \"wed\", \"thu\", \"fri\", \"sat\", \"sun\"]\n\
              from = \"00:00\"\nto = \"23:59\"\n[owners]\nallowed_domains = [\"example.com\"]\n\
              [mail]\nfrom = \"costwarden@example.com\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n",
@@ -108,17 +130,22 @@ impl World {
         fs::write(folder.join("costwarden.toml"), text).expect("a file");
     }
 
-    fn play(count: usize) -> World {
+    fn play(single: usize, crowds: usize) -> World {
         let began = std::time::Instant::now();
         let built: Instant = "2026-11-02T02:00:00Z".parse().expect("an instant");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let moto = Moto::start_at(built);
-        let accounts: Vec<AccountId> = (0..count).map(|_| moto.account()).collect();
-        let sink = runtime.block_on(async {
-            stream::iter(&accounts).for_each_concurrent(4, |account| plant(&moto, account)).await;
-            SmtpSink::start(&[]).await
+        let accounts: Vec<AccountId> = (0..single + crowds).map(|_| moto.account()).collect();
+        let (mut pairs, sink) = runtime.block_on(async {
+            let volumes = |number: usize| if number < single { 1 } else { CROWD };
+            let all = accounts.iter().enumerate();
+            let planted = stream::iter(all.map(|(number, account)| plant(&moto, account, volumes(number))));
+            let pairs: Vec<Vec<Pair>> = planted.buffered(4).collect().await;
+            (pairs, SmtpSink::start(&[]).await)
         });
+        let count = 2 * single + crowds * (1 + CROWD);
+        let crowds = pairs.split_off(single);
         let planted = began.elapsed();
         let home = tempfile::tempdir().expect("a temporary folder");
         let mut world = World {
@@ -131,7 +158,8 @@ impl World {
             plan_file: home.path().join("plan.json"),
             home,
             mail_port: sink.address.port(),
-            free: Mutex::new(accounts.clone()),
+            single: Mutex::new(pairs.concat()),
+            crowds: Mutex::new(crowds),
             _runtime: runtime,
         };
         world.settings(world.home.path(), &accounts.iter().collect::<Vec<_>>(), "notify");
@@ -144,8 +172,8 @@ impl World {
         world.call(&["plan", "--out", "plan.json"]);
         let text = fs::read_to_string(&world.plan_file).expect("a plan file");
         world.plan = serde_json::from_str(&text).expect("a plan");
-        assert_eq!(world.plan.steps.len(), 2 * count, "a stop and a delete in every account: {text}");
-        eprintln!("{count} accounts planted in {planted:?}, brought to the day in {:?}", began.elapsed() - planted);
+        assert_eq!(world.plan.steps.len(), count, "every instance and every volume is due");
+        eprintln!("{count} resources planted in {planted:?}, brought to the day in {:?}", began.elapsed() - planted);
         world
     }
 
@@ -162,17 +190,37 @@ impl World {
     }
 }
 
-/// An idle instance and a volume that belongs to nothing. Snapshots are pending at the first look.
-async fn plant(moto: &Moto, account: &AccountId) {
+/// Plants an instance and so many volumes in an account. Its snapshots are pending at the first look.
+async fn plant(moto: &Moto, account: &AccountId, count: usize) -> Vec<Pair> {
     moto.snapshots(account, 1, Duration::ZERO, "completed");
     let here = place(account, REGION);
-    let ec2 = moto.ec2(&here).await;
+    let (ec2, cloudwatch) = (moto.ec2(&here).await, moto.cloudwatch(&here).await);
     let subnet = fixtures::private_subnet(&ec2, ZONE, 1).await;
-    let instance = fixtures::instance(&ec2, &subnet, "m5.large", &TAGS).await;
-    fixtures::volume(&ec2, ZONE, 20, &TAGS).await;
-    let from: Instant = "2026-11-09T00:05:00Z".parse().expect("an instant");
-    let hourly = |value: f64| (0..11 * 24).map(|hour| (from + TimeDelta::hours(hour), value)).collect::<Vec<_>>();
-    moto.put_metrics(&here, &instance, "CPUUtilization", &hourly(1.0)).await;
-    moto.put_metrics(&here, &instance, "NetworkIn", &hourly(500.0)).await;
-    moto.put_metrics(&here, &instance, "NetworkOut", &hourly(500.0)).await;
+    let mut pairs = Vec::with_capacity(count);
+    let mut instance = Some(fixtures::instance(&ec2, &subnet, "m5.large", &TAGS).await);
+    let data = instance.as_deref().map(idle);
+    cloudwatch.put_metric_data().namespace("AWS/EC2").set_metric_data(data).send().await.expect("metrics are taken");
+    for _ in 0..count {
+        let volume = fixtures::volume(&ec2, ZONE, 20, &TAGS).await;
+        pairs.push(Pair { account: account.clone(), instance: instance.take(), volume });
+    }
+    pairs
+}
+
+/// Nine days of an instance that does nothing.
+fn idle(instance: &str) -> Vec<MetricDatum> {
+    let from: Instant = "2026-11-09T23:05:00Z".parse().expect("an instant");
+    let dimension = Dimension::builder().name("InstanceId").value(instance).build();
+    let datum = |metric: &str, hour: i64, value: f64| {
+        MetricDatum::builder()
+            .metric_name(metric)
+            .dimensions(dimension.clone())
+            .timestamp(DateTime::from_secs((from + TimeDelta::hours(hour)).timestamp()))
+            .value(value)
+            .build()
+    };
+    // The network's sums need one value a day, and moto's answers take longer the more there is.
+    let network =
+        (0..9 * 24).step_by(8).flat_map(|hour| ["NetworkIn", "NetworkOut"].map(|own| datum(own, hour, 500.0)));
+    (0..9 * 24).map(|hour| datum("CPUUtilization", hour, 1.0)).chain(network).collect()
 }
