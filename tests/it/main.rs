@@ -7,6 +7,7 @@ mod daemon;
 mod demo;
 #[cfg(feature = "aws")]
 mod e2e;
+mod kill;
 mod mail;
 mod night;
 mod readme;

@@ -195,6 +195,8 @@ class Handler(BaseHTTPRequestHandler):
             request["status"] = fault.status
             self.answer(fault.status, *error_body(request, fault.code, fault.message))
             return
+        if request["operation"] in ("StopInstances", "DeleteVolume"):
+            request["backups"] = patches.backed_up(request["account"], request["region"])
         status, answer_headers, answer = self.ask_moto(body, headers, path="/" if in_cbor else None)
         if in_cbor:
             status, answer_headers, answer = cbor.encode(request["operation"], status, answer)
@@ -223,6 +225,8 @@ class Handler(BaseHTTPRequestHandler):
             "agent": self.headers.get("User-Agent", ""),
             "status": None,
             "fault": None,
+            # Volumes that have a completed snapshot when a stop or a delete arrives.
+            "backups": [],
         }
         in_cbor = self.path.startswith("/service/")
         target = self.headers.get("X-Amz-Target")

@@ -58,6 +58,12 @@ def settle(account):
             snapshot.__dict__["_settled"] = True
 
 
+def backed_up(account, region):
+    """Volumes of which a completed snapshot exists at this moment. Looking from here counts as no describe."""
+    snapshots = list(ec2_backends[account][region].snapshots.values())
+    return sorted({snapshot.volume.id for snapshot in snapshots if snapshot.status == "completed"})
+
+
 def foreign_snapshot(account, region):
     """A snapshot of someone else that the account may use, and therefore sees unless it asks for its own."""
     backend = ec2_backends[account][region]

@@ -129,6 +129,10 @@ async fn turns(
             outcome.interrupted = true;
             break;
         }
+        // The same plan applied again after a crash: the step is being gone on with, and is not begun a second time.
+        if open.iter().any(|row| row.plan == plan && row.step.finding == step.finding) {
+            continue;
+        }
         let named = (step.key.id.to_string(), step.act.words().to_owned());
         let started = remediator.start(step, plan, run).await.map_err(interrupted)?;
         if let Some(id) = started.id {

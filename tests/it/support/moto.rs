@@ -78,6 +78,9 @@ pub struct Seen {
     pub status: Option<u16>,
     /// The fault that met it.
     pub fault: Option<String>,
+    /// For a stop or a delete: the volumes that had a completed snapshot when it arrived.
+    #[serde(default)]
+    pub backups: Vec<String>,
 }
 
 impl Moto {
@@ -212,6 +215,17 @@ impl Moto {
     /// Moves the clock of moto, and of every child that was given [`Moto::environment`], to `now`; it runs on.
     pub fn set_time(&self, now: Instant) {
         self.clock.as_ref().expect("start_at gives a clock that can be moved").set(now);
+    }
+
+    /// [`Moto::environment`] with a clock of the child's own, in this file; see [`write_offset`].
+    pub fn environment_with_clock(&self, file: &std::path::Path) -> Vec<(String, String)> {
+        let mut variables = self.environment();
+        for (name, value) in &mut variables {
+            if name == "FAKETIME_TIMESTAMP_FILE" {
+                *value = file.display().to_string();
+            }
+        }
+        variables
     }
 
     /// Plants a fault.
@@ -373,13 +387,18 @@ impl FakeClock {
         ]
     }
 
-    /// Written as an offset, so that the clock runs on and all processes agree; renamed, so that none reads half.
     fn set(&self, now: Instant) {
-        let offset = (now - chrono::Utc::now()).num_milliseconds() as f64 / 1_000.0;
-        let fresh = self.file.with_extension("new");
-        fs::write(&fresh, format!("{offset:+.3}\n")).expect("the temporary folder is writable");
-        fs::rename(&fresh, &self.file).expect("a rename within one folder");
+        write_offset(&self.file, now);
     }
+}
+
+/// Sets the clock of a file for libfaketime. Written as an offset, so that the clock runs on and all processes agree;
+/// renamed, so that none reads half.
+pub fn write_offset(file: &std::path::Path, now: Instant) {
+    let offset = (now - chrono::Utc::now()).num_milliseconds() as f64 / 1_000.0;
+    let fresh = file.with_extension("new");
+    fs::write(&fresh, format!("{offset:+.3}\n")).expect("the temporary folder is writable");
+    fs::rename(&fresh, file).expect("a rename within one folder");
 }
 
 impl Fault {

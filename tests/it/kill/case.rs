@@ -1,0 +1,257 @@
+//! One state copied, one step of the plan: started, killed, started again, and judged by the cloud's log.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant as Monotonic};
+
+use chrono::TimeDelta;
+use costwarden::domain::Instant;
+use costwarden::domain::finding::Act;
+use costwarden::domain::place::AccountId;
+use costwarden::domain::plan::Step;
+use costwarden::domain::remediation::{JournalState, Remediation};
+use costwarden::store::{FILE_NAME, Store};
+
+use super::world::{Pair, World, due};
+use crate::support::moto::{Seen, write_offset};
+
+/// Longer than a killed worker's lease holds.
+const PAST_THE_LEASE: TimeDelta = TimeDelta::minutes(16);
+/// Longest that anything may take on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub struct Case {
+    pub world: &'static World,
+    pub account: AccountId,
+    pub step: Step,
+    now: Instant,
+    home: tempfile::TempDir,
+    calls: u32,
+    /// How often it was killed.
+    pub kills: u32,
+}
+
+/// A running call of the program.
+pub struct Running {
+    child: Child,
+    errors: PathBuf,
+}
+
+/// What the cloud saw of a case.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Calls that asked for snapshots.
+    pub snapshots: usize,
+    /// Stops of the instance, or deletes of the volume.
+    pub acts: usize,
+}
+
+impl Case {
+    pub fn new(world: &'static World, pair: &Pair, act: Act) -> Case {
+        let (account, step) = (pair.account.clone(), world.step(pair, act).clone());
+        let home = tempfile::tempdir().expect("a temporary folder");
+        world.copy_to(home.path(), &account, "notify");
+        let case = Case { world, account, step, now: due(), home, calls: 0, kills: 0 };
+        write_offset(&case.clock(), case.now);
+        case
+    }
+
+    /// Moves the clock of this case.
+    pub fn later(&mut self, by: TimeDelta) {
+        self.now += by;
+        write_offset(&self.clock(), self.now);
+    }
+
+    /// Past the lease of a worker that was killed.
+    pub fn past_the_lease(&mut self) {
+        self.later(PAST_THE_LEASE);
+    }
+
+    /// Starts `apply` with the plan file for this case's finding.
+    pub fn apply(&mut self, halt_at: Option<&str>) -> Running {
+        let plan = self.world.plan_file.display().to_string();
+        let only = self.step.finding.to_string();
+        self.start(&["apply", &plan, "--yes", "--only", &only], halt_at)
+    }
+
+    /// Starts the program.
+    pub fn start(&mut self, args: &[&str], halt_at: Option<&str>) -> Running {
+        self.calls += 1;
+        let errors = self.home.path().join(format!("errors-{}", self.calls));
+        let child = Command::new(env!("CARGO_BIN_EXE_costwarden"))
+            .args(args)
+            .current_dir(self.home.path())
+            .env_clear()
+            .envs(self.world.moto.environment_with_clock(&self.clock()))
+            .envs(halt_at.map(|point| ("COSTWARDEN_HALT_AT", point)))
+            .stdin(Stdio::null())
+            .stdout(File::create(self.home.path().join("out")).expect("a file"))
+            .stderr(File::create(&errors).expect("a file"))
+            .spawn()
+            .expect("the program starts");
+        Running { child, errors }
+    }
+
+    /// Kills with SIGKILL.
+    pub fn kill(&mut self, mut running: Running) {
+        running.child.kill().expect("it can be killed");
+        running.child.wait().expect("it was killed");
+        self.kills += 1;
+    }
+
+    /// Runs `apply` until it halts at a point, and kills it there.
+    pub fn killed_at(&mut self, point: &str) {
+        let mut running = self.apply(Some(point));
+        let began = Monotonic::now();
+        while !running.errors().contains(&format!("halted at {point}")) {
+            if let Some(status) = running.ended() {
+                panic!("{}: it did not halt at {point}, {status}: {}", self.step.act, running.errors());
+            }
+            assert!(began.elapsed() < PATIENCE, "{point} was not reached: {}", running.errors());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.kill(running);
+    }
+
+    /// `apply` again and again until the row has ended. Where only reads decide it is killed at every wait, so that the
+    /// minutes between two looks need not pass. Returns the last exit code.
+    pub fn seen_out(&mut self) -> i32 {
+        for _ in 0..8 {
+            let mut running = self.apply(None);
+            let began = Monotonic::now();
+            loop {
+                if let Some(status) = running.ended() {
+                    return status.code().unwrap_or_else(|| panic!("ended by a signal: {}", running.errors()));
+                }
+                let waits = self.rows().iter().any(|row| {
+                    row.state == JournalState::Uncertain && row.next_look_at.is_some_and(|at| at >= self.now)
+                });
+                if waits || began.elapsed() > PATIENCE {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            self.kill(running);
+            self.past_the_lease();
+        }
+        panic!("it does not end: {:?}", self.rows());
+    }
+
+    /// While a killed worker's lease holds nobody acts.
+    pub fn assert_busy(&mut self) {
+        let before = self.changes().len();
+        let mut running = self.apply(None);
+        assert_eq!(running.end().code(), Some(75), "{}", running.errors());
+        assert_eq!(self.changes().len(), before);
+    }
+
+    /// The journal rows of this finding, oldest first.
+    pub fn rows(&self) -> Vec<Remediation> {
+        let store = Store::open_read_only(&self.home.path().join("state").join(FILE_NAME)).expect("the state opens");
+        store.remediations_of_finding(&self.step.finding).expect("the journal is read")
+    }
+
+    /// The state of the row that carries the act. Whatever came after it was refused.
+    pub fn state(&self) -> Option<JournalState> {
+        let rows = self.rows();
+        assert!(rows.iter().skip(1).all(|row| row.state == JournalState::Refused), "{rows:?}");
+        rows.first().map(|row| row.state)
+    }
+
+    pub fn frozen(&self) -> bool {
+        let store = Store::open_read_only(&self.home.path().join("state").join(FILE_NAME)).expect("the state opens");
+        store.frozen().expect("the freeze is read").is_some()
+    }
+
+    /// What the cloud was asked to change for this step, in its order.
+    pub fn changes(&self) -> Vec<Seen> {
+        let id = self.step.key.id.to_string();
+        let changing = ["StopInstances", "DeleteVolume", "CreateSnapshot", "CreateSnapshots"];
+        let log = self.world.moto.log(&self.account).into_iter();
+        log.filter(|seen| !seen.dry_run && seen.operation.as_deref().is_some_and(|own| changing.contains(&own)))
+            .filter(|seen| format!("{:?} {}", seen.targets, seen.parameters).contains(&id))
+            .collect()
+    }
+
+    /// Counts the calls, and asserts what must hold whatever happened: at most one act, every lost volume backed up at
+    /// the moment when the act arrived.
+    pub fn counted(&self) -> Counts {
+        let changes = self.changes();
+        let (acts, snapshots): (Vec<&Seen>, Vec<&Seen>) = changes
+            .iter()
+            .partition(|seen| matches!(seen.operation.as_deref(), Some("StopInstances" | "DeleteVolume")));
+        assert!(acts.len() <= 1, "VIOLATION: a second destructive call on {}: {acts:?}", self.step.key);
+        assert!(!self.step.backup.is_empty());
+        for act in &acts {
+            for volume in &self.step.backup {
+                assert!(act.backups.contains(volume), "VIOLATION: {volume} had no completed snapshot: {act:?}");
+            }
+        }
+        Counts { snapshots: snapshots.len(), acts: acts.len() }
+    }
+
+    /// Another copy of the settings, in another mode.
+    pub fn mode(&self, mode: &str) {
+        self.world.settings(self.home.path(), &[&self.account], mode);
+    }
+
+    pub fn folder(&self) -> &std::path::Path {
+        self.home.path()
+    }
+
+    fn clock(&self) -> PathBuf {
+        self.home.path().join("clock")
+    }
+}
+
+impl Running {
+    /// What it said on stderr so far.
+    pub fn errors(&self) -> String {
+        fs::read_to_string(&self.errors).unwrap_or_default()
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("the child can be asked")
+    }
+
+    /// Waits for its end.
+    pub fn end(&mut self) -> ExitStatus {
+        let began = Monotonic::now();
+        loop {
+            if let Some(status) = self.ended() {
+                return status;
+            }
+            assert!(began.elapsed() < PATIENCE, "it does not end: {}", self.errors());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A case that panics leaves no process behind.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs jobs on a few threads; a panic of one is a panic of all, after all have ended.
+pub fn side_by_side<T: Send, R: Send>(jobs: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let queue = std::sync::Mutex::new(jobs.into_iter());
+    let results = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                loop {
+                    let job = queue.lock().expect("no job runs under it").next();
+                    let Some(job) = job else { break };
+                    let result = work(job);
+                    results.lock().expect("no job runs under it").push(result);
+                }
+            });
+        }
+    });
+    results.into_inner().expect("no job runs under it")
+}
