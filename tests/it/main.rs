@@ -7,6 +7,7 @@ mod daemon;
 mod demo;
 #[cfg(feature = "aws")]
 mod e2e;
+#[cfg(feature = "aws")]
 mod kill;
 mod mail;
 mod night;
