@@ -216,7 +216,7 @@ async fn read_kept<T: Send>(
         let (metric, statistic) = wanted[index % wanted.len()];
         MetricQuery { resource: ids[index / wanted.len()].clone(), metric, statistic, period_seconds, from, to }
     };
-    let calls: Vec<BoxFuture<'_, (usize, Vec<T>, Option<CloudError>)>> = (0..total)
+    let calls: Vec<BoxFuture<'_, Answered<T>>> = (0..total)
         .step_by(METRICS_PER_CALL)
         .map(|start| {
             async move {
@@ -245,6 +245,9 @@ async fn read_kept<T: Send>(
     }
     (all, first_error)
 }
+
+/// What is kept of one call, by the index of its first query, and why it failed if it did.
+type Answered<T> = (usize, Vec<T>, Option<CloudError>);
 
 /// An answer with another number of series cannot be told apart.
 fn whole(series: Vec<Series>, asked: usize) -> Result<Vec<Series>, CloudError> {
