@@ -99,10 +99,9 @@ pub async fn daily_usage(
         })
         .map(|resource| resource.key.id.clone())
         .collect();
-    let (series, error) = read_series(cloud, place, &ids, &wanted, 86_400, (from, to), pulse).await;
     let dates: Vec<NaiveDate> = (0..i64::from(days)).map(|day| (from + TimeDelta::days(day)).date_naive()).collect();
-    let by_day = |series: &Series| -> Fact<Vec<Option<f64>>> {
-        series.clone().map(|points| {
+    let by_day = |_, series: Series| -> Fact<Vec<Option<f64>>> {
+        series.map(|points| {
             let mut values = vec![None; dates.len()];
             for (at, value) in points {
                 // A NaN is no datapoint.
@@ -113,20 +112,14 @@ pub async fn daily_usage(
             values
         })
     };
-    let map = ids
-        .into_iter()
-        .zip(series.chunks(wanted.len()))
-        .map(|(id, series)| {
-            let usage = Usage {
-                days: dates.clone(),
-                cpu_average: by_day(&series[0]),
-                network_in: by_day(&series[1]),
-                network_out: by_day(&series[2]),
-                hourly: None,
-            };
-            (id, usage)
-        })
-        .collect();
+    let (series, error) = read_kept(cloud, place, &ids, &wanted, 86_400, (from, to), pulse, by_day).await;
+    let mut map = UsageMap::with_capacity(ids.len());
+    let (mut series, mut ids) = (series.into_iter(), ids.into_iter());
+    while let (Some(id), Some(cpu_average), Some(network_in), Some(network_out)) =
+        (ids.next(), series.next(), series.next(), series.next())
+    {
+        map.insert(id, Usage { days: dates.clone(), cpu_average, network_in, network_out, hourly: None });
+    }
     (map, error)
 }
 
@@ -163,16 +156,23 @@ pub async fn hourly(
         (Metric::EbsReadOps, Statistic::Sum),
         (Metric::EbsWriteOps, Statistic::Sum),
     ];
-    let (series, error) = read_series(cloud, place, ids, &wanted, 3_600, (from, to), pulse).await;
+    // One number a series, as soon as it is read: a week of hours of every candidate would outweigh all the rest.
+    let number = |which: usize, series: Series| -> Fact<f64> {
+        match which {
+            0 => present(series).map(|points| points.iter().map(|(_, value)| *value).fold(f64::NEG_INFINITY, nan_max)),
+            1 => series.map(|points| points.iter().filter(|(_, count)| *count >= 1.0).count() as f64),
+            _ => present(series).map(|points| points.iter().map(|(_, value)| *value).sum()),
+        }
+    };
+    let (numbers, error) = read_kept(cloud, place, ids, &wanted, 3_600, (from, to), pulse, number).await;
     let hours_expected = u32::try_from((to - from).num_hours()).unwrap_or(0);
-    let found = series
+    let found = numbers
         .chunks(wanted.len())
-        .map(|series| Hourly {
-            cpu_peak: present(&series[0])
-                .map(|points| points.iter().map(|(_, value)| *value).fold(f64::NEG_INFINITY, nan_max)),
-            hours_seen: series[1].clone().map(|points| points.iter().filter(|(_, count)| *count >= 1.0).count() as u32),
+        .map(|numbers| Hourly {
+            cpu_peak: numbers[0].clone(),
+            hours_seen: numbers[1].clone().map(|hours| hours as u32),
             hours_expected,
-            disk_operations: sum_of(&series[2], &series[3]),
+            disk_operations: sum_of(&numbers[2], &numbers[3]),
         })
         .collect();
     (found, error)
@@ -194,43 +194,60 @@ pub async fn read_series(
     (from, to): (Instant, Instant),
     pulse: &Pulse,
 ) -> (Vec<Series>, Option<CloudError>) {
+    read_kept(cloud, place, ids, wanted, period_seconds, (from, to), pulse, |_, series| series).await
+}
+
+/// The same, but of each series only what `keep` makes of it, as soon as its call is answered. `keep` is told which of
+/// `wanted` it is given; for a call that failed it is given unknowns.
+#[expect(clippy::too_many_arguments, reason = "read_series' own, and what to keep")]
+async fn read_kept<T: Send>(
+    cloud: &dyn CloudRead,
+    place: &Place,
+    ids: &[Str],
+    wanted: &[(Metric, Statistic)],
+    period_seconds: u32,
+    (from, to): (Instant, Instant),
+    pulse: &Pulse,
+    keep: impl Fn(usize, Series) -> T + Sync,
+) -> (Vec<T>, Option<CloudError>) {
     let total = ids.len() * wanted.len();
+    let keep = &keep;
     let query = |index: usize| {
         let (metric, statistic) = wanted[index % wanted.len()];
         MetricQuery { resource: ids[index / wanted.len()].clone(), metric, statistic, period_seconds, from, to }
     };
-    let calls: Vec<BoxFuture<'_, Numbered>> = (0..total)
+    let calls: Vec<BoxFuture<'_, Answered<T>>> = (0..total)
         .step_by(METRICS_PER_CALL)
         .map(|start| {
-            let queries: Vec<MetricQuery> = (start..total.min(start + METRICS_PER_CALL)).map(query).collect();
             async move {
+                // Made when its turn comes: all of them at once would be as large as the answers.
+                let queries: Vec<MetricQuery> = (start..total.min(start + METRICS_PER_CALL)).map(query).collect();
                 let answer = cloud.metrics(place, &queries).await.and_then(|series| whole(series, queries.len()));
                 pulse.beat();
-                (start, answer)
+                let (series, error) = match answer {
+                    Ok(series) => (series, None),
+                    Err(error) => (vec![Series::unknown(&error.to_string()); queries.len()], Some(error)),
+                };
+                let kept = series.into_iter().enumerate();
+                let kept = kept.map(|(index, series)| keep((start + index) % wanted.len(), series)).collect();
+                (start, kept, error)
             }
             .boxed()
         })
         .collect();
     let mut answers: Vec<_> = stream::iter(calls).buffer_unordered(METRIC_CALLS_AT_ONCE).collect().await;
-    answers.sort_by_key(|(start, _)| *start);
+    answers.sort_by_key(|(start, _, _)| *start);
     let mut all = Vec::with_capacity(total);
     let mut first_error = None;
-    for (start, answer) in answers {
-        match answer {
-            Ok(series) => all.extend(series),
-            Err(error) => {
-                let missing = total.min(start + METRICS_PER_CALL) - start;
-                let unknown = Series::unknown(&error.to_string());
-                all.extend(std::iter::repeat_n(unknown, missing));
-                first_error.get_or_insert(error);
-            }
-        }
+    for (_, kept, error) in answers {
+        all.extend(kept);
+        first_error = first_error.or(error);
     }
     (all, first_error)
 }
 
-/// The answer of one bulk read, by the index of its first query.
-type Numbered = (usize, Result<Vec<Series>, CloudError>);
+/// What is kept of one call, by the index of its first query, and why it failed if it did.
+type Answered<T> = (usize, Vec<T>, Option<CloudError>);
 
 /// An answer with another number of series cannot be told apart.
 fn whole(series: Vec<Series>, asked: usize) -> Result<Vec<Series>, CloudError> {
@@ -242,10 +259,10 @@ fn whole(series: Vec<Series>, asked: usize) -> Result<Vec<Series>, CloudError> {
 }
 
 /// A series that has datapoints; an empty one is absent.
-fn present(series: &Series) -> Series {
+fn present(series: Series) -> Series {
     match series {
         Fact::Known(points) if points.is_empty() => Fact::Absent,
-        other => other.clone(),
+        other => other,
     }
 }
 
@@ -254,11 +271,10 @@ fn nan_max(left: f64, right: f64) -> f64 {
     if left.is_nan() || right.is_nan() { f64::NAN } else { left.max(right) }
 }
 
-fn sum_of(reads: &Series, writes: &Series) -> Fact<f64> {
-    let sum = |series: &Series| present(series).map(|points| points.iter().map(|(_, value)| *value).sum::<f64>());
-    match (sum(reads), sum(writes)) {
+fn sum_of(reads: &Fact<f64>, writes: &Fact<f64>) -> Fact<f64> {
+    match (reads, writes) {
         (Fact::Known(reads), Fact::Known(writes)) => Fact::Known(reads + writes),
-        (Fact::Unknown(reason), _) | (_, Fact::Unknown(reason)) => Fact::Unknown(reason),
+        (Fact::Unknown(reason), _) | (_, Fact::Unknown(reason)) => Fact::Unknown(reason.clone()),
         _ => Fact::Absent,
     }
 }

@@ -35,10 +35,14 @@ pub struct NightLine {
 pub fn pack(resources: &[Resource], usage: &UsageMap) -> anyhow::Result<Vec<u8>> {
     // Level 1: a quarter of the time of the default for a tenth more bytes.
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    // A line at a time: the serialiser writes a few bytes at once, and each write is a call of the compressor.
+    let mut line = Vec::new();
     for resource in resources {
-        let line = LineOut { resource, usage: usage.get(&resource.key.id) };
-        serde_json::to_writer(&mut encoder, &line).context("packing an inventory")?;
-        encoder.write_all(b"\n").context("packing an inventory")?;
+        line.clear();
+        let out = LineOut { resource, usage: usage.get(&resource.key.id) };
+        serde_json::to_writer(&mut line, &out).context("packing an inventory")?;
+        line.push(b'\n');
+        encoder.write_all(&line).context("packing an inventory")?;
     }
     encoder.finish().context("packing an inventory")
 }

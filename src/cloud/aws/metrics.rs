@@ -22,7 +22,8 @@ const OPERATION: &str = "GetMetricData";
 /// What has arrived for one query.
 #[derive(Clone, Default)]
 struct Partial {
-    points: BTreeMap<Instant, f64>,
+    /// In the order of arrival.
+    points: Vec<(Instant, f64)>,
     status: Option<StatusCode>,
     problem: Option<&'static str>,
 }
@@ -45,7 +46,7 @@ pub(super) async fn read(client: &Client, meter: &Meter, queries: &[MetricQuery]
     Ok(answers.into_iter().map(series).collect())
 }
 
-/// Follows the pages of one window to their end.
+/// Follows the pages of one window to their end. `indices` are sorted.
 async fn read_window(
     client: &Client,
     meter: &Meter,
@@ -54,13 +55,14 @@ async fn read_window(
     indices: &[usize],
     answers: &mut [Partial],
 ) -> Result<(), CloudError> {
-    let asked: Vec<MetricDataQuery> = indices.iter().map(|index| query(*index, &queries[*index])).collect();
     let mut token: Option<String> = None;
     loop {
+        // Made anew for each page: nearly every answer has one, and a kept copy would cost as much each time.
+        let asked: Vec<MetricDataQuery> = indices.iter().map(|index| query(*index, &queries[*index])).collect();
         meter.add_metrics(asked.len());
         let output = client
             .get_metric_data()
-            .set_metric_data_queries(Some(asked.clone()))
+            .set_metric_data_queries(Some(asked))
             .start_time(DateTime::from_secs(from.timestamp()))
             .end_time(DateTime::from_secs(to.timestamp()))
             .scan_by(ScanBy::TimestampAscending)
@@ -69,7 +71,7 @@ async fn read_window(
             .await
             .map_err(|error| errors::from_sdk("cloudwatch", OPERATION, &error))?;
         for result in output.metric_data_results() {
-            let index = result.id().and_then(index_of).filter(|index| indices.contains(index));
+            let index = result.id().and_then(index_of).filter(|index| indices.binary_search(index).is_ok());
             let Some(index) = index else {
                 let what = format!("a series with the id {:?} that was not asked for", result.id());
                 return Err(errors::unreadable("cloudwatch", OPERATION, &what));
@@ -107,7 +109,7 @@ fn add(answer: &mut Partial, result: &MetricDataResult) {
     for (time, value) in result.timestamps().iter().zip(result.values()) {
         match chrono::DateTime::from_timestamp(time.secs(), time.subsec_nanos()) {
             Some(instant) if value.is_finite() => {
-                answer.points.insert(instant, *value);
+                answer.points.push((instant, *value));
             }
             _ => answer.problem = Some("CloudWatch sent a datapoint that is no number"),
         }
@@ -124,13 +126,28 @@ fn series(answer: Partial) -> Series {
     }
     match answer.status {
         Some(StatusCode::Complete) if answer.points.is_empty() => Fact::Absent,
-        Some(StatusCode::Complete) => Fact::Known(answer.points.into_iter().collect()),
+        Some(StatusCode::Complete) => Fact::Known(sorted(answer.points)),
         Some(StatusCode::PartialData) => Fact::unknown("CloudWatch gave only a part of the data"),
         Some(StatusCode::Forbidden) => Fact::unknown("CloudWatch refused access to this metric"),
         Some(StatusCode::InternalError) => Fact::unknown("CloudWatch had an internal error"),
         Some(other) => Fact::unknown(&format!("CloudWatch answered with the status {:?}", other.as_str())),
         None => Fact::unknown("the answer of CloudWatch lacks this metric"),
     }
+}
+
+/// By time, oldest first; of two values for one instant the one that came last stays.
+fn sorted(mut points: Vec<(Instant, f64)>) -> Vec<(Instant, f64)> {
+    if !points.is_sorted_by(|left, right| left.0 < right.0) {
+        points.sort_by_key(|(at, _)| *at);
+        points.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            if same {
+                kept.1 = next.1;
+            }
+            same
+        });
+    }
+    points
 }
 
 #[cfg(test)]
@@ -162,6 +179,15 @@ mod tests {
     fn pages_of_a_series_are_joined_and_sorted() {
         let pages = [part(StatusCode::PartialData, &[(3_600, 2.0)]), part(StatusCode::Complete, &[(0, 1.0)])];
         assert_eq!(joined(&pages), Fact::Known(vec![(at(0), 1.0), (at(3_600), 2.0)]));
+    }
+
+    #[test]
+    fn of_two_values_for_one_instant_the_last_one_stays_and_time_runs_forward() {
+        let pages = [
+            part(StatusCode::PartialData, &[(7_200, 3.0), (0, 1.0)]),
+            part(StatusCode::Complete, &[(3_600, 2.0), (0, 9.0)]),
+        ];
+        assert_eq!(joined(&pages), Fact::Known(vec![(at(0), 9.0), (at(3_600), 2.0), (at(7_200), 3.0)]));
     }
 
     #[test]

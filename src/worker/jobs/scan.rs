@@ -232,6 +232,8 @@ async fn judge_partition(
         summary.resource(resource, &cx.settings.tags.team, verdicts.drain(..));
     }
     summary.partition(&partition, coverage.resources);
+    // Everything of the listing that is still needed is in the blob and the findings.
+    drop((resources, usage));
     let result = reconciler.finish();
     let sightings: Vec<(ResourceKey, Sighting)> =
         sightings.into_iter().map(|(id, sighting)| (partition.key(&id), sighting)).collect();
