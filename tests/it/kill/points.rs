@@ -78,7 +78,7 @@ fn killed_at_every_step_nothing_is_done_twice_and_nothing_without_its_backup() {
         case.kills
     });
     assert_eq!(ends.len(), all);
-    println!("{all} cases at {} points, {} kills, 0 violations", POINTS.len(), ends.iter().sum::<u32>());
+    eprintln!("{all} cases at {} points, {} kills, 0 violations", POINTS.len(), ends.iter().sum::<u32>());
 }
 
 #[test]

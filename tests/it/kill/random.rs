@@ -1,6 +1,6 @@
 //! `apply` killed at random instants, many times, and started again until the end.
 //!
-//! `COSTWARDEN_KILLS` sets how often (100), `COSTWARDEN_KILL_SEED` repeats a series.
+//! `COSTWARDEN_KILLS` sets how often (25), `COSTWARDEN_KILL_SEED` repeats a series.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -13,7 +13,7 @@ use super::world::{CROWD, World};
 
 /// How many kills.
 fn kills() -> usize {
-    number("COSTWARDEN_KILLS").map_or(100, |count| count as usize)
+    number("COSTWARDEN_KILLS").map_or(25, |count| count as usize)
 }
 
 /// How many accounts they need: a stop and several deletes share one.
@@ -44,7 +44,7 @@ fn killed_at_random_instants_nothing_is_done_twice_and_nothing_without_its_backu
     let world = World::shared();
     let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
     let seed = number("COSTWARDEN_KILL_SEED").unwrap_or(clock);
-    println!("COSTWARDEN_KILL_SEED={seed}");
+    eprintln!("COSTWARDEN_KILL_SEED={seed}");
     // Instants are shares of the time that an undisturbed one takes here.
     let mut random = Random(seed);
     let mut jobs = Vec::new();
@@ -93,7 +93,7 @@ fn killed_at_random_instants_nothing_is_done_twice_and_nothing_without_its_backu
         *places.entry(place).or_default() += 1;
     }
     let killed: usize = places.values().sum();
-    println!("{} runs, {killed} killed before their end, 0 violations; killed in: {places:?}", results.len());
+    eprintln!("{} runs, {killed} killed before their end, 0 violations; killed in: {places:?}", results.len());
     assert!(killed * 2 > results.len(), "most runs ended before they were killed: {places:?}");
     assert!(results.len() < 50 || places.len() >= 3, "the instants do not spread: {places:?}");
 }
