@@ -85,7 +85,7 @@ pub fn mix(series: u64, index: u64) -> u64 {
 
 /// Whether the instance with these sixteen digits in its id does nothing.
 pub fn idle(digits: u64) -> bool {
-    mix(9, digits) % 20 == 0
+    mix(9, digits).is_multiple_of(20)
 }
 
 fn digits(index: usize) -> u64 {
@@ -101,12 +101,12 @@ fn volume_id(index: usize) -> String {
 }
 
 fn running(index: usize) -> bool {
-    mix(3, index as u64) % 10 != 0
+    !mix(3, index as u64).is_multiple_of(10)
 }
 
 /// Launched long enough ago to have a week of metrics, on the first night and on the second.
 fn old(index: usize) -> bool {
-    mix(4, index as u64) % 20 != 0
+    !mix(4, index as u64).is_multiple_of(20)
 }
 
 fn launched(index: usize) -> DateTime<Utc> {
@@ -371,7 +371,7 @@ impl Account {
 }
 
 fn free(volume: usize) -> bool {
-    mix(11, volume as u64) % 10 == 0
+    mix(11, volume as u64).is_multiple_of(10)
 }
 
 /// Seven tags, of which one resource in ten lacks the cost center.
@@ -384,7 +384,7 @@ fn tags(out: &mut String, kind: &str, index: usize) {
     };
     tag("Name", format_args!("{service}-{kind}-{index}"));
     tag("owner", format_args!("team-{}@example.com", roll % 150));
-    if (roll >> 20) % 10 != 0 {
+    if !(roll >> 20).is_multiple_of(10) {
         tag("cost-center", format_args!("CC-{:04}", roll % 60));
     }
     tag("environment", format_args!("{}", ["production", "staging", "development"][(roll >> 32) as usize % 3]));
