@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+pub mod actions;
 pub mod apply;
 pub mod arm;
 pub mod checks;
@@ -126,6 +127,10 @@ pub enum Command {
     #[command(subcommand)]
     Findings(findings::Command),
 
+    /// What was done, and a person's word on what is stuck
+    #[command(subcommand)]
+    Actions(actions::Command),
+
     /// Stop all acting at once, until somebody unfreezes
     Freeze(control::FreezeArgs),
 
@@ -163,6 +168,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Policy(command) => policy::run(global, command),
         Command::Checks(command) => checks::run(global, command),
         Command::Findings(command) => findings::run(global, command),
+        Command::Actions(command) => actions::run(global, command),
         Command::Freeze(args) => control::freeze(global, args),
         Command::Unfreeze(args) => control::unfreeze(global, args),
         Command::Disarm(args) => control::disarm(global, args),

@@ -1,5 +1,6 @@
 //! The real binary, as people and scripts call it: its words, its exit codes, and what it leaves behind.
 
+mod actions;
 mod documents;
 mod start;
 mod state;
