@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use costwarden::domain::finding::{Act, State};
@@ -35,9 +34,7 @@ fn done(store: &Store) -> BTreeSet<(String, Act)> {
 #[test]
 fn forty_five_nights_do_exactly_what_the_story_says_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
-    let began = Instant::now();
     let story = play(folder.path(), 45);
-    assert!(began.elapsed() < Duration::from_secs(60), "a demo that nobody waits for: {:?}", began.elapsed());
     let out = folder.path().join("out");
     let store = Store::open(&out.join("costwarden.db")).unwrap();
 
