@@ -7,6 +7,7 @@
 use super::ruleset::{CompiledRule, Ruleset};
 use crate::domain::check::{Standing, Subject, Verdict};
 use crate::domain::finding::Act;
+use crate::domain::plan::OWN_TAGS;
 use crate::domain::resource::Resource;
 
 /// The tag that marks our own safety snapshots, without its prefix.
@@ -55,7 +56,11 @@ pub fn evaluate<'r, 's>(
     })
 }
 
-/// Whether a snapshot is one of our own backups.
+/// Whether a snapshot is one of our own backups. Backups carry `costwarden:` whatever prefix the settings give to
+/// other tags, so both are read.
 pub fn is_safety_snapshot(resource: &Resource, tag_prefix: &str) -> bool {
-    resource.snapshot().is_some() && resource.tag(&format!("{tag_prefix}{SAFETY_SNAPSHOT_TAG}")).is_some()
+    resource.snapshot().is_some()
+        && [OWN_TAGS, tag_prefix]
+            .iter()
+            .any(|prefix| !prefix.is_empty() && resource.tag(&format!("{prefix}{SAFETY_SNAPSHOT_TAG}")).is_some())
 }

@@ -14,6 +14,7 @@ use crate::domain::Instant;
 use crate::domain::check::{Standing, Verdict, Violation};
 use crate::domain::exception::Exception;
 use crate::domain::finding::{Finding, FindingEvent, FindingId, GraceClock, OpenRemediation, Phase, State};
+use crate::domain::plan::OWN_TAGS;
 use crate::domain::resource::{Resource, Tags};
 use crate::domain::text::Str;
 
@@ -373,7 +374,10 @@ pub fn kept(finding: &Finding, now: Instant) -> Option<NaiveDate> {
 }
 
 fn read_keep_tag(finding: &mut Finding, resource: &Resource, prefix: &str, now: Instant) {
-    let Some(raw) = resource.tag(&format!("{prefix}keep-until")) else {
+    // Owners are told `costwarden:keep-until`; it holds whatever prefix the settings give to the tags that we write.
+    let own = resource.tag(&format!("{OWN_TAGS}keep-until"));
+    let Some(raw) = own.or_else(|| if prefix.is_empty() { None } else { resource.tag(&format!("{prefix}keep-until")) })
+    else {
         finding.keep_until = None;
         finding.keep_tag = None;
         return;

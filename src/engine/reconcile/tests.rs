@@ -219,6 +219,20 @@ fn a_keep_until_tag_holds_through_its_day_and_ninety_days_at_most() {
 }
 
 #[test]
+fn h10_the_tag_that_owners_are_told_holds_under_any_prefix_of_the_settings() {
+    let rules = ruleset();
+    let until = (now().date_naive() + TimeDelta::days(5)).to_string();
+    let kept = tagged(&[("costwarden:keep-until", &until)]);
+    for prefix in ["", "ours:"] {
+        let look = Look { now: now(), exceptions: &[], owner_of: &|_| None, tag_prefix: prefix };
+        let mut reconciler = Reconciler::new(look, Vec::new());
+        reconciler.seen(&kept);
+        let counts_as = reconciler.observe(&kept, &rules.rules()[0], violated(Standing::Proven));
+        assert_eq!(counts_as, CountsAs::Excepted, "{prefix:?}");
+    }
+}
+
+#[test]
 fn h10_a_keep_until_tag_that_cannot_be_read_is_never_acted_on() {
     let mut nights = Nights::new();
     let odd = tagged(&[("costwarden:keep-until", "until christmas")]);
