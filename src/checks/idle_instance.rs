@@ -112,17 +112,18 @@ impl Judge for IdleInstance {
         let Some(usage) = subject.usage else {
             return Verdict::Unknown("metrics were not read".into());
         };
-        let Some(usage) = usage.last_days(self.days as usize) else {
-            return Verdict::Unknown(format!("metrics cover {} days, {} are needed", usage.days.len(), self.days));
-        };
-        let usage = usage.as_ref();
-        let cpu = usage.complete("CPU", &usage.cpu_average).map(|days| mean(&days));
-        let network = network_per_day(usage);
-        match (&cpu, &network) {
+        let days = self.days as usize;
+        if usage.days.len() < days {
+            return Verdict::Unknown(format!("metrics cover {} days, {days} are needed", usage.days.len()));
+        }
+        let cpu = usage.mean("CPU", &usage.cpu_average, days);
+        if matches!(&cpu, Ok(cpu) if *cpu >= self.cpu_percent) {
             // One busy figure decides, whatever the other one is.
-            (Ok(cpu), _) if *cpu >= self.cpu_percent => return Verdict::Compliant,
-            (_, Ok(bytes)) if *bytes >= self.network_bytes => return Verdict::Compliant,
-            _ => {}
+            return Verdict::Compliant;
+        }
+        let network = network_per_day(usage, days);
+        if matches!(&network, Ok(bytes) if *bytes >= self.network_bytes) {
+            return Verdict::Compliant;
         }
         match (cpu, network) {
             (Ok(cpu), Ok(bytes)) => self.idle(subject, instance, usage, cpu, bytes),
@@ -202,14 +203,10 @@ impl IdleInstance {
     }
 }
 
-fn network_per_day(usage: &Usage) -> Result<f64, String> {
-    let received = usage.complete("network in", &usage.network_in)?;
-    let sent = usage.complete("network out", &usage.network_out)?;
-    Ok(mean(&received) + mean(&sent))
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
+fn network_per_day(usage: &Usage, days: usize) -> Result<f64, String> {
+    let received = usage.mean("network in", &usage.network_in, days)?;
+    let sent = usage.mean("network out", &usage.network_out, days)?;
+    Ok(received + sent)
 }
 
 fn savings(subject: &Subject<'_>, instance: &Instance) -> Savings {
@@ -272,7 +269,7 @@ mod tests {
         let mut unread = idle_usage(0.0, 0.0, 1.0);
         unread.network_in = Fact::unknown("throttled");
         assert_eq!(judge(Some(&unread), &resource), Verdict::Unknown("network in: throttled".into()));
-        unread.cpu_average = Fact::Known(vec![Some(50.0); 7]);
+        unread.cpu_average = Fact::Known([Some(50.0); 7].into_iter().collect());
         assert_eq!(judge(Some(&unread), &resource), Verdict::Compliant, "a busy CPU decides alone");
     }
 

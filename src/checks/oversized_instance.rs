@@ -35,6 +35,15 @@ struct OversizedInstance {
     limit: InstanceLimit,
 }
 
+/// One broken limit with what is allowed, or what could not be told.
+enum Fault {
+    Vcpus(u32, u32),
+    Memory(u64, u32),
+    Denied(Family),
+    NotAllowed(Family),
+    Unknown(&'static str),
+}
+
 impl Judge for OversizedInstance {
     fn judge(&self, subject: &Subject<'_>) -> Verdict {
         let Some(instance) = subject.resource.instance() else {
@@ -79,38 +88,50 @@ impl OversizedInstance {
     /// What is broken, and what could not be told, each in words.
     fn compare(&self, instance_type: &str, spec: Option<&TypeSpec>) -> (Vec<String>, Vec<String>) {
         let (mut broken, mut unknown) = (Vec::new(), Vec::new());
-        let missing = |what: &str| format!("{what} of {instance_type} is not in the price book");
+        self.faults(instance_type, spec, |fault| match fault {
+            Fault::Vcpus(vcpus, most) => broken.push(format!("{vcpus} vCPUs, at most {most} allowed")),
+            Fault::Memory(mib, most) => {
+                broken.push(format!("{:.0} GiB memory, at most {most} allowed", mib as f64 / 1024.0));
+            }
+            Fault::Denied(family) => broken.push(format!("family {} is denied", family.name())),
+            Fault::NotAllowed(family) => broken.push(format!("family {} is not among those allowed", family.name())),
+            Fault::Unknown(what) => unknown.push(format!("{what} of {instance_type} is not in the price book")),
+        });
+        (broken, unknown)
+    }
+
+    /// Whether a type breaks no limit for sure.
+    fn fits(&self, instance_type: &str, spec: &TypeSpec) -> bool {
+        let mut fits = true;
+        self.faults(instance_type, Some(spec), |_| fits = false);
+        fits
+    }
+
+    /// Tells each fault; words are made by who wants them.
+    fn faults(&self, instance_type: &str, spec: Option<&TypeSpec>, mut tell: impl FnMut(Fault)) {
         if let Some(most) = self.limit.max_vcpus {
             match spec.and_then(|spec| spec.vcpus) {
-                Some(vcpus) if vcpus > most => broken.push(format!("{vcpus} vCPUs, at most {most} allowed")),
+                Some(vcpus) if vcpus > most => tell(Fault::Vcpus(vcpus, most)),
                 Some(_) => {}
-                None => unknown.push(missing("the vCPU count")),
+                None => tell(Fault::Unknown("the vCPU count")),
             }
         }
         if let Some(most) = self.limit.max_memory_gib {
             match spec.and_then(|spec| spec.memory_mib) {
-                Some(mib) if mib > u64::from(most) * 1024 => {
-                    broken.push(format!("{:.0} GiB memory, at most {most} allowed", mib as f64 / 1024.0));
-                }
+                Some(mib) if mib > u64::from(most) * 1024 => tell(Fault::Memory(mib, most)),
                 Some(_) => {}
-                None => unknown.push(missing("the memory")),
+                None => tell(Fault::Unknown("the memory")),
             }
         }
-        if !self.limit.allowed_families.is_empty() || !self.limit.denied_families.is_empty() {
+        let (allowed, denied) = (&self.limit.allowed_families, &self.limit.denied_families);
+        if !allowed.is_empty() || !denied.is_empty() {
             match Family::of_type(instance_type, spec.and_then(|spec| spec.gpus)) {
-                Some(family) if self.limit.denied_families.contains(&family) => {
-                    broken.push(format!("family {} is denied", family.name()));
-                }
-                Some(family)
-                    if !self.limit.allowed_families.is_empty() && !self.limit.allowed_families.contains(&family) =>
-                {
-                    broken.push(format!("family {} is not among those allowed", family.name()));
-                }
+                Some(family) if denied.contains(&family) => tell(Fault::Denied(family)),
+                Some(family) if !allowed.is_empty() && !allowed.contains(&family) => tell(Fault::NotAllowed(family)),
                 Some(_) => {}
-                None => unknown.push(missing("the family")),
+                None => tell(Fault::Unknown("the family")),
             }
         }
-        (broken, unknown)
     }
 
     fn savings(&self, subject: &Subject<'_>, instance_type: &str, running: bool) -> Savings {
@@ -136,14 +157,8 @@ impl OversizedInstance {
     fn target<'a>(&self, prices: &'a PriceBook, instance_type: &str) -> Option<&'a str> {
         let series = instance_type.split_once('.')?.0;
         prices
-            .types
-            .iter()
-            .filter(|(name, spec)| {
-                name.split_once('.').is_some_and(|(own, _)| own == series) && {
-                    let (broken, unknown) = self.compare(name, Some(spec));
-                    broken.is_empty() && unknown.is_empty() && spec.hourly.is_some()
-                }
-            })
+            .series(series)
+            .filter(|(name, spec)| spec.hourly.is_some() && self.fits(name, spec))
             .max_by_key(|(name, spec)| (spec.vcpus, spec.memory_mib, std::cmp::Reverse(name.len()), (*name).clone()))
             .map(|(name, _)| &**name)
     }

@@ -78,10 +78,10 @@ pub fn usage(cpu: &[Option<f64>], network: &[Option<f64>], hourly: Option<Hourly
     let first = NaiveDate::from_ymd_opt(2026, 11, 15).unwrap();
     Usage {
         days: (0..7).map(|day| first + TimeDelta::days(day)).collect(),
-        cpu_average: Fact::Known(cpu.to_vec()),
-        network_in: Fact::Known(network.to_vec()),
-        network_out: Fact::Known(vec![Some(0.0); 7]),
-        hourly,
+        cpu_average: Fact::Known(cpu.iter().copied().collect()),
+        network_in: Fact::Known(network.iter().copied().collect()),
+        network_out: Fact::Known([Some(0.0); 7].into_iter().collect()),
+        hourly: hourly.map(Box::new),
     }
 }
 
@@ -124,6 +124,7 @@ pub fn prices() -> PriceBook {
         snapshot_gb_month: Rate::parse("0.05").unwrap(),
         snapshot_archive_gb_month: Rate::parse("0.0125").unwrap(),
         public_ipv4_hour: Rate::parse("0.005").unwrap(),
+        by_series: Default::default(),
     }
 }
 

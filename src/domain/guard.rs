@@ -380,6 +380,7 @@ mod tests {
             snapshot_gb_month: Rate(0),
             snapshot_archive_gb_month: Rate(0),
             public_ipv4_hour: Rate(0),
+            by_series: Default::default(),
         }
     }
 

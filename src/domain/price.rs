@@ -5,6 +5,7 @@
 //! estimate.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
@@ -34,7 +35,13 @@ pub struct PriceBook {
     pub snapshot_archive_gb_month: Rate,
     /// A public IPv4 address, an hour.
     pub public_ipv4_hour: Rate,
+    /// Made from `types` when first asked for; start it with the default.
+    pub by_series: SeriesIndex,
 }
+
+/// Names of instance types by their series (`m5`), so that looking for a smaller sibling does not go through the list.
+#[derive(Clone, Debug, Default)]
+pub struct SeriesIndex(OnceLock<HashMap<Str, Vec<Str>>>);
 
 /// What the list says about one instance type; an empty field is unknown.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,6 +118,20 @@ impl PriceBook {
     /// The list price of an elastic address for a month.
     pub fn address_month(&self, region: &Region) -> Priced {
         self.priced(self.public_ipv4_hour.per_month(), region)
+    }
+
+    /// The instance types of a series, such as `m5`, in no order.
+    pub fn series(&self, series: &str) -> impl Iterator<Item = (&Str, &TypeSpec)> {
+        let index = self.by_series.0.get_or_init(|| {
+            let mut index: HashMap<Str, Vec<Str>> = HashMap::new();
+            for name in self.types.keys() {
+                if let Some((series, _)) = name.split_once('.') {
+                    index.entry(Str::from(series)).or_default().push(name.clone());
+                }
+            }
+            index
+        });
+        index.get(series).into_iter().flatten().filter_map(|name| self.types.get_key_value(name))
     }
 
     /// What reports print about these prices.

@@ -5,6 +5,7 @@
 //! every running instance old enough, stage 2 for the few that stage 1 leaves (product.md, "The six first checks").
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::{NaiveDate, TimeDelta};
 use futures::FutureExt;
@@ -19,7 +20,7 @@ use crate::domain::inventory::{Coverage, Status};
 use crate::domain::place::{Partition, Place};
 use crate::domain::resource::{InstanceState, Resource};
 use crate::domain::text::Str;
-use crate::domain::usage::{Hourly, Metric, MetricQuery, Series, Statistic, Usage, last_midnight};
+use crate::domain::usage::{Daily, Hourly, Metric, MetricQuery, Series, Statistic, Usage, last_midnight};
 
 /// Bulk metric reads under way at once in one place.
 const METRIC_CALLS_AT_ONCE: usize = 4;
@@ -44,6 +45,7 @@ pub async fn read(cloud: &dyn CloudRead, partition: &Partition, pulse: &Pulse) -
         pulse.beat();
     };
     let (pages, error) = read_partition(cloud, partition, each).await;
+    resources.shrink_to_fit();
     let status = match (&error, pages) {
         (None, _) => Status::Complete,
         (Some(_), 0) => Status::Failed,
@@ -99,14 +101,13 @@ pub async fn daily_usage(
         })
         .map(|resource| resource.key.id.clone())
         .collect();
-    let dates: Vec<NaiveDate> = (0..i64::from(days)).map(|day| (from + TimeDelta::days(day)).date_naive()).collect();
-    let by_day = |_, series: Series| -> Fact<Vec<Option<f64>>> {
+    let dates: Arc<[NaiveDate]> = (0..i64::from(days)).map(|day| (from + TimeDelta::days(day)).date_naive()).collect();
+    let by_day = |_, series: Series| -> Fact<Daily> {
         series.map(|points| {
-            let mut values = vec![None; dates.len()];
+            let mut values = Daily::empty(dates.len());
             for (at, value) in points {
-                // A NaN is no datapoint.
-                if let Some(slot) = usize::try_from((at - from).num_days()).ok().and_then(|day| values.get_mut(day)) {
-                    *slot = Some(value).filter(|value| value.is_finite());
+                if let Ok(day) = usize::try_from((at - from).num_days()) {
+                    values.set(day, value);
                 }
             }
             values
@@ -136,7 +137,7 @@ pub async fn hourly_usage(
     let (found, error) = hourly(cloud, place, candidates, window(days, now), pulse).await;
     for (id, hourly) in candidates.iter().zip(found) {
         if let Some(usage) = usage.get_mut(id) {
-            usage.hourly = Some(hourly);
+            usage.hourly = Some(Box::new(hourly));
         }
     }
     error

@@ -17,7 +17,7 @@ use crate::domain::fact::Fact;
 use crate::domain::inventory::RefIndex;
 use crate::domain::plan::Step;
 use crate::domain::resource::Resource;
-use crate::domain::usage::{Metric, Series, Statistic, Usage};
+use crate::domain::usage::{Daily, Metric, Series, Statistic, Usage};
 use crate::engine::ruleset::CompiledRule;
 use crate::remediate::{Recheck, StillViolates};
 
@@ -104,11 +104,11 @@ impl FreshFacts {
             return Err(format!("metrics of the last 24 hours: {error}"));
         }
         let usage = Usage {
-            days: vec![day_of(to)],
+            days: [day_of(to)].into(),
             cpu_average: as_one_day(&series[0], |sum, count| sum / count),
             network_in: as_one_day(&series[1], |sum, _| sum),
             network_out: as_one_day(&series[2], |sum, _| sum),
-            hourly: hourly.into_iter().next(),
+            hourly: hourly.into_iter().next().map(Box::new),
         };
         let subject = Subject {
             resource: fresh,
@@ -143,10 +143,10 @@ fn day_of(to: Instant) -> NaiveDate {
 }
 
 /// Joins hourly values into one; no datapoint or a NaN is no value.
-fn as_one_day(series: &Series, join: impl Fn(f64, f64) -> f64) -> Fact<Vec<Option<f64>>> {
+fn as_one_day(series: &Series, join: impl Fn(f64, f64) -> f64) -> Fact<Daily> {
     series.clone().map(|points| {
         let sum: f64 = points.iter().map(|(_, value)| *value).sum();
         let joined = join(sum, points.len() as f64);
-        vec![(!points.is_empty() && joined.is_finite()).then_some(joined)]
+        [(!points.is_empty()).then_some(joined)].into_iter().collect()
     })
 }

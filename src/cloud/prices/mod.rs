@@ -110,6 +110,7 @@ fn book(list: &str, file: &str) -> Result<PriceBook, PriceError> {
         snapshot_gb_month: rate("snapshot storage", SNAPSHOT_GB_MONTH)?,
         snapshot_archive_gb_month: rate("archived snapshot storage", SNAPSHOT_ARCHIVE_GB_MONTH)?,
         public_ipv4_hour: rate("a public IPv4 address", PUBLIC_IPV4_HOUR)?,
+        by_series: Default::default(),
     })
 }
 
