@@ -235,8 +235,8 @@ impl FindingId {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
         }
-        let hex: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        FindingId(format!("f-{hex}"))
+        let first = hash.finalize().iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        FindingId(format!("f-{first:016x}"))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::domain::exception::Exception;
 use crate::domain::finding::{Act, Action, Finding, OpenRemediation, Severity, State};
 use crate::domain::mode::{Arming, Breaker, Freeze, Mode, Pace, Window};
 use crate::domain::money::Usd;
-use crate::domain::place::{AccountId, Kind, Partition};
+use crate::domain::place::{AccountId, Kind, Partition, ResourceKey};
 use crate::domain::plan::{Fingerprint, Held, HoldCode, PLAN_HOURS, Plan, Step};
 use crate::domain::resource::Resource;
 
@@ -52,8 +52,8 @@ pub struct PlanInput<'a> {
     pub totals: &'a HashMap<(AccountId, Kind), u64>,
     /// Acts that reached the wire since midnight UTC.
     pub today: &'a [PastAct],
-    /// Last stop, resize, delete or terminate of a resource, by its key as text.
-    pub last_acts: &'a HashMap<String, Instant>,
+    /// Last stop, resize, delete or terminate of a resource.
+    pub last_acts: &'a HashMap<ResourceKey, Instant>,
     /// How much may change.
     pub pace: &'a Pace,
     /// When a policy is held whole.
@@ -258,7 +258,7 @@ fn in_time(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
     }
     match finding.act() {
         Some(act) if !has_handler(act) => Err((HoldCode::NotAvailable, not_available(act))),
-        _ => match input.last_acts.get(&finding.key.to_string()) {
+        _ => match input.last_acts.get(&finding.key) {
             Some(last) if input.now - *last < BETWEEN_ACTS && finding.act() != Some(Act::AddTags) => Err((
                 HoldCode::ActedRecently,
                 format!("acted on {}; at most once in seven days", last.format("%Y-%m-%d %H:%M UTC")),
@@ -334,10 +334,10 @@ fn armed(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
 
 /// Of several acts on one resource the best-ranked check's goes; tags may go beside it.
 fn one_per_resource<'a>(candidates: Vec<(&'a Finding, Act)>, held_rows: &mut Vec<Held>) -> Vec<(&'a Finding, Act)> {
-    let mut best: HashMap<String, (usize, &str)> = HashMap::new();
+    let mut best: HashMap<&ResourceKey, (usize, &str)> = HashMap::new();
     for (finding, _) in candidates.iter().filter(|(_, act)| *act != Act::AddTags) {
         let rank = checks::rank(&finding.check);
-        let entry = best.entry(finding.key.to_string()).or_insert((rank, &finding.id.0));
+        let entry = best.entry(&finding.key).or_insert((rank, &finding.id.0));
         if (rank, finding.id.0.as_str()) < *entry {
             *entry = (rank, &finding.id.0);
         }
@@ -345,7 +345,7 @@ fn one_per_resource<'a>(candidates: Vec<(&'a Finding, Act)>, held_rows: &mut Vec
     candidates
         .into_iter()
         .filter(|(finding, act)| {
-            let winner = best.get(&finding.key.to_string());
+            let winner = best.get(&finding.key);
             let goes = *act == Act::AddTags || winner.is_some_and(|(_, id)| *id == finding.id.0);
             if !goes {
                 let reason = "another finding on the same resource goes first".to_owned();

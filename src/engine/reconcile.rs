@@ -64,7 +64,8 @@ pub enum CountsAs {
     NotApplicable,
 }
 
-/// Takes the findings on file, then every resource and verdict of the listing, then tells what changed.
+/// Takes each resource of the listing with its findings on file and its verdicts, and in the end the findings on what
+/// was not listed; then tells what changed.
 pub struct Reconciler<'a> {
     look: Look<'a>,
     findings: Vec<Finding>,
@@ -81,14 +82,19 @@ struct Mark {
 }
 
 impl<'a> Reconciler<'a> {
-    /// `existing` are all findings of the partition, closed ones included.
-    pub fn new(look: Look<'a>, existing: Vec<Finding>) -> Reconciler<'a> {
-        let mut by_resource: HashMap<Str, Vec<usize>> = HashMap::new();
-        for (index, finding) in existing.iter().enumerate() {
-            by_resource.entry(finding.key.id.clone()).or_default().push(index);
+    /// Knows of no finding yet.
+    pub fn new(look: Look<'a>) -> Reconciler<'a> {
+        Reconciler { look, findings: Vec::new(), marks: Vec::new(), by_resource: HashMap::new(), events: Vec::new() }
+    }
+
+    /// Takes findings on file: all of a resource, closed ones included, before the resource is [`Self::seen`]; and the
+    /// open ones of resources that are not in the listing.
+    pub fn on_file(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        for finding in findings {
+            self.by_resource.entry(finding.key.id.clone()).or_default().push(self.findings.len());
+            self.findings.push(finding);
+            self.marks.push(Mark::default());
         }
-        let marks = vec![Mark::default(); existing.len()];
-        Reconciler { look, findings: existing, marks, by_resource, events: Vec::new() }
     }
 
     /// Notes that a resource is in the listing. Call it once for each, before its verdicts.
@@ -199,9 +205,9 @@ impl<'a> Reconciler<'a> {
             suppressed: false,
             remediation: None,
         };
-        self.refresh(&mut finding, resource, rule, violation);
-        self.event(&finding, "detected", finding.message.clone());
-        self.apply_exemption(&mut finding, resource);
+        refresh(&self.look, &mut finding, resource, rule, violation);
+        self.events.push(event(&finding, now, "detected", finding.message.clone()));
+        apply_exemption(&self.look, &mut self.events, &mut finding, resource);
         finding.phase = finding.phase_at(now);
         self.by_resource.entry(resource.key.id.clone()).or_default().push(self.findings.len());
         self.findings.push(finding);
@@ -211,102 +217,44 @@ impl<'a> Reconciler<'a> {
 
     fn confirm(&mut self, index: usize, resource: &Resource, rule: &CompiledRule, violation: Violation) {
         let now = self.look.now;
-        let mut finding = self.findings[index].clone();
+        let finding = &mut self.findings[index];
         let settling = finding.closed_at.is_some_and(|closed| now - closed < SETTLING);
         if finding.state == State::Remediated && settling {
             return;
         }
+        // A later look changes a finding at least in when it was seen; only the same instant's must be compared.
+        let before = (finding.seen_at == now).then(|| finding.clone());
         let was_actable = finding.standing == Standing::Proven;
-        self.refresh(&mut finding, resource, rule, violation);
+        refresh(&self.look, finding, resource, rule, violation);
         match finding.state {
             State::Resolved | State::Remediated => {
                 let reversed = finding.state == State::Remediated;
                 finding.state = State::Open;
                 finding.closed_at = None;
                 finding.suppressed |= reversed;
-                grace::restart(&mut finding);
-                if reversed {
+                grace::restart(finding);
+                let what = if reversed {
                     finding.reason = "somebody undid our act; nothing is done until a person approves".into();
-                    self.event(&finding, "reversed", finding.message.clone());
+                    "reversed"
                 } else {
                     finding.reason = "violates its rule again".into();
-                    self.event(&finding, "reopened", finding.message.clone());
-                }
+                    "reopened"
+                };
+                self.events.push(event(finding, now, what, finding.message.clone()));
             }
             State::Open | State::Excepted => {
                 let actable = finding.standing == Standing::Proven;
                 if actable && !was_actable {
                     // Whatever kept it from being acted on is over: the owner gets the whole time from now on.
-                    grace::restart(&mut finding);
-                    self.event(&finding, "proven", finding.message.clone());
+                    grace::restart(finding);
+                    self.events.push(event(finding, now, "proven", finding.message.clone()));
                 }
             }
         }
-        self.apply_exemption(&mut finding, resource);
-        grace::refresh_due(&mut finding);
+        apply_exemption(&self.look, &mut self.events, finding, resource);
+        grace::refresh_due(finding);
         finding.phase = finding.phase_at(now);
-        if finding != self.findings[index] {
-            self.findings[index] = finding;
-            self.marks[index].changed = true;
-        }
-    }
-
-    /// Copies what the rule and the resource say now.
-    fn refresh(&self, finding: &mut Finding, resource: &Resource, rule: &CompiledRule, violation: Violation) {
-        finding.name = resource.name().to_owned();
-        finding.tags = resource.tags.known().cloned().unwrap_or_default();
-        finding.policy_hash = rule.policy_hash.to_string();
-        finding.check = rule.check.id.to_owned();
-        finding.severity = rule.severity;
-        finding.action = rule.action;
-        finding.grace_hours = rule.grace_hours;
-        finding.message = violation.message;
-        finding.evidence = violation.evidence;
-        finding.savings = violation.savings;
-        finding.standing = violation.standing;
-        finding.act_not_before = violation.act_not_before;
-        finding.add_tags = violation.add_tags;
-        finding.owner = (self.look.owner_of)(resource);
-        finding.seen_at = self.look.now;
-        finding.unjudged = None;
-        finding.clock.needs_second = grace::needs_second(finding);
-    }
-
-    /// Sets or ends the exempt state by exceptions and the keep-until tag. When one ends, a new full grace starts.
-    fn apply_exemption(&mut self, finding: &mut Finding, resource: &Resource) {
-        let now = self.look.now;
-        read_keep_tag(finding, resource, self.look.tag_prefix, now);
-        let exemption = exception_for(finding, self.look.exceptions, now)
-            .map(|exception| {
-                format!(
-                    "exception {}: {} (approved by {}, until {})",
-                    exception.id,
-                    exception.reason,
-                    exception.approved_by,
-                    exception.until.format("%Y-%m-%d %H:%M UTC")
-                )
-            })
-            .or_else(|| kept(finding, now).map(|day| format!("tag {}keep-until: {day}", self.look.tag_prefix)));
-        match (finding.state, exemption) {
-            (State::Open, Some(reason)) => {
-                finding.state = State::Excepted;
-                self.event(finding, "excepted", reason.clone());
-                finding.reason = reason.clone();
-                finding.excepted_by = Some(reason);
-            }
-            (State::Excepted, Some(reason)) => {
-                finding.reason = reason.clone();
-                finding.excepted_by = Some(reason);
-            }
-            (State::Excepted, None) => {
-                let ended = finding.excepted_by.take().unwrap_or_default();
-                finding.state = State::Open;
-                finding.reason = format!("its exemption ended ({ended}); a new full grace period begins");
-                grace::restart(finding);
-                self.event(finding, "exception_ended", ended);
-            }
-            _ => {}
-        }
+        self.marks[index].changed |= before.is_none_or(|before| before != *finding);
     }
 
     fn close(&mut self, index: usize, why: &str) {
@@ -323,8 +271,7 @@ impl<'a> Reconciler<'a> {
         finding.remediation = None;
         finding.reason = why.to_owned();
         self.marks[index].changed = true;
-        let finding = self.findings[index].clone();
-        self.event(&finding, "resolved", why.to_owned());
+        self.events.push(event(finding, now, "resolved", why.to_owned()));
     }
 
     fn doubt(&mut self, index: usize, reason: String) {
@@ -351,15 +298,77 @@ impl<'a> Reconciler<'a> {
             Some(_) => {}
         }
     }
+}
 
-    fn event(&mut self, finding: &Finding, what: &str, detail: String) {
-        self.events.push(FindingEvent {
-            finding: finding.id.clone(),
-            at: self.look.now,
-            what: what.to_owned(),
-            detail,
-        });
+/// Copies what the rule and the resource say now.
+fn refresh(look: &Look<'_>, finding: &mut Finding, resource: &Resource, rule: &CompiledRule, violation: Violation) {
+    // Most findings say the same each night; what is kept need not be made again.
+    put(&mut finding.name, resource.name());
+    match resource.tags.known() {
+        Some(tags) if finding.tags == *tags => {}
+        tags => finding.tags = tags.cloned().unwrap_or_default(),
     }
+    put(&mut finding.policy_hash, &rule.policy_hash);
+    put(&mut finding.check, rule.check.id);
+    finding.severity = rule.severity;
+    finding.action = rule.action;
+    finding.grace_hours = rule.grace_hours;
+    finding.message = violation.message;
+    finding.evidence = violation.evidence;
+    finding.savings = violation.savings;
+    finding.standing = violation.standing;
+    finding.act_not_before = violation.act_not_before;
+    finding.add_tags = violation.add_tags;
+    finding.owner = (look.owner_of)(resource);
+    finding.seen_at = look.now;
+    finding.unjudged = None;
+    finding.clock.needs_second = grace::needs_second(finding);
+}
+
+fn put(field: &mut String, value: &str) {
+    field.clear();
+    field.push_str(value);
+}
+
+/// Sets or ends the exempt state by exceptions and the keep-until tag. When one ends, a new full grace starts.
+fn apply_exemption(look: &Look<'_>, events: &mut Vec<FindingEvent>, finding: &mut Finding, resource: &Resource) {
+    let now = look.now;
+    read_keep_tag(finding, resource, look.tag_prefix, now);
+    let exemption = exception_for(finding, look.exceptions, now)
+        .map(|exception| {
+            format!(
+                "exception {}: {} (approved by {}, until {})",
+                exception.id,
+                exception.reason,
+                exception.approved_by,
+                exception.until.format("%Y-%m-%d %H:%M UTC")
+            )
+        })
+        .or_else(|| kept(finding, now).map(|day| format!("tag {}keep-until: {day}", look.tag_prefix)));
+    match (finding.state, exemption) {
+        (State::Open, Some(reason)) => {
+            finding.state = State::Excepted;
+            events.push(event(finding, now, "excepted", reason.clone()));
+            finding.reason = reason.clone();
+            finding.excepted_by = Some(reason);
+        }
+        (State::Excepted, Some(reason)) => {
+            finding.reason = reason.clone();
+            finding.excepted_by = Some(reason);
+        }
+        (State::Excepted, None) => {
+            let ended = finding.excepted_by.take().unwrap_or_default();
+            finding.state = State::Open;
+            finding.reason = format!("its exemption ended ({ended}); a new full grace period begins");
+            grace::restart(finding);
+            events.push(event(finding, now, "exception_ended", ended));
+        }
+        _ => {}
+    }
+}
+
+fn event(finding: &Finding, at: Instant, what: &str, detail: String) -> FindingEvent {
+    FindingEvent { finding: finding.id.clone(), at, what: what.to_owned(), detail }
 }
 
 /// The exception that covers a finding at an instant.

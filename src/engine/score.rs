@@ -3,7 +3,7 @@
 //! Filled only from trusted partitions. A resource counts once in the score, however many rules judge it; Unknown and
 //! watched verdicts are counted beside it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -119,30 +119,34 @@ impl ScanSummary {
         verdicts: impl IntoIterator<Item = (&'v str, &'v str, CountsAs)>,
     ) {
         let (mut judged, mut violations, mut excepted) = (false, 0, false);
-        let mut policies: BTreeMap<&str, BTreeSet<u8>> = BTreeMap::new();
+        // A handful: a list is searched sooner than a map is built.
+        let mut policies: Vec<(&str, Marks)> = Vec::new();
         for (policy, check, counts_as) in verdicts {
             let mark = match counts_as {
                 CountsAs::NotApplicable => continue,
                 CountsAs::Unknown => {
-                    *self.unknown.entry(check.to_owned()).or_default() += 1;
+                    *row(&mut self.unknown, check) += 1;
                     continue;
                 }
                 CountsAs::Watching => {
                     self.watching += 1;
                     continue;
                 }
-                CountsAs::Compliant => 0,
+                CountsAs::Compliant => Marks::default(),
                 CountsAs::Excepted => {
                     excepted = true;
-                    1
+                    Marks { excepted: true, ..Marks::default() }
                 }
                 CountsAs::Violating => {
                     violations += 1;
-                    2
+                    Marks { violating: true, ..Marks::default() }
                 }
             };
             judged = true;
-            policies.entry(policy).or_default().insert(mark);
+            match policies.iter_mut().find(|(name, _)| *name == policy) {
+                Some((_, marks)) => marks.add(mark),
+                None => policies.push((policy, mark)),
+            }
         }
         if !judged {
             return;
@@ -151,10 +155,10 @@ impl ScanSummary {
         self.violating += u64::from(violations > 0);
         self.excepted += u64::from(violations == 0 && excepted);
         for (policy, marks) in policies {
-            let count = self.by_policy.entry(policy.to_owned()).or_default();
+            let count = row(&mut self.by_policy, policy);
             count.applicable += 1;
-            count.violating += u64::from(marks.contains(&2));
-            count.excepted += u64::from(!marks.contains(&2) && marks.contains(&1));
+            count.violating += u64::from(marks.violating);
+            count.excepted += u64::from(!marks.violating && marks.excepted);
         }
         let team = resource.tag(team_tag).filter(|value| !value.is_empty()).unwrap_or(UNTAGGED);
         let row = self.team(team);
@@ -166,9 +170,31 @@ impl ScanSummary {
 
 impl ScanSummary {
     fn team(&mut self, team: &str) -> &mut TeamCount {
-        let known = self.by_team.contains_key(team) || self.by_team.len() < MAX_TEAMS;
-        self.by_team.entry(if known { team } else { OTHER_TEAMS }.to_owned()).or_default()
+        let known = self.by_team.len() < MAX_TEAMS || self.by_team.contains_key(team);
+        row(&mut self.by_team, if known { team } else { OTHER_TEAMS })
     }
+}
+
+/// What one policy's rules say about one resource.
+#[derive(Clone, Copy, Default)]
+struct Marks {
+    violating: bool,
+    excepted: bool,
+}
+
+impl Marks {
+    fn add(&mut self, other: Marks) {
+        self.violating |= other.violating;
+        self.excepted |= other.excepted;
+    }
+}
+
+/// A map's row, begun when it is not there; makes no key for one that is.
+fn row<'m, T: Default>(map: &'m mut BTreeMap<String, T>, key: &str) -> &'m mut T {
+    if !map.contains_key(key) {
+        map.insert(key.to_owned(), T::default());
+    }
+    map.get_mut(key).expect("it has just been put there")
 }
 
 fn total_key(account: &str, kind: &str) -> String {

@@ -34,7 +34,7 @@ struct World {
     partitions: HashMap<Partition, PartitionLook>,
     totals: HashMap<(AccountId, Kind), u64>,
     today: Vec<PastAct>,
-    last_acts: HashMap<String, Instant>,
+    last_acts: HashMap<ResourceKey, Instant>,
     pace: Pace,
     breaker: Breaker,
     window: Window,
@@ -296,7 +296,7 @@ fn one_act_per_resource_the_best_ranked_check_first_and_tags_beside_it() {
 #[test]
 fn h25_a_resource_is_acted_on_once_in_seven_days() {
     let mut world = World::with(vec![due("i-1", Severity::Medium, Action::Stop, 50)]);
-    let key = world.findings[0].key.to_string();
+    let key = world.findings[0].key.clone();
     world.last_acts.insert(key.clone(), now() - TimeDelta::days(7) + TimeDelta::seconds(1));
     assert_eq!(world.held().0, HoldCode::ActedRecently);
     world.last_acts.insert(key, now() - TimeDelta::days(7));

@@ -70,7 +70,8 @@ impl Nights {
         let rules = ruleset();
         let owner = |resource: &Resource| resource.tag("owner").map(str::to_owned);
         let look = Look { now: self.at, exceptions: &self.exceptions, owner_of: &owner, tag_prefix: "costwarden:" };
-        let mut reconciler = Reconciler::new(look, self.on_file.clone());
+        let mut reconciler = Reconciler::new(look);
+        reconciler.on_file(self.on_file.clone());
         for (resource, verdict) in listing {
             reconciler.seen(resource);
             reconciler.observe(resource, &rules.rules()[0], verdict.clone());
@@ -225,7 +226,7 @@ fn h10_the_tag_that_owners_are_told_holds_under_any_prefix_of_the_settings() {
     let kept = tagged(&[("costwarden:keep-until", &until)]);
     for prefix in ["", "ours:"] {
         let look = Look { now: now(), exceptions: &[], owner_of: &|_| None, tag_prefix: prefix };
-        let mut reconciler = Reconciler::new(look, Vec::new());
+        let mut reconciler = Reconciler::new(look);
         reconciler.seen(&kept);
         let counts_as = reconciler.observe(&kept, &rules.rules()[0], violated(Standing::Proven));
         assert_eq!(counts_as, CountsAs::Excepted, "{prefix:?}");
@@ -285,7 +286,8 @@ fn a_rule_that_is_gone_closes_its_findings() {
     let resource = tagged(&[]);
     nights.night(&[(&resource, violated(Standing::Proven))]);
     let look = Look { now: nights.at, exceptions: &[], owner_of: &|_| None, tag_prefix: "costwarden:" };
-    let mut reconciler = Reconciler::new(look, nights.on_file.clone());
+    let mut reconciler = Reconciler::new(look);
+    reconciler.on_file(nights.on_file.clone());
     reconciler.seen(&resource);
     let result = reconciler.finish();
     assert_eq!(result.changed[0].state, State::Resolved);

@@ -12,7 +12,7 @@ use crate::domain::Instant;
 use crate::domain::finding::{Act, Finding};
 use crate::domain::inventory::Coverage;
 use crate::domain::mode::{Arming, Freeze};
-use crate::domain::place::{AccountId, Kind, Partition};
+use crate::domain::place::{AccountId, Kind, Partition, ResourceKey};
 use crate::domain::plan::{Held, HoldCode, Plan};
 use crate::engine::plan::{self, PartitionLook, PastAct, PlanInput};
 use crate::engine::ruleset::Ruleset;
@@ -47,7 +47,7 @@ pub struct Posture {
     /// Acts that reached the wire since midnight UTC.
     pub today: Vec<PastAct>,
     /// Last act other than tagging, by resource key.
-    pub last_acts: HashMap<String, Instant>,
+    pub last_acts: HashMap<ResourceKey, Instant>,
 }
 
 /// Makes a plan and stores it. `by_hand` is for `plan` and `apply`, where a person looks.
@@ -104,7 +104,7 @@ pub fn posture_of(store: &Store, settings: &Settings, now: Instant) -> anyhow::R
     }
     let midnight = now.date_naive().and_time(NaiveTime::MIN).and_utc();
     let mut today = Vec::new();
-    let mut last_acts: HashMap<String, Instant> = HashMap::new();
+    let mut last_acts: HashMap<ResourceKey, Instant> = HashMap::new();
     let recent = store.remediations_between(now - plan::BETWEEN_ACTS, now + TimeDelta::seconds(1))?;
     for act in &recent {
         // What reached the wire today, and what is open and will: both use up today's pace.
@@ -113,7 +113,7 @@ pub fn posture_of(store: &Store, settings: &Settings, now: Instant) -> anyhow::R
             today.push(PastAct { account: step.key.account().clone(), kind: step.key.kind(), act: step.act });
         }
         if act.call_hash.is_some() && act.step.act != Act::AddTags {
-            let entry = last_acts.entry(act.step.key.to_string()).or_insert(act.updated_at);
+            let entry = last_acts.entry(act.step.key.clone()).or_insert(act.updated_at);
             *entry = act.updated_at.max(*entry);
         }
     }
