@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant as Stopwatch};
 
 use anyhow::{Context, ensure};
@@ -23,7 +24,7 @@ use costwarden::domain::inventory::RefIndex;
 use costwarden::domain::mode::{Arming, Mode};
 use costwarden::domain::money::grouped;
 use costwarden::domain::notice::NoticeKind;
-use costwarden::domain::place::{AccountId, Kind, Place, Region};
+use costwarden::domain::place::{AccountId, Kind, Place, Region, ResourceKey};
 use costwarden::domain::price::PriceBook;
 use costwarden::domain::report::{ReportKind, SelfCost};
 use costwarden::domain::resource::{AttachedVolume, Detail, Instance, InstanceState, Lifecycle, Resource, Tags};
@@ -48,6 +49,10 @@ const MOST_BYTES: usize = 300 * 1_000;
 const ROUNDS: usize = 5;
 /// Rules in the first row.
 const RULES: usize = 15;
+
+/// The program's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -172,7 +177,8 @@ fn reconciled(
 ) -> Reconciled {
     let owner_of = |resource: &Resource| resource.tag("owner").map(str::to_owned);
     let look = Look { now: at, exceptions: &[], owner_of: &owner_of, tag_prefix: "costwarden:" };
-    let mut reconciler = Reconciler::new(look, on_file);
+    let mut reconciler = Reconciler::new(look);
+    reconciler.on_file(on_file);
     for ((resource, _), verdicts) in inventory.iter().zip(verdicts) {
         reconciler.seen(resource);
         for (rule, verdict) in verdicts {
@@ -189,7 +195,7 @@ struct Planner {
     policies: BTreeMap<String, String>,
     partitions: HashMap<costwarden::domain::place::Partition, PartitionLook>,
     totals: HashMap<(AccountId, Kind), u64>,
-    last_acts: HashMap<String, DateTime<Utc>>,
+    last_acts: HashMap<ResourceKey, DateTime<Utc>>,
 }
 
 impl Planner {
@@ -367,7 +373,7 @@ fn inventory(count: usize) -> Vec<(Resource, Usage)> {
         ["m5.large", "t3.micro", "c5.large", "m5.4xlarge", "r5.large", "m6i.2xlarge", "c5.9xlarge", "t3.medium"];
     let partition = place().partition(Kind::Instance);
     let monday = now().date_naive();
-    let days: Vec<NaiveDate> = (1..=7).rev().map(|back| monday - TimeDelta::days(back)).collect();
+    let days: Arc<[NaiveDate]> = (1..=7).rev().map(|back| monday - TimeDelta::days(back)).collect();
     (0..count)
         .map(|index| {
             let name = format!("checkout-{index}");
@@ -415,15 +421,15 @@ fn inventory(count: usize) -> Vec<(Resource, Usage)> {
             let busy = if index % 20 == 0 { 0.5 } else { 20.0 + (index % 50) as f64 };
             let usage = Usage {
                 days: days.clone(),
-                cpu_average: Fact::Known(vec![Some(busy); 7]),
-                network_in: Fact::Known(vec![Some(busy * 1_000.0); 7]),
-                network_out: Fact::Known(vec![Some(busy * 2_000.0); 7]),
-                hourly: Some(Hourly {
+                cpu_average: Fact::Known([Some(busy); 7].into_iter().collect()),
+                network_in: Fact::Known([Some(busy * 1_000.0); 7].into_iter().collect()),
+                network_out: Fact::Known([Some(busy * 2_000.0); 7].into_iter().collect()),
+                hourly: Some(Box::new(Hourly {
                     cpu_peak: Fact::Known(12.0),
                     hours_seen: Fact::Known(168),
                     hours_expected: 168,
                     disk_operations: Fact::Known(40.0),
-                }),
+                })),
             };
             (resource, usage)
         })

@@ -14,9 +14,12 @@ pub type Str = Arc<str>;
 pub const MAX_SHOWN_CHARS: usize = 256;
 
 /// Keeps one copy of each distinct string while a partition is read.
+///
+/// Every text of every page goes through one, so it hashes with a faster function than the standard one, seeded anew in
+/// each process.
 #[derive(Default, Debug)]
 pub struct Interner {
-    known: HashSet<Str>,
+    known: HashSet<Str, foldhash::fast::RandomState>,
 }
 
 impl Interner {

@@ -4,7 +4,7 @@
 //! A whole partition is written by `scans.rs`; the journal and the outbox move single findings in their own commits,
 //! with the helpers below.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_from_iter};
@@ -13,7 +13,7 @@ use super::error::{Fault, Inner};
 use super::{Result, Store, row};
 use crate::domain::Instant;
 use crate::domain::finding::{Finding, FindingEvent, FindingId, OpenRemediation, Phase, Severity, State};
-use crate::domain::place::{AccountId, Partition};
+use crate::domain::place::{AccountId, Partition, ResourceKey};
 
 /// Which findings to list; an empty list or `None` restricts nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,36 @@ pub struct FindingFilter {
 const MOST_BY_PREFIX: i64 = 20;
 
 impl Store {
-    /// Every finding of a partition, whatever its state, ordered by id: what a reconcile joins with.
+    /// The resources of a partition that have findings, and whether one of them is open or excepted: what a reconcile
+    /// joins with, which then reads [`Store::findings_on`] one resource at a time.
+    pub fn resources_with_findings(&self, partition: &Partition) -> Result<HashMap<ResourceKey, bool>> {
+        self.read(format_args!("reading which resources of {partition} have findings"), |connection| {
+            let place = &partition.place;
+            let mut statement = connection.prepare_cached(
+                "SELECT resource, MAX(state IN ('open', 'excepted')) FROM finding
+                 WHERE account = ?1 AND region = ?2 AND kind = ?3 GROUP BY resource",
+            )?;
+            let mut rows =
+                statement.query(params![place.account.as_str(), place.region.as_str(), partition.kind.name()])?;
+            let mut found = HashMap::new();
+            while let Some(row) = rows.next()? {
+                let text = row.get_ref(0)?.as_str().map_err(|error| Fault::document("finding", error))?;
+                let key: ResourceKey = text.parse().map_err(|error| Fault::document("finding's resource", error))?;
+                // One copy of account and Region for all of them.
+                found.insert(partition.key(&key.id), row.get(1)?);
+            }
+            Ok(found)
+        })
+    }
+
+    /// Every finding on one resource, whatever its state, ordered by id.
+    pub fn findings_on(&self, resource: &ResourceKey) -> Result<Vec<Finding>> {
+        self.read(format_args!("reading the findings on {resource}"), |connection| {
+            select(connection, "WHERE resource = ?1 ORDER BY id", params![resource.to_string()])
+        })
+    }
+
+    /// Every finding of a partition, whatever its state, ordered by id.
     pub fn findings_in(&self, partition: &Partition) -> Result<Vec<Finding>> {
         self.read(format_args!("reading the findings of {partition}"), |connection| {
             let place = &partition.place;

@@ -10,7 +10,6 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
-use super::inventory::UsageMap;
 use crate::domain::resource::Resource;
 use crate::domain::usage::Usage;
 
@@ -31,20 +30,53 @@ pub struct NightLine {
     pub usage: Option<Usage>,
 }
 
-/// The blob of these resources.
-pub fn pack(resources: &[Resource], usage: &UsageMap) -> anyhow::Result<Vec<u8>> {
-    // Level 1: a quarter of the time of the default for a tenth more bytes.
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    // A line at a time: the serialiser writes a few bytes at once, and each write is a call of the compressor.
-    let mut line = Vec::new();
-    for resource in resources {
-        line.clear();
-        let out = LineOut { resource, usage: usage.get(&resource.key.id) };
-        serde_json::to_writer(&mut line, &out).context("packing an inventory")?;
-        line.push(b'\n');
-        encoder.write_all(&line).context("packing an inventory")?;
+/// Makes the blob, a resource at a time.
+pub struct Packer {
+    encoder: GzEncoder<Grown>,
+    /// One line: the serialiser writes a few bytes at once, and each write is a call of the compressor.
+    line: Vec<u8>,
+}
+
+/// Bytes that grow by a fixed step. Doubling would hold up to twice the blob while the whole partition is in memory.
+struct Grown(Vec<u8>);
+
+/// Step of [`Grown`], bytes.
+const STEP: usize = 1 << 20;
+
+impl Packer {
+    /// An empty one.
+    #[expect(clippy::new_without_default, reason = "begins a file rather than a value")]
+    pub fn new() -> Packer {
+        // Level 1: a quarter of the time of the default for a tenth more bytes.
+        Packer { encoder: GzEncoder::new(Grown(Vec::new()), Compression::fast()), line: Vec::new() }
     }
-    encoder.finish().context("packing an inventory")
+
+    /// Adds one resource with its metrics, if they were read.
+    pub fn add(&mut self, resource: &Resource, usage: Option<&Usage>) -> anyhow::Result<()> {
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, &LineOut { resource, usage }).context("packing an inventory")?;
+        self.line.push(b'\n');
+        self.encoder.write_all(&self.line).context("packing an inventory")
+    }
+
+    /// The blob.
+    pub fn finish(self) -> anyhow::Result<Vec<u8>> {
+        Ok(self.encoder.finish().context("packing an inventory")?.0)
+    }
+}
+
+impl Write for Grown {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.capacity() - self.0.len() < bytes.len() {
+            self.0.reserve_exact(bytes.len().max(STEP));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The resources of a blob, in the order in which they were read.
@@ -67,8 +99,10 @@ mod tests {
     fn a_night_comes_back_as_it_was_read() {
         let resources = [instance("i-1", "m5.large", 30), volume("vol-1", 8, "gp3")];
         let metrics = usage(&[Some(1.5), None, None, None, None, None, Some(2.0)], &[Some(9.0); 7], Some(quiet(3.0)));
-        let map = UsageMap::from([(resources[0].key.id.clone(), metrics.clone())]);
-        let lines = unpack(&pack(&resources, &map).unwrap()).unwrap();
+        let mut packer = Packer::new();
+        packer.add(&resources[0], Some(&metrics)).unwrap();
+        packer.add(&resources[1], None).unwrap();
+        let lines = unpack(&packer.finish().unwrap()).unwrap();
         assert_eq!(lines[0], NightLine { resource: resources[0].clone(), usage: Some(metrics) });
         assert_eq!(lines[1], NightLine { resource: resources[1].clone(), usage: None });
         assert_eq!(lines.len(), 2);

@@ -27,7 +27,7 @@ use crate::engine::score::ScanSummary;
 use crate::store::PartitionNight;
 use crate::worker::context::Context;
 use crate::worker::inventory::{self, PartitionRead, UsageMap};
-use crate::worker::night;
+use crate::worker::night::Packer;
 use crate::worker::supervise::{Pulse, Work};
 
 /// What to read.
@@ -194,32 +194,41 @@ async fn judge_partition(
     if partition.kind == Kind::Image {
         index_images(refs, &coverage, &resources);
     }
-    let usage = if partition.kind == Kind::Instance && coverage.trusted() {
+    let mut usage = if partition.kind == Kind::Instance && coverage.trusted() {
         read_usage(cx, place, &resources, refs, now, &mut coverage, &work.pulse).await
     } else {
         UsageMap::new()
     };
-    let blob = night::pack(&resources, &usage)?;
+    let mut packer = Packer::new();
     let mut summary = ScanSummary::default();
     if !coverage.trusted() {
-        save(cx, scan, &coverage, now, blob, None)?;
+        for resource in &resources {
+            packer.add(resource, usage.get(&resource.key.id))?;
+        }
+        save(cx, scan, &coverage, now, packer.finish()?, None)?;
         return Ok((coverage, summary));
     }
     let sightings = sightings(cx, &partition, &resources, now)?;
-    let existing = cx.store.findings_in(&partition).context("reading the findings on file")?;
+    let mut on_file = cx.store.resources_with_findings(&partition).context("reading the findings on file")?;
     let owner_of = |resource: &Resource| cx.owner_of(resource);
     let refused = |act: Act, resource: &Resource| cx.refused(act, resource);
     let look =
         Look { now, exceptions: &cx.settings.exceptions, owner_of: &owner_of, tag_prefix: &cx.settings.tags.prefix };
     let rules = EvaluateRules { tag_prefix: &cx.settings.tags.prefix, refused: &refused };
-    let mut reconciler = Reconciler::new(look, existing);
+    let mut reconciler = Reconciler::new(look);
     let mut verdicts: Vec<(&str, &str, CountsAs)> = Vec::new();
-    for resource in &resources {
+    // Each resource goes once it is packed and judged: the blob and the findings grow into the room that it leaves.
+    for resource in resources {
+        let (resource, usage) = (&resource, usage.remove(&resource.key.id));
+        packer.add(resource, usage.as_ref())?;
+        if on_file.remove(&resource.key).is_some() {
+            reconciler.on_file(cx.store.findings_on(&resource.key).context("reading the findings on file")?);
+        }
         reconciler.seen(resource);
         verdicts.clear();
         let subject = Subject {
             resource,
-            usage: usage.get(&resource.key.id),
+            usage: usage.as_ref(),
             refs,
             sighting: sightings.get(&resource.key.id).copied(),
             prices: &cx.prices,
@@ -232,12 +241,16 @@ async fn judge_partition(
         summary.resource(resource, &cx.settings.tags.team, verdicts.drain(..));
     }
     summary.partition(&partition, coverage.resources);
-    // Everything of the listing that is still needed is in the blob and the findings.
-    drop((resources, usage));
+    let mut unlisted: Vec<ResourceKey> = on_file.into_iter().filter_map(|(key, open)| open.then_some(key)).collect();
+    unlisted.sort();
+    for key in &unlisted {
+        reconciler.on_file(cx.store.findings_on(key).context("reading the findings on file")?);
+    }
+    drop(usage);
     let result = reconciler.finish();
     let sightings: Vec<(ResourceKey, Sighting)> =
         sightings.into_iter().map(|(id, sighting)| (partition.key(&id), sighting)).collect();
-    save(cx, scan, &coverage, now, blob, Some((&result.changed, &result.events, &sightings)))?;
+    save(cx, scan, &coverage, now, packer.finish()?, Some((&result.changed, &result.events, &sightings)))?;
     Ok((coverage, summary))
 }
 
