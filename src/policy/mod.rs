@@ -6,6 +6,7 @@
 //! `front` later and produce the same [`Policy`]. Files are opened by `settings::load_policies`.
 
 pub mod document;
+pub mod expression;
 mod front;
 mod raw;
 mod schema;
