@@ -113,6 +113,10 @@ impl Ruleset {
                 self.budgets.push((policy.name.clone(), rule.name.clone(), budget.clone()));
                 return Ok(());
             }
+            Logic::Condition { .. } => {
+                self.not_evaluated.push(format!("policy {}, rule {}: no judge for conditions", policy.name, rule.name));
+                return Ok(());
+            }
             Logic::NotRead => {
                 let types: Vec<&str> = rule.types.iter().map(|pattern| pattern.0.as_str()).collect();
                 self.not_evaluated.push(format!(

@@ -20,6 +20,7 @@ pub fn schema() -> Value {
             PolicyType::TagRequirement => forms::<TagsRule>(policy_type, &mut definitions),
             PolicyType::BudgetLimit => forms::<SpendRule>(policy_type, &mut definitions),
             PolicyType::Waste => forms::<WasteRule>(policy_type, &mut definitions),
+            PolicyType::Expression | PolicyType::Approval | PolicyType::Schedule => continue,
         };
         branches.push(json!({
             "if": {"properties": {"spec": {"properties": {"type": {"const": policy_type.word()}}, "required": ["type"]}}, "required": ["spec"]},

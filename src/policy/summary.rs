@@ -43,6 +43,7 @@ pub fn summary(policies: &[Policy]) -> Vec<PolicyLine> {
             Logic::Tags(_) => "tags".into(),
             Logic::Budget(_) => "budget".into(),
             Logic::Check { check, .. } => (*check).into(),
+            Logic::Condition { .. } => "condition".into(),
         },
         severity: rule.severity,
         action: rule.action,

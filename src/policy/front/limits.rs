@@ -41,12 +41,14 @@ impl Front for LimitRule {
         let common = defaults.resolve(checker, at, &self.overrides(), &allowed);
         Some(Rule {
             name: self.name.clone(),
+            title: None,
             types: vec![TypePattern(self.resource.clone())],
             severity: common.severity,
             action: common.action,
             grace: common.grace,
             mode: common.mode,
             enforcement: None,
+            actions: None,
             logic,
             line: at.spot().line,
         })

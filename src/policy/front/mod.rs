@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use super::document::{At, Checker, DocumentError, Entry, Errors, Node, Spot, Value, parse_yaml, short_hash};
 use super::raw::{Envelope, LimitRule, RawRule, SpendRule, TagsRule, WasteRule};
-use super::{Policy, PolicySource, PolicyType, Rule};
+use super::{Policy, PolicySource, PolicyType, Reach, Record, Rule};
 use crate::domain::check::CheckInfo;
 use common::Defaults;
 pub(crate) use common::{is_domain, is_mail_address};
@@ -98,7 +98,7 @@ fn document(checker: &mut Checker<'_>, node: &Node, file: &Path, checks: &[&'sta
         Some(PolicyType::TagRequirement) => policy::<TagsRule>(checker, &root, checks, source, hash),
         Some(PolicyType::BudgetLimit) => policy::<SpendRule>(checker, &root, checks, source, hash),
         Some(PolicyType::Waste) => policy::<WasteRule>(checker, &root, checks, source, hash),
-        None => {
+        Some(PolicyType::Expression | PolicyType::Approval | PolicyType::Schedule) | None => {
             match word.text() {
                 Some(given) => {
                     checker.bad_word(&type_at, "a policy type", given, PolicyType::ALL.map(PolicyType::word));
@@ -138,12 +138,19 @@ fn policy<R: Front>(
     }
     (checker.count() == before).then(|| Policy {
         name: raw.metadata.name.clone(),
+        title: None,
         namespace: raw.metadata.namespace.clone(),
         description: raw.metadata.description.clone(),
         policy_type: raw.spec.policy_type,
+        category: None,
         mode: defaults.mode,
+        severity_word: None,
         scope: scope.unwrap_or_default(),
+        reach: Reach::Global,
+        actions: Vec::new(),
         rules,
+        examples: Vec::new(),
+        record: Record::default(),
         hash,
         source,
     })

@@ -55,12 +55,14 @@ impl Front for TagsRule {
         let common = defaults.resolve(checker, at, &self.overrides(), &allowed);
         Some(Rule {
             name: self.name.clone(),
+            title: None,
             types,
             severity: common.severity,
             action: common.action,
             grace: common.grace,
             mode: common.mode,
             enforcement: self.enforcement,
+            actions: None,
             logic: Logic::Tags(tags),
             line: at.spot().line,
         })
