@@ -31,6 +31,8 @@ pub struct Args {
 pub enum What {
     /// Policy files
     Policy,
+    /// Template files
+    Template,
     /// The settings file
     Config,
     /// `findings show -o json`
@@ -65,6 +67,7 @@ impl What {
         let (mut schema, title) = match self {
             What::Policy => return policy::schema(),
             What::Config => return settings::schema(),
+            What::Template => (policy::template::schema(), "costwarden policy template"),
             What::Finding => (schema_of_output::<FindingDocument<'_>>(), "costwarden findings show"),
             What::Findings => (schema_of_output::<FindingsDocument<'_>>(), "costwarden findings list"),
             What::Plan => (schema_of_output::<Plan>(), "costwarden plan"),
@@ -78,6 +81,7 @@ impl What {
     fn word(self) -> &'static str {
         match self {
             What::Policy => "policy",
+            What::Template => "template",
             What::Config => "config",
             What::Finding => "finding",
             What::Findings => "findings",

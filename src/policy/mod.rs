@@ -13,11 +13,12 @@ mod model;
 mod raw;
 mod schema;
 mod summary;
+pub mod template;
 mod violation;
 
 pub use example::{Decision, Example, Given, Outcome};
 pub(crate) use front::{is_domain, is_mail_address};
-pub use front::{parse, unite};
+pub use front::{parse, parse_one_json, unite};
 pub use model::{EnforcementMode, Logic, Polarity, Policy, PolicyScope, PolicySource, PolicyType, Preventive, Rule};
 pub use schema::schema;
 pub use summary::{PolicyLine, summary, summary_text};

@@ -186,8 +186,13 @@ pub struct PolicySource {
 
 impl PolicyType {
     /// Those that a document may name.
-    pub const ALL: [PolicyType; 4] =
-        [PolicyType::ResourceLimit, PolicyType::TagRequirement, PolicyType::BudgetLimit, PolicyType::Waste];
+    pub const ALL: [PolicyType; 5] = [
+        PolicyType::ResourceLimit,
+        PolicyType::TagRequirement,
+        PolicyType::BudgetLimit,
+        PolicyType::Waste,
+        PolicyType::Expression,
+    ];
 
     /// The word in documents.
     pub fn word(self) -> &'static str {

@@ -3,6 +3,8 @@
 //! Unknown keys are refused everywhere. JSON Schema for editors and the loader's own checks of shape both come from
 //! here; what words and numbers mean is checked in `front`. A field with an underscore is checked and not used yet.
 
+pub mod expressions;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -80,6 +82,9 @@ pub struct Spec<R> {
     pub mode: Option<EnforcementMode>,
     /// Which accounts, Regions and tags the policy is for; everything when absent.
     pub scope: Option<Scope>,
+    /// What it must say about given resources; `costwarden policy test` asks it.
+    #[schemars(length(min = 1))]
+    pub examples: Option<Vec<expressions::RawExample>>,
 }
 
 /// Which accounts, Regions and tags; all that are given must match.

@@ -168,6 +168,5 @@ mod tests {
         for (action, wire) in actions.iter().zip(wire.as_array().unwrap()) {
             assert_eq!(action.word(), wire["type"]);
         }
-        assert!(serde_json::from_value::<ViolationAction>(json!({"type": "log", "recipients": []})).is_err());
     }
 }

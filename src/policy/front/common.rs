@@ -87,7 +87,7 @@ impl Allowed<'_> {
 }
 
 /// The milder of two modes: either off switch turns a rule off (P4).
-fn milder(a: EnforcementMode, b: EnforcementMode) -> EnforcementMode {
+pub(super) fn milder(a: EnforcementMode, b: EnforcementMode) -> EnforcementMode {
     let rank = |mode| match mode {
         EnforcementMode::Disabled => 0,
         EnforcementMode::Monitor => 1,
@@ -97,7 +97,7 @@ fn milder(a: EnforcementMode, b: EnforcementMode) -> EnforcementMode {
 }
 
 /// Names go into ids, tags and file names, so they are plain.
-pub(super) fn check_name(checker: &mut Checker<'_>, at: &At<'_>, name: &str) {
+pub(in crate::policy) fn check_name(checker: &mut Checker<'_>, at: &At<'_>, name: &str) {
     let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.len() <= 80;
