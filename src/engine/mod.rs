@@ -6,6 +6,7 @@
 
 pub mod budgets;
 pub mod evaluate;
+pub mod examples;
 pub mod grace;
 pub mod notices;
 pub mod plan;

@@ -19,6 +19,7 @@ pub mod notify;
 pub mod outlets;
 pub mod play;
 pub mod recheck;
+pub mod sample;
 pub mod schedule;
 pub mod signals;
 pub mod slots;
