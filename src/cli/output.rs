@@ -26,6 +26,10 @@ pub enum Format {
     Table,
     /// For machines; has `schema_version`.
     Json,
+    /// For code review: mistakes at their lines (`policy validate`)
+    Sarif,
+    /// For test reports (`policy test`)
+    Junit,
 }
 
 /// Writes data to stdout. A reader that closed the pipe is no error.

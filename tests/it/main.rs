@@ -2,9 +2,11 @@
 
 mod cli;
 mod conformance;
+mod corpus;
 #[cfg(feature = "aws")]
 mod daemon;
 mod demo;
+mod guide;
 #[cfg(feature = "aws")]
 mod e2e;
 #[cfg(feature = "aws")]

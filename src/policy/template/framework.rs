@@ -65,6 +65,12 @@ impl Framework {
         }
     }
 
+    /// A value from text that a person typed; every variable of a framework's template is a whole number, and whether
+    /// it fits is said when it is used.
+    pub fn read(self, text: &str) -> Json {
+        serde_json::from_str(text).unwrap_or_else(|_| text.into())
+    }
+
     fn template(self) -> Option<&'static str> {
         match self {
             Framework::Gdpr => Some("gdpr_compliance"),

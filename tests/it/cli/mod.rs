@@ -2,6 +2,7 @@
 
 mod actions;
 mod documents;
+mod policies;
 mod start;
 mod state;
 mod wrong;
