@@ -12,8 +12,10 @@
 mod eval;
 mod explain;
 mod facts;
+mod fields;
 mod functions;
 mod guard;
+mod inventory;
 mod node;
 mod parse;
 mod types;
@@ -28,7 +30,9 @@ use std::sync::Arc;
 pub use explain::Explained;
 pub use facts::Facts;
 pub(crate) use facts::{Path, Source};
+pub use fields::{FIELDS, Field, FieldType};
 pub use guard::{MAX_BYTES, MAX_NESTING};
+pub use inventory::{Look, OverInventory};
 pub use value::Value;
 
 /// Longest text in facts and results, in bytes.
@@ -122,6 +126,11 @@ impl Condition {
 
     fn node(&self) -> &node::Node {
         &self.0.node
+    }
+
+    /// Where a path first stands in the text: byte offset and length.
+    fn place_of(&self, path: usize) -> (usize, usize) {
+        self.node().place_of(path).unwrap_or((0, self.text().len()))
     }
 }
 
