@@ -5,6 +5,7 @@
 //! their clocks, `notices` decides who is told what, `plan` decides what is due and what is held, `summarize` counts.
 
 pub mod budgets;
+pub mod condition;
 pub mod evaluate;
 pub mod grace;
 pub mod notices;

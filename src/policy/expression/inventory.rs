@@ -158,8 +158,10 @@ fn no_such(path: &Path, kinds: &[Kind], at: (usize, usize)) -> ConditionError {
     let nouns: Vec<&str> = kinds.iter().map(|kind| kind.noun()).collect();
     let of = if nouns.is_empty() { String::new() } else { format!(" of {}", nouns.join(" or ")) };
     let leaf = path.segments.last().map_or("", |leaf| &**leaf);
-    let near = nearest(&path.text, known().map(|field| field.path))
-        .or_else(|| known().map(|field| field.path).find(|known| known.rsplit('.').next() == Some(leaf)));
+    let near = known()
+        .map(|field| field.path)
+        .find(|known| known.rsplit('.').next() == Some(leaf))
+        .or_else(|| nearest(&path.text, known().map(|field| field.path)));
     let elsewhere = FIELDS.iter().find(|field| answers(field, path)).map(|field| field.kinds);
     let problem = match (elsewhere, near) {
         (Some(kinds), _) => {
