@@ -18,6 +18,7 @@ pub mod daemon;
 pub mod demo;
 pub mod doctor;
 pub mod exit;
+pub mod explain;
 pub mod findings;
 pub mod init;
 pub mod interrupt;
@@ -115,7 +116,7 @@ pub enum Command {
     #[command(subcommand)]
     Config(config::Command),
 
-    /// Check policy files
+    /// Check policy files, and explain what they say
     #[command(subcommand)]
     Policy(policy::Command),
 
@@ -165,7 +166,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Doctor(args) => doctor::run(global, args).await,
         Command::Init(args) => init::run(global, args),
         Command::Config(command) => config::run(global, command),
-        Command::Policy(command) => policy::run(global, command),
+        Command::Policy(command) => policy::run(global, command).await,
         Command::Checks(command) => checks::run(global, command),
         Command::Findings(command) => findings::run(global, command),
         Command::Actions(command) => actions::run(global, command),

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use super::output::{self, Format, SCHEMA_VERSION};
-use super::{Global, open};
+use super::{Global, explain, open};
 use crate::checks;
 use crate::policy::document::{DocumentError, Errors};
 use crate::policy::{PolicyLine, summary};
@@ -27,15 +27,18 @@ pub enum Command {
         #[arg(value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+    /// Why each rule says what it says of one resource, with the value of every part of a condition
+    Explain(explain::Args),
 }
 
 /// Works on policies.
 ///
 /// # Errors
 /// Wrong settings: bad use. Wrong policies are told on stderr and end with the same code.
-pub fn run(global: &Global, command: &Command) -> Result<Exit> {
+pub async fn run(global: &Global, command: &Command) -> Result<Exit> {
     match command {
         Command::Validate { paths } => validate(global, paths),
+        Command::Explain(args) => explain::run(global, args).await,
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod budgets;
 pub mod condition;
 pub mod evaluate;
+pub mod explain;
 pub mod grace;
 pub mod notices;
 pub mod plan;

@@ -161,7 +161,7 @@ impl Ruleset {
 }
 
 /// Those of some kinds that a rule is about.
-fn covered(rule: &Rule, kinds: &[Kind]) -> Vec<Kind> {
+pub(super) fn covered(rule: &Rule, kinds: &[Kind]) -> Vec<Kind> {
     let covers = |kind: Kind| rule.types.is_empty() || rule.types.iter().any(|pattern| pattern.covers_kind(kind));
     kinds.iter().copied().filter(|kind| covers(*kind)).collect()
 }
