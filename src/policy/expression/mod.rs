@@ -14,6 +14,7 @@ mod explain;
 mod facts;
 mod fields;
 mod functions;
+pub mod fuzz;
 mod guard;
 mod inventory;
 mod node;
@@ -21,6 +22,8 @@ mod parse;
 mod types;
 mod value;
 
+#[cfg(test)]
+mod equivalence;
 #[cfg(test)]
 mod tests;
 
