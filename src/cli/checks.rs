@@ -145,6 +145,7 @@ fn policy_type(used_by: UsedBy) -> &'static str {
         UsedBy::Waste => "Waste",
         UsedBy::ResourceLimit => "ResourceLimit",
         UsedBy::TagRequirement => "TagRequirement",
+        UsedBy::Expression => "Expression",
     }
 }
 

@@ -18,6 +18,7 @@ pub mod daemon;
 pub mod demo;
 pub mod doctor;
 pub mod exit;
+pub mod explain;
 pub mod findings;
 pub mod init;
 pub mod interrupt;
@@ -118,7 +119,7 @@ pub enum Command {
     #[command(subcommand)]
     Config(config::Command),
 
-    /// Check, test and make policy files
+    /// Check, test, explain and make policy files
     #[command(subcommand)]
     Policy(policy::Command),
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::output::{self, Format, SCHEMA_VERSION};
 use super::sarif::{self, Log};
-use super::{Global, open, policy_template, policy_test};
+use super::{Global, explain, open, policy_template, policy_test};
 use crate::checks;
 use crate::policy::document::{DocumentError, Errors};
 use crate::policy::{PolicyLine, summary};
@@ -35,6 +35,8 @@ pub enum Command {
     Template(policy_template::Command),
     /// Make the policies of a framework: GDPR, SOC 2, FinOps
     Generate(policy_template::GenerateArgs),
+    /// Why each rule says what it says of one resource, with the value of every part of a condition
+    Explain(explain::Args),
 }
 
 /// Works on policies.
@@ -47,6 +49,7 @@ pub async fn run(global: &Global, command: &Command) -> Result<Exit> {
         Command::Test(args) => policy_test::run(global, args).await,
         Command::Template(command) => policy_template::run(global, command),
         Command::Generate(args) => policy_template::generate_files(global, args),
+        Command::Explain(args) => explain::run(global, args).await,
     }
 }
 

@@ -50,6 +50,8 @@ pub enum UsedBy {
     ResourceLimit,
     /// `type: TagRequirement`.
     TagRequirement,
+    /// Conditions over the inventory; the rule brings the logic.
+    Expression,
 }
 
 /// One visible parameter.

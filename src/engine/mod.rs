@@ -5,8 +5,10 @@
 //! their clocks, `notices` decides who is told what, `plan` decides what is due and what is held, `summarize` counts.
 
 pub mod budgets;
+pub mod condition;
 pub mod evaluate;
 pub mod examples;
+pub mod explain;
 pub mod grace;
 pub mod notices;
 pub mod plan;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::condition;
 use crate::checks::{self, Judge, oversized_instance, oversized_volume, required_tags};
 use crate::domain::budget::BudgetRule;
 use crate::domain::check::{CheckInfo, Params};
@@ -113,9 +114,11 @@ impl Ruleset {
                 self.budgets.push((policy.name.clone(), rule.name.clone(), budget.clone()));
                 return Ok(());
             }
-            Logic::Condition { .. } => {
-                self.not_evaluated.push(format!("policy {}, rule {}: no judge for conditions", policy.name, rule.name));
-                return Ok(());
+            // Rules without types are about callers' contexts: the decision point's matter.
+            Logic::Condition { .. } if rule.types.is_empty() => return Ok(()),
+            Logic::Condition { condition, polarity } => {
+                condition::build(condition, *polarity, &covered(rule, &Kind::ALL), rule.title.as_deref(), rule.action)
+                    .map_err(|error| bad(error.to_string()))?
             }
             Logic::NotRead => {
                 let types: Vec<&str> = rule.types.iter().map(|pattern| pattern.0.as_str()).collect();
@@ -128,12 +131,7 @@ impl Ruleset {
                 return Ok(());
             }
         };
-        let kinds: Vec<Kind> = check
-            .kinds
-            .iter()
-            .copied()
-            .filter(|kind| rule.types.is_empty() || rule.types.iter().any(|pattern| pattern.covers_kind(*kind)))
-            .collect();
+        let kinds = covered(rule, check.kinds);
         if kinds.is_empty() {
             self.not_evaluated.push(format!("policy {}, rule {}: covers no kind that is read", policy.name, rule.name));
             return Ok(());
@@ -160,6 +158,12 @@ impl Ruleset {
         });
         Ok(())
     }
+}
+
+/// Those of some kinds that a rule is about.
+pub(super) fn covered(rule: &Rule, kinds: &[Kind]) -> Vec<Kind> {
+    let covers = |kind: Kind| rule.types.is_empty() || rule.types.iter().any(|pattern| pattern.covers_kind(kind));
+    kinds.iter().copied().filter(|kind| covers(*kind)).collect()
 }
 
 /// Monitor tells and never acts; what was only listed stays listed.

@@ -10,6 +10,7 @@ mod example;
 pub mod expression;
 mod front;
 mod model;
+mod polarity;
 mod raw;
 mod schema;
 mod summary;

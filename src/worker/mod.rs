@@ -9,6 +9,7 @@
 pub mod clock_guard;
 pub mod context;
 pub mod daemon;
+pub mod explain;
 pub mod inventory;
 pub mod jobs;
 pub mod ledger;

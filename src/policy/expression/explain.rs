@@ -86,18 +86,12 @@ fn one<'a, S: Source + ?Sized>(node: &'a Node, walk: &mut Walk<'a, S>) -> Explai
 }
 
 fn parts<'a, S: Source + ?Sized>(node: &'a Node, walk: &mut Walk<'a, S>) -> Vec<Explained> {
-    let inner: Vec<&'a Node> = match &node.op {
-        Op::Literal(_) | Op::Path(..) | Op::Has(..) | Op::Local(..) => Vec::new(),
-        Op::Select(inner, _) | Op::HasField(inner, _) | Op::Not(inner) | Op::Negate(inner) => vec![inner],
-        Op::Index(left, right) | Op::Binary(_, left, right) => vec![left, right],
-        Op::And(parts) | Op::Or(parts) | Op::List(parts) => parts.iter().collect(),
-        Op::Choose(test, yes, no) => vec![test, yes, no],
-        Op::Map(entries) => entries.iter().map(|(_, value)| value).collect(),
-        Op::Call(call) => call.args.iter().collect(),
-        Op::Each(each) => return elements_of(each, walk),
-    };
+    if let Op::Each(each) = &node.op {
+        return elements_of(each, walk);
+    }
     // A literal says its value already.
-    inner.into_iter().filter(|part| !matches!(part.op, Op::Literal(_))).map(|part| one(part, walk)).collect()
+    let inner = node.parts().into_iter();
+    inner.filter(|part| !matches!(part.op, Op::Literal(_))).map(|part| one(part, walk)).collect()
 }
 
 /// The list, and its first elements with what the test said of each.

@@ -12,13 +12,18 @@
 mod eval;
 mod explain;
 mod facts;
+mod fields;
 mod functions;
+pub mod fuzz;
 mod guard;
+mod inventory;
 mod node;
 mod parse;
 mod types;
 mod value;
 
+#[cfg(test)]
+mod equivalence;
 #[cfg(test)]
 mod tests;
 
@@ -28,7 +33,9 @@ use std::sync::Arc;
 pub use explain::Explained;
 pub use facts::Facts;
 pub(crate) use facts::{Path, Source};
+pub use fields::{FIELDS, Field, FieldType};
 pub use guard::{MAX_BYTES, MAX_NESTING};
+pub use inventory::{Look, OverInventory};
 pub use value::Value;
 
 /// Longest text in facts and results, in bytes.
@@ -122,6 +129,11 @@ impl Condition {
 
     fn node(&self) -> &node::Node {
         &self.0.node
+    }
+
+    /// Where a path first stands in the text: byte offset and length.
+    fn place_of(&self, path: usize) -> (usize, usize) {
+        self.node().place_of(path).unwrap_or((0, self.text().len()))
     }
 }
 

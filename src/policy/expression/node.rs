@@ -163,6 +163,28 @@ impl Node {
         }
     }
 
+    /// Its direct parts, in the order of the text.
+    pub(super) fn parts(&self) -> Vec<&Node> {
+        match &self.op {
+            Op::Literal(_) | Op::Path(..) | Op::Has(..) | Op::Local(..) => Vec::new(),
+            Op::Select(inner, _) | Op::HasField(inner, _) | Op::Not(inner) | Op::Negate(inner) => vec![inner],
+            Op::Index(left, right) | Op::Binary(_, left, right) => vec![left, right],
+            Op::And(parts) | Op::Or(parts) | Op::List(parts) => parts.iter().collect(),
+            Op::Choose(test, yes, no) => vec![test, yes, no],
+            Op::Map(entries) => entries.iter().map(|(_, value)| value).collect(),
+            Op::Call(call) => call.args.iter().collect(),
+            Op::Each(each) => std::iter::once(&each.range).chain(&each.test).chain(&each.make).collect(),
+        }
+    }
+
+    /// Where a path first stands in the text.
+    pub(super) fn place_of(&self, path: usize) -> Option<(usize, usize)> {
+        match &self.op {
+            Op::Path(index, _) | Op::Has(index, _) if *index == path => Some(self.at),
+            _ => self.parts().into_iter().find_map(|part| part.place_of(path)),
+        }
+    }
+
     fn write(&self, f: &mut fmt::Formatter<'_>, least: u8) -> fmt::Result {
         let brackets = self.rank() < least;
         if brackets {

@@ -42,7 +42,7 @@ fn on_own_stack(text: &str) -> Result<(Node, Vec<Path>), ConditionError> {
     let parser = Env::default().with_optional_support(false).parser();
     let parsed = catch_unwind(AssertUnwindSafe(|| parser.parse_with_source_info(text))).map_err(|_| broken(text))?;
     let (expression, places) = parsed.map_err(|errors| first(text, errors))?;
-    let mut lower = Lower { text, places: &places, paths: Vec::new(), locals: Vec::new(), loops: 0 };
+    let mut lower = Lower { text, places: &places, paths: Vec::new(), locals: Vec::new(), loops: 0, moved: None };
     let mut node = lower.node(&expression, 0)?;
     let mut paths = std::mem::take(&mut lower.paths);
     let mut order: Vec<usize> = (0..paths.len()).collect();
@@ -118,6 +118,8 @@ struct Lower<'a> {
     /// Names bound by `exists` and its kin, outermost first.
     locals: Vec<Str>,
     loops: usize,
+    /// The better place for the call that was just read: the parser places calls at their bracket.
+    moved: Option<(usize, usize)>,
 }
 
 impl Lower<'_> {
@@ -159,7 +161,7 @@ impl Lower<'_> {
                 return Err(error(at, "this cannot be evaluated", "a CEL expression"));
             }
         };
-        Ok(Node { op, at })
+        Ok(Node { op, at: self.moved.take().unwrap_or(at) })
     }
 
     fn nodes(&mut self, from: &[IdedExpr], depth: usize) -> Result<Vec<Node>, ConditionError> {
@@ -225,7 +227,10 @@ impl Lower<'_> {
         let wrong = || error(at, "has() takes a field", "`has(name.field)`; other keys as `'a-key' in name`");
         if let Some(path) = self.path(tested)? {
             return match path.op {
-                Op::Path(index, text) if self.paths[index].segments.len() > 1 => Ok(Op::Has(index, text)),
+                Op::Path(index, text) if self.paths[index].segments.len() > 1 => {
+                    self.moved = Some(path.at);
+                    Ok(Op::Has(index, text))
+                }
                 _ => Err(wrong()),
             };
         }
@@ -337,6 +342,7 @@ impl Lower<'_> {
                 error(args[0].at, problem, accepted)
             })?;
         }
+        self.moved = Some(at);
         Ok(Op::Call(Box::new(Call { function, name: signature.name, method, args })))
     }
 

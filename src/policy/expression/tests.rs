@@ -257,7 +257,7 @@ name == 'open
 a.lenght() > 1 && has(a)
   ^^^^^^ there is no function "lenght"; accepted: size, contains, startsWith, endsWith, matches, lowerAscii, in_history, duration, timestamp, string, int, double, exists, all, exists_one, existsOne, filter, map, and the parts of times such as getHours
 size(password)
-    ^ `size(password)` is a number; accepted: a comparison, such as `resource.age_days > 30`
+^^^^ `size(password)` is a number; accepted: a comparison, such as `resource.age_days > 30`
 5 > 'x' || true
   ^ `>` between a number and text; accepted: two values of one type
 !(a + 1)
