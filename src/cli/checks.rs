@@ -146,6 +146,7 @@ fn policy_type(used_by: UsedBy) -> &'static str {
         UsedBy::ResourceLimit => "ResourceLimit",
         UsedBy::TagRequirement => "TagRequirement",
         UsedBy::Expression => "Expression",
+        UsedBy::Schedule => "Schedule",
     }
 }
 

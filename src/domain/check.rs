@@ -52,6 +52,8 @@ pub enum UsedBy {
     TagRequirement,
     /// Conditions over the inventory; the rule brings the logic.
     Expression,
+    /// `type: Schedule`.
+    Schedule,
 }
 
 /// One visible parameter.

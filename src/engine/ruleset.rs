@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::condition;
-use crate::checks::{self, Judge, oversized_instance, oversized_volume, required_tags};
+use crate::checks::{self, Judge, off_hours_instance, oversized_instance, oversized_volume, required_tags};
 use crate::domain::budget::BudgetRule;
 use crate::domain::check::{CheckInfo, Params};
 use crate::domain::finding::{Action, Severity};
@@ -110,6 +110,13 @@ impl Ruleset {
                 let build = found.build.ok_or_else(|| bad(format!("check {check:?} takes no parameters")))?;
                 (found.info, build(params))
             }
+            Logic::Schedule(schedule) => {
+                if let Some(file) = &schedule.calendar {
+                    return Err(bad(format!("its calendar {} was not read", file.display())));
+                }
+                (&off_hours_instance::INFO, off_hours_instance::build(schedule))
+            }
+            Logic::Approval(_) => return Ok(()),
             Logic::Budget(budget) => {
                 self.budgets.push((policy.name.clone(), rule.name.clone(), budget.clone()));
                 return Ok(());
@@ -120,7 +127,7 @@ impl Ruleset {
                 condition::build(condition, *polarity, &covered(rule, &Kind::ALL), rule.title.as_deref(), rule.action)
                     .map_err(|error| bad(error.to_string()))?
             }
-            Logic::NotRead => {
+            Logic::Databases(_) => {
                 let types: Vec<&str> = rule.types.iter().map(|pattern| pattern.0.as_str()).collect();
                 self.not_evaluated.push(format!(
                     "policy {}, rule {}: {} is not read yet",

@@ -5,10 +5,12 @@
 //! the [`Policy`] values of `model`; `engine` compiles those into judges. Files are opened by
 //! `settings::load_policies`.
 
+pub mod decide;
 pub mod document;
 mod example;
 pub mod expression;
 mod front;
+pub mod holidays;
 mod model;
 mod polarity;
 mod raw;

@@ -15,8 +15,10 @@ use super::violation::{Category, Reach, Record, ViolationAction};
 use crate::domain::budget::BudgetRule;
 use crate::domain::check::Params;
 use crate::domain::finding::{Action, Severity};
+use crate::domain::hours::Schedule;
 use crate::domain::place::{AccountId, Region};
-use crate::domain::rule::{InstanceLimit, TagRule, TypePattern, VolumeLimit};
+use crate::domain::request::ApprovalRule;
+use crate::domain::rule::{DatabaseLimit, InstanceLimit, TagRule, TypePattern, VolumeLimit};
 
 /// One policy.
 #[derive(Clone, Debug)]
@@ -142,9 +144,9 @@ pub enum Logic {
     Instances(InstanceLimit),
     /// `resource: storage/volume` of a ResourceLimit.
     Volumes(VolumeLimit),
-    /// A ResourceLimit on a type that is not read yet (databases); kept so that the document loads whole, and
-    /// listed as "not evaluated".
-    NotRead,
+    /// `resource: database/instance` of a ResourceLimit. Databases are not read yet, so over the inventory it is
+    /// listed as "not evaluated"; requests for new ones are held to it.
+    Databases(DatabaseLimit),
     /// `requiredTags`.
     Tags(Vec<TagRule>),
     /// `selector` and `budget`.
@@ -156,6 +158,10 @@ pub enum Logic {
         /// All its parameters.
         params: Params,
     },
+    /// What needs a person's word before it is made (D2).
+    Approval(ApprovalRule),
+    /// When something should run (D2).
+    Schedule(Schedule),
     /// A condition, and what its truth means (settled row 3).
     Condition {
         /// Compiled.
@@ -186,12 +192,14 @@ pub struct PolicySource {
 
 impl PolicyType {
     /// Those that a document may name.
-    pub const ALL: [PolicyType; 5] = [
+    pub const ALL: [PolicyType; 7] = [
         PolicyType::ResourceLimit,
         PolicyType::TagRequirement,
         PolicyType::BudgetLimit,
         PolicyType::Waste,
         PolicyType::Expression,
+        PolicyType::Approval,
+        PolicyType::Schedule,
     ];
 
     /// The word in documents.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::PolicyType;
 use super::document::schema_of;
 use super::raw::expressions::{ContextPolicy, ExpressionRule};
-use super::raw::{Envelope, LimitRule, SpendRule, TagsRule, WasteRule};
+use super::raw::{ApprovalRuleShape, Envelope, LimitRule, ScheduleRule, SpendRule, TagsRule, WasteRule};
 
 /// The schema of one document of a policy file.
 pub fn schema() -> Value {
@@ -22,7 +22,8 @@ pub fn schema() -> Value {
             PolicyType::BudgetLimit => forms::<SpendRule>(policy_type, &mut definitions),
             PolicyType::Waste => forms::<WasteRule>(policy_type, &mut definitions),
             PolicyType::Expression => forms::<ExpressionRule>(policy_type, &mut definitions),
-            PolicyType::Approval | PolicyType::Schedule => continue,
+            PolicyType::Approval => forms::<ApprovalRuleShape>(policy_type, &mut definitions),
+            PolicyType::Schedule => forms::<ScheduleRule>(policy_type, &mut definitions),
         };
         branches.push(json!({
             "if": {"type": "object", "properties": {"spec": {"properties": {"type": {"const": policy_type.word()}}, "required": ["type"]}}, "required": ["spec"]},

@@ -23,10 +23,12 @@ pub fn load_policies(paths: &[PathBuf], checks: &[&'static CheckInfo]) -> Result
         Ok(files) => files.into_iter().map(Ok).collect(),
         Err(errors) => vec![Err(errors)],
     });
-    policy::unite(files.map(|file| {
+    let mut policies = policy::unite(files.map(|file| {
         let file = file?;
         policy::parse(&file, &read_text(&file)?, checks)
-    }))
+    }))?;
+    policy::holidays::resolve(&mut policies, read_text)?;
+    Ok(policies)
 }
 
 /// The policy files that a path of the settings stands for.

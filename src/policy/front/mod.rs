@@ -5,12 +5,14 @@
 //! `rules` at the top (D1), holds each document against its raw shape, then checks what words and numbers mean. All
 //! mistakes of a file come at once; with one mistake nothing of the file is loaded.
 
+mod approval;
 mod budget;
 mod common;
 mod conditions;
 pub(super) mod expressions;
 mod inventory;
 mod limits;
+mod schedule;
 mod tags;
 mod waste;
 
@@ -23,7 +25,7 @@ use super::document::{
     At, Checker, DocumentError, Entry, Errors, Node, Spot, Value, parse_json, parse_toml, parse_yaml, short_hash,
 };
 use super::raw::expressions::ExpressionRule;
-use super::raw::{Envelope, LimitRule, RawRule, SpendRule, TagsRule, WasteRule};
+use super::raw::{ApprovalRuleShape, Envelope, LimitRule, RawRule, ScheduleRule, SpendRule, TagsRule, WasteRule};
 use super::{Policy, PolicySource, PolicyType, Reach, Record, Rule};
 use crate::domain::check::CheckInfo;
 use common::Defaults;
@@ -142,7 +144,9 @@ fn document(checker: &mut Checker<'_>, node: &Node, file: &Path, checks: &[&'sta
         Some(PolicyType::BudgetLimit) => policy::<SpendRule>(checker, &root, checks, source, hash),
         Some(PolicyType::Waste) => policy::<WasteRule>(checker, &root, checks, source, hash),
         Some(PolicyType::Expression) => policy::<ExpressionRule>(checker, &root, checks, source, hash),
-        Some(PolicyType::Approval | PolicyType::Schedule) | None => {
+        Some(PolicyType::Approval) => policy::<ApprovalRuleShape>(checker, &root, checks, source, hash),
+        Some(PolicyType::Schedule) => policy::<ScheduleRule>(checker, &root, checks, source, hash),
+        None => {
             match word.text() {
                 Some(given) => {
                     checker.bad_word(&type_at, "a policy type", given, PolicyType::ALL.map(PolicyType::word));
