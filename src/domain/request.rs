@@ -31,7 +31,7 @@ pub struct Request {
     pub specs: Specs,
     /// How it is bought.
     pub purchase: Fact<Purchase>,
-    /// What it will cost in a month.
+    /// What it will cost in a month; `Absent` for types that this program prices nowhere.
     pub monthly: Fact<Usd>,
     /// What the resource costs in a month as it is now; nothing for a new one.
     pub monthly_before: Fact<Usd>,
@@ -151,7 +151,7 @@ impl Request {
         match (&self.monthly, &self.monthly_before) {
             (Fact::Known(after), Fact::Known(before)) => Fact::Known(*after - *before),
             (Fact::Unknown(reason), _) | (_, Fact::Unknown(reason)) => Fact::Unknown(reason.clone()),
-            (Fact::Absent, _) | (_, Fact::Absent) => Fact::unknown("there is no price"),
+            (Fact::Absent, _) | (_, Fact::Absent) => Fact::Absent,
         }
     }
 

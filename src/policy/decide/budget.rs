@@ -88,7 +88,8 @@ impl Added {
         for request in requests {
             match request.adds() {
                 Fact::Known(usd) => added.known = added.known + usd,
-                Fact::Absent => added.unknown.push(clean(request.shown())),
+                // Roles, rules and the like: most are free, and none is priced here; the result lists them.
+                Fact::Absent => {}
                 Fact::Unknown(reason) => added.unknown.push(format!("{} ({reason})", clean(request.shown()))),
             }
         }

@@ -85,7 +85,9 @@ pub fn judge(policies: &[Policy], requests: &[Request], spending: &Spending) -> 
         match request.adds() {
             Fact::Known(usd) => judged.adds = judged.adds + usd,
             Fact::Unknown(reason) => judged.unpriced.push((request.shown().to_owned(), reason.to_string())),
-            Fact::Absent => judged.unpriced.push((request.shown().to_owned(), "there is no price".to_owned())),
+            Fact::Absent => {
+                judged.unpriced.push((request.shown().to_owned(), "this type is not priced here".to_owned()))
+            }
         }
         for (policy, rule) in in_force(policies) {
             if covers(policy, rule, request) {
