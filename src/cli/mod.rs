@@ -17,6 +17,7 @@ pub mod control;
 pub mod daemon;
 pub mod demo;
 pub mod doctor;
+pub mod evaluate;
 pub mod exit;
 pub mod explain;
 pub mod findings;
@@ -119,6 +120,9 @@ pub enum Command {
     #[command(subcommand)]
     Config(config::Command),
 
+    /// Hold a request, a caller's context or a Terraform plan against the policies, before anything exists
+    Evaluate(evaluate::Args),
+
     /// Check, test, explain and make policy files
     #[command(subcommand)]
     Policy(policy::Command),
@@ -155,7 +159,9 @@ impl Command {
     /// Whether it has something to say in a format.
     fn prints(&self, format: Format) -> bool {
         match format {
+            _ if matches!(self, Command::Evaluate(_)) => true,
             Format::Table | Format::Json => true,
+            Format::Md => false,
             Format::Sarif => matches!(self, Command::Policy(policy::Command::Validate { .. })),
             Format::Junit => matches!(self, Command::Policy(policy::Command::Test(_))),
         }
@@ -169,7 +175,7 @@ impl Command {
 pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let global = &cli.global;
     if !cli.command.prints(global.output) {
-        let accepted = "-o table or -o json; sarif is for policy validate, junit for policy test";
+        let accepted = "-o table or -o json; sarif is for policy validate and evaluate, junit for policy test and evaluate, md for evaluate";
         return Err(ExitError::bad_use(format!("this command does not print this format\n  accepted: {accepted}")));
     }
     match &cli.command {
@@ -184,6 +190,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Doctor(args) => doctor::run(global, args).await,
         Command::Init(args) => init::run(global, args),
         Command::Config(command) => config::run(global, command),
+        Command::Evaluate(args) => evaluate::run(global, args),
         Command::Policy(command) => policy::run(global, command).await,
         Command::Checks(command) => checks::run(global, command),
         Command::Findings(command) => findings::run(global, command),

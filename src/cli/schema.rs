@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::evaluate::EvaluateDocument;
 use super::exit::{Exit, ExitError};
 use super::findings::FindingDocument;
 use super::json::{FindingsDocument, schema_of_output};
@@ -16,7 +17,8 @@ use super::{Global, output};
 use crate::cloud::sim::World;
 use crate::domain::place::Kind;
 use crate::domain::plan::Plan;
-use crate::policy::document::nearest;
+use crate::policy::decide::RequestDocument;
+use crate::policy::document::{nearest, schema_of};
 use crate::policy::expression::FIELDS;
 use crate::{policy, settings};
 
@@ -54,6 +56,10 @@ pub enum What {
     Findings,
     /// Plan files
     Plan,
+    /// Request documents, which `evaluate` reads
+    Request,
+    /// `evaluate -o json`
+    Evaluate,
     /// `scan -o json`
     Scan,
     /// World files: simulated accounts
@@ -87,6 +93,8 @@ impl What {
             What::Finding => (schema_of_output::<FindingDocument<'_>>(), "costwarden findings show"),
             What::Findings => (schema_of_output::<FindingsDocument<'_>>(), "costwarden findings list"),
             What::Plan => (schema_of_output::<Plan>(), "costwarden plan"),
+            What::Request => (schema_of::<RequestDocument>(), "costwarden request"),
+            What::Evaluate => (schema_of_output::<EvaluateDocument<'_>>(), "costwarden evaluate"),
             What::Scan => (schema_of_output::<ScanDocument<'_>>(), "costwarden scan"),
             What::World => (World::schema(), "costwarden world"),
         };
@@ -102,6 +110,8 @@ impl What {
             What::Finding => "finding",
             What::Findings => "findings",
             What::Plan => "plan",
+            What::Request => "request",
+            What::Evaluate => "evaluate",
             What::Scan => "scan",
             What::World => "world",
         }

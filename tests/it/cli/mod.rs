@@ -2,6 +2,7 @@
 
 mod actions;
 mod documents;
+mod evaluate;
 mod policies;
 mod start;
 mod state;
