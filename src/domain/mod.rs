@@ -25,6 +25,7 @@ pub mod rule;
 pub mod scan;
 pub mod text;
 pub mod usage;
+pub mod violation;
 
 /// A point in time, always UTC.
 pub type Instant = chrono::DateTime<chrono::Utc>;

@@ -16,3 +16,4 @@ pub mod reconcile;
 pub mod ruleset;
 pub mod score;
 pub mod summarize;
+pub mod violations;

@@ -25,3 +25,4 @@ pub mod schedule;
 pub mod signals;
 pub mod slots;
 pub mod supervise;
+pub mod violations;

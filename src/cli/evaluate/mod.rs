@@ -15,6 +15,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::exit::{Exit, ExitError};
@@ -29,11 +30,14 @@ use crate::domain::finding::Severity;
 use crate::domain::money::Usd;
 use crate::domain::request::Request;
 use crate::domain::text::clean;
+use crate::domain::violation::StepEnd;
+use crate::engine::violations::Handlers;
 use crate::policy::Policy;
 use crate::policy::decide::{self, Answer, Context, Judged, PolicyViolation, Ruling};
 use crate::policy::document::parse_yaml;
 use crate::settings::{self, Settings};
 use crate::store::{AuditEntry, Store};
+use crate::worker::violations::{self, Desk, Tickets};
 pub use document::EvaluateDocument;
 
 /// Flags of `evaluate`.
@@ -54,6 +58,15 @@ pub struct Args {
     /// What a resource costs a month, where the price book does not know: ADDRESS=DOLLARS
     #[arg(long, value_name = "NAME=USD", value_parser = named_price)]
     monthly_usd: Vec<(String, Usd)>,
+    /// Also do what the actions of violated policies say, for contexts: alerts, webhooks, orders, tickets; needs a state
+    #[arg(long)]
+    handle: bool,
+    /// With --handle: file with the https address that orders about users (suspend, reset, lock) are posted to
+    #[arg(long, value_name = "FILE", requires = "handle")]
+    orders_webhook: Option<PathBuf>,
+    /// With --handle: file with the https address of a ticket tracker; a folder in the state when absent
+    #[arg(long, value_name = "FILE", requires = "handle")]
+    tickets_webhook: Option<PathBuf>,
 }
 
 /// Everything that was asked and answered.
@@ -125,6 +138,9 @@ fn ask(args: &Args, settings: Option<&Settings>, policies: &[Policy], now: Insta
                 let shown = context.shown();
                 let evaluation = decide::decide(policies, &context)
                     .logged(|violation| log_context(settings, &shown, violation, now))?;
+                if args.handle {
+                    handle(args, settings, &context, &evaluation.violations, now)?;
+                }
                 answers.decisions.push((shown, evaluation));
             }
         } else {
@@ -156,6 +172,36 @@ fn ask(args: &Args, settings: Option<&Settings>, policies: &[Policy], now: Insta
         answers.judged = Some(decide::judge(policies, &requests, &spending));
     }
     Ok(answers)
+}
+
+/// Goes through the steps of each violation; what leaves waits in the outbox for the daemon or the next run.
+fn handle(
+    args: &Args,
+    settings: Option<&Settings>,
+    context: &Context,
+    violations: &[PolicyViolation],
+    now: Instant,
+) -> Result<()> {
+    let Some(settings) = settings else {
+        return Err(ExitError::bad_use("--handle needs a state: leave --policies out, or give --config"));
+    };
+    let address = |file: &PathBuf| settings::read_secret(file).map(|secret| secret.expose_secret().trim().to_owned());
+    let subjects = args.orders_webhook.as_ref().map(address).transpose().map_err(ExitError::bad_use)?;
+    let tickets = match &args.tickets_webhook {
+        Some(file) => Tickets::Webhook(address(file).map_err(ExitError::bad_use)?),
+        None => Tickets::Folder(settings.state_dir.join("tickets")),
+    };
+    let store = Store::open(&open::existing(&settings.state_dir)?)?;
+    let handlers = Handlers::standard();
+    let operators = &settings.reports.to;
+    let desk = Desk { store: &store, operators, handlers: &handlers, tickets: &tickets, subjects: subjects.as_deref() };
+    for violation in violations {
+        let processed = violations::process(&desk, violation, context, now)?;
+        for step in processed.steps.iter().filter(|step| step.end == StepEnd::Failed) {
+            output::tell(&format!("violation {}: {} failed: {}", processed.id, step.what, clean(&step.detail)));
+        }
+    }
+    Ok(())
 }
 
 /// A context names an action; a request names a type.

@@ -194,6 +194,6 @@ fn e6_a_synthetic_context_is_compared_with_allow() {
     assert_eq!(admin(true).result, Ruling::Allow);
     assert_ne!(admin(false).result, Ruling::Allow);
     let short = json!({"password": {"length": 11, "has_uppercase": true, "has_lowercase": true, "has_number": true,
-        "has_special": true, "history_position": 0}});
+        "has_special": true, "history_position": null}});
     assert_eq!(violated(&ask(&seeds(), short)), [("policy_password_001", vec!["rule_pwd_length"])]);
 }

@@ -62,7 +62,7 @@ fn the_file_is_written_ahead_and_flushed_at_every_commit() {
             .unwrap()
     };
     let names = ["journal_mode", "synchronous", "foreign_keys", "busy_timeout", "trusted_schema", "user_version"];
-    assert_eq!(names.map(pragma), ["wal", "2", "1", "5000", "0", "1"]);
+    assert_eq!(names.map(pragma), ["wal", "2", "1", "5000", "0", "2"]);
 }
 
 #[test]

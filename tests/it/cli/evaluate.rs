@@ -185,3 +185,24 @@ fn formats_that_a_command_does_not_print_are_refused() {
     let error = desk.call(&["checks", "list", "-o", "sarif"]);
     assert!(error.one_error(2).contains("does not print sarif; accepted by --output: table, json"));
 }
+
+#[test]
+fn m8_handling_a_violation_leaves_a_ticket_in_the_state_and_what_is_to_be_sent_in_the_outbox() {
+    let desk = Desk::set_up();
+    let state = desk.path().join("costwarden-state");
+    costwarden::store::Store::open_in(&state).unwrap();
+    desk.write("lock.yaml", "policies:\n  - id: lockout\n    name: Lockout\n    policy_type: security\n    enforcement_mode: enforce\n    severity: low\n    violation_actions: [{type: alert, recipients: [sec@example.com]}, {type: suspend, duration_minutes: 60}]\n    rules: [{id: suspicious_login, condition: failed_logins >= 3, description: Three failed logins}]\n");
+    desk.write("ask.yaml", "action: log in\nresource: console\nuser_id: ann\nfailed_logins: 3\n");
+    let args =
+        ["evaluate", "--config", "costwarden.toml", "--db", "costwarden-state", "--policies", "lock.yaml", "ask.yaml"];
+    let ended = desk.call(&[&args[..], &["--handle"]].concat());
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let store = costwarden::store::Store::open_in(&state).unwrap();
+    assert_eq!(store.outbox_counts().unwrap().pending, 1);
+    let [ticket] = store.tickets().unwrap().try_into().unwrap();
+    assert_eq!((ticket.assignee.as_str(), ticket.priority.as_str()), ("security_team", "High"));
+    assert!(ticket.comments[0].contains("suspend the user for 60 minutes (ann)"), "{ticket:?}");
+    assert!(desk.read("costwarden-state/tickets/violation-1.json").contains("security_team"));
+    let without = desk.call(&["evaluate", "--policies", "lock.yaml", "ask.yaml", "--handle"]);
+    assert!(without.one_error(2).contains("--handle needs a state"));
+}
