@@ -61,6 +61,10 @@ pub(super) fn examples(
         if raw.expect.is_none() && raw.violated.is_none() && raw.decision.is_none() {
             checker.fail(&at, "the example expects nothing", "expect, violated or decision");
         }
+        if raw.decision.is_some() && raw.resource.is_some() {
+            let problem = "nobody decides about a resource that is there already";
+            checker.fail(&at.name_of("decision"), problem, "expect or violated; a decision needs a context");
+        }
         let whole = |map: &std::collections::BTreeMap<String, serde_json::Value>| {
             serde_json::Value::Object(map.clone().into_iter().collect())
         };

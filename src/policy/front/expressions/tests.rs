@@ -324,6 +324,8 @@ fn e6_examples_load_and_those_that_say_nothing_are_refused() {
             (Some(Outcome::Unknown), Some(Decision::Deny)),
         ]
     );
+    let over = "metadata: {name: a}\ntype: Expression\nrules: [{name: r, kinds: [compute/instance], condition: 'true'}]\nexamples:\n- {name: e, resource: {}, decision: deny}\n";
+    assert_eq!(mistakes("a.yaml", over).iter().map(|one| one.2.as_str()).collect::<Vec<_>>(), ["examples[0].decision"]);
     let base = "name: x\npolicy_type: usage\nseverity: high\nenforcement_mode: monitor\nrules: [{id: r, condition: a}]\nexamples:\n";
     for (example, path) in [
         ("- {name: e, context: {}}", "examples[0]"),
