@@ -2,6 +2,7 @@
 
 mod actions;
 mod documents;
+mod explain;
 mod start;
 mod state;
 mod wrong;
