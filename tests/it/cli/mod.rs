@@ -3,6 +3,7 @@
 mod actions;
 mod documents;
 mod evaluate;
+mod explain;
 mod policies;
 mod start;
 mod state;
