@@ -180,7 +180,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::policy::parse;
+    use crate::policy::template::{Framework, Options, generate};
+    use crate::policy::{Reach, parse};
 
     const SEEDS: [(&str, &str); 4] = [
         ("password.toml", include_str!("../../fixtures/policies/seeds/password.toml")),
@@ -298,5 +299,30 @@ mod tests {
                 source: "a.yaml:10".into(),
             }]
         );
+    }
+
+    #[test]
+    fn t8_a_framework_gives_the_same_files_every_time_and_they_load_as_what_they_say() {
+        let checks = crate::checks::infos();
+        for framework in Framework::ALL {
+            let options = &Options { mode: EnforcementMode::Monitor, reach: Reach::Global, values: BTreeMap::new() };
+            let make = || generate(framework, options, &checks).unwrap();
+            let (first, second) = (make(), make());
+            assert!(!first.is_empty());
+            for (one, other) in first.iter().zip(&second) {
+                assert_eq!((&one.file, &one.text, &one.policy.hash), (&other.file, &other.text, &other.policy.hash));
+                assert_eq!(one.policy.mode, EnforcementMode::Monitor);
+                assert!(!one.policy.examples.is_empty(), "{}", one.file);
+                let loaded = parse(Path::new(&one.file), &one.text, &checks).unwrap();
+                assert_eq!((&loaded[0].name, &loaded[0].hash), (&one.policy.name, &one.policy.hash));
+            }
+            let names: Vec<_> = first.iter().map(|one| one.policy.name.as_str()).collect();
+            let expected: &[&str] = match framework {
+                Framework::Gdpr => &["policy-gdpr-data-access-request", "policy-gdpr-data-retention"],
+                Framework::Soc2 => &["policy-soc-2-strong-authentication", "policy-soc-2-access-review"],
+                Framework::Finops => &["finops-waste", "finops-tags", "finops-limits"],
+            };
+            assert_eq!(names, expected);
+        }
     }
 }

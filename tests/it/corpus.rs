@@ -108,7 +108,9 @@ fn shipped() -> Vec<Shipped> {
     for folder in FOLDERS {
         for entry in std::fs::read_dir(root.join(folder)).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_file() {
+            let policy =
+                path.extension().is_some_and(|ending| ["yaml", "toml", "json"].iter().any(|own| ending == *own));
+            if policy {
                 let text = std::fs::read_to_string(&path).unwrap();
                 let ending = path.extension().unwrap().to_string_lossy().into_owned();
                 files.push(Shipped { path: path.strip_prefix(root).unwrap().to_owned(), text, ending });

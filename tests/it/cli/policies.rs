@@ -63,11 +63,8 @@ fn t9_test_counts_what_passed_and_names_what_did_not_and_what_nobody_tried() {
     assert_eq!(desk.call(&["policy", "test", "policies"]).code, 0);
     let strict = desk.call(&["policy", "test", "--strict", "-o", "junit", "policies"]);
     assert_eq!(strict.code, 1, "{strict:?}");
-    assert!(
-        strict.out.contains("<testsuites name=\"costwarden policy test\" tests=\"3\" failures=\"1\""),
-        "{}",
-        strict.out
-    );
+    let head = strict.out.lines().find(|line| line.starts_with("<testsuites")).unwrap();
+    assert!(head.contains("tests=\"3\"") && head.contains("failures=\"1\""), "{head}");
     assert!(strict.out.contains("the policy has no example"), "{}", strict.out);
     let junit = desk.call(&["policy", "test", "-o", "junit", "policies"]);
     assert!(junit.code == 0 && junit.out.contains("<skipped"), "{junit:?}");
