@@ -189,10 +189,12 @@ fn mutations(file: &Shipped) -> Vec<(String, String)> {
             edit("bad number", format!("{before}{key}{between}-999999{after}"));
         }
         if matches!(key, "condition" | "require") {
-            let open = if value.starts_with('"') { format!("\"({}", &value[1..]) } else { format!("({value}") };
-            edit("open bracket", format!("{before}{key}{between}{open}{after}"));
-            let bad = if value.starts_with('"') { format!("\"1 +{}", &value[1..]) } else { format!("1 + && {value}") };
-            edit("number for a condition", format!("{before}{key}{between}{}{after}", bad.replace("1 +", "1 + &&")));
+            let begun = |what: &str| match value.strip_prefix('"') {
+                Some(inside) => format!("{before}{key}{between}\"{what}{inside}{after}"),
+                None => format!("{before}{key}{between}{what}{value}{after}"),
+            };
+            edit("open bracket", begun("("));
+            edit("operator without a left side", begun("1 + && "));
         }
         if key == "pattern" {
             edit("bad pattern", format!("{before}{key}{between}\"({}{after}", &value[1..]));
