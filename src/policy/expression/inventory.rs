@@ -332,13 +332,16 @@ mod tests {
             for resource in resources.iter().filter(|resource| field.kinds.contains(&resource.kind())) {
                 let bound = bind(&format!("{} == null", field.path), &[resource.kind()]);
                 let looks = bound.looks(&bench.subject(resource, None, seen(3, 0, 3)));
-                let fits = match (&looks[0].value, field.of.as_type()) {
-                    (Value::Null | Value::Unknown(_), _) => true,
-                    (Value::Bool(_), Type::Test) | (Value::Int(_) | Value::Double(_), Type::Number) => true,
-                    (Value::Text(_), Type::Text) | (Value::Time(_), Type::Time) => true,
-                    (Value::List(_), Type::List) | (Value::Map(_), Type::Map) => true,
-                    _ => false,
-                };
+                let fits = matches!(
+                    (&looks[0].value, field.of.as_type()),
+                    (Value::Null | Value::Unknown(_), _)
+                        | (Value::Bool(_), Type::Test)
+                        | (Value::Int(_) | Value::Double(_), Type::Number)
+                        | (Value::Text(_), Type::Text)
+                        | (Value::Time(_), Type::Time)
+                        | (Value::List(_), Type::List)
+                        | (Value::Map(_), Type::Map)
+                );
                 assert!(fits, "{}: {:?}", field.path, looks[0].value);
                 if let Value::Unknown(reason) = &looks[0].value {
                     assert_ne!(reason, "the resource is of another kind", "{}", field.path);

@@ -337,10 +337,12 @@ impl Lower<'_> {
         if matches!(function, Function::Duration | Function::Standard(_))
             && let Some(given) = args.iter().map(literal_of).collect::<Option<Vec<_>>>()
         {
-            functions::call(&function, name, &given).map_err(|problem| {
+            let value = functions::call(&function, name, &given).map_err(|problem| {
                 let (problem, accepted) = problem.split_once("; accepted: ").unwrap_or((&problem, "another value"));
                 error(args[0].at, problem, accepted)
             })?;
+            self.moved = Some(at);
+            return Ok(Op::Literal(value));
         }
         self.moved = Some(at);
         Ok(Op::Call(Box::new(Call { function, name: signature.name, method, args })))

@@ -236,10 +236,29 @@ impl fmt::Display for Value {
                 f.write_str("}")
             }
             Value::Time(at) => write!(f, "timestamp('{}')", at.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
-            Value::Span(span) => write!(f, "duration('{}s')", seconds(*span)),
+            Value::Span(span) => write!(f, "duration('{}')", spelled(*span)),
             Value::Unknown(reason) => write!(f, "unknown ({})", clean(reason)),
         }
     }
+}
+
+/// `4d`, `1h30m`, `-90.5s`: as `duration()` reads it.
+fn spelled(span: TimeDelta) -> String {
+    let sign = if span < TimeDelta::zero() { "-" } else { "" };
+    let span = span.abs();
+    let mut left = span.num_seconds();
+    let mut text = String::from(sign);
+    for (unit, length) in [("d", 86_400), ("h", 3_600), ("m", 60)] {
+        if left >= length {
+            text += &format!("{}{unit}", left / length);
+            left %= length;
+        }
+    }
+    let rest = left as f64 + f64::from(span.subsec_nanos()) / 1e9;
+    if rest > 0.0 || text.len() == sign.len() {
+        text += &format!("{rest}s");
+    }
+    text
 }
 
 /// The first twenty, with commas, and how many more there are.
@@ -327,6 +346,15 @@ mod tests {
         assert_eq!(order(Value::Int(9_007_199_254_740_993), Value::Double(9_007_199_254_740_992.0)), Ordering::Greater);
         assert_eq!(order(Value::Int(i64::MAX), Value::Double(9.3e18)), Ordering::Less);
         assert_eq!(order(Value::Int(i64::MIN), Value::Double(f64::MIN)), Ordering::Greater);
+    }
+
+    #[test]
+    fn durations_are_shown_as_they_are_written() {
+        let shown = |seconds: i64| Value::Span(TimeDelta::seconds(seconds)).to_string();
+        assert_eq!(shown(345_600), "duration('4d')");
+        assert_eq!(shown(-5_400), "duration('-1h30m')");
+        assert_eq!(shown(0), "duration('0s')");
+        assert_eq!(Value::Span(TimeDelta::milliseconds(61_500)).to_string(), "duration('1m1.5s')");
     }
 
     #[test]
