@@ -174,7 +174,16 @@ impl Against<'_, '_> {
             Logic::Tags(tags) => tags.iter().for_each(|tag| self.tag(tag)),
             Logic::Approval(rule) => self.approval(rule),
             // Hours are kept by what runs; waste is a matter of what exists; budgets are judged over all requests together.
-            Logic::Check { .. } | Logic::Budget(_) | Logic::Schedule(_) | Logic::Condition { .. } => {}
+            Logic::Check { .. } | Logic::Budget(_) | Logic::Schedule(_) => {}
+            // A condition over contexts has no types, and is the decision's matter.
+            Logic::Condition { .. } if self.rule.types.is_empty() => {}
+            Logic::Condition { .. } => {
+                let (policy, rule) = (&self.policy.name, &self.rule.name);
+                let note = format!("{policy} / {rule}: its condition is judged over the inventory, not over requests");
+                if !self.judged.warnings.contains(&note) {
+                    self.judged.warnings.push(note);
+                }
+            }
         }
     }
 

@@ -298,3 +298,10 @@ fn a_policy_for_one_account_is_no_way_out_for_a_request_that_names_none() {
     let elsewhere = Request { region: Fact::Known(Region::new("us-east-1").unwrap()), ..bad };
     assert_eq!(ask(&scoped, &elsewhere).action, Answer::Allow);
 }
+
+#[test]
+fn a_condition_over_the_inventory_is_not_passed_over_in_silence() {
+    let text = "metadata: {name: e}\ntype: Expression\nrules:\n  - {name: big, kinds: [compute/instance], condition: \"instance.type.startsWith('t2.')\"}\n";
+    let judged = judge(&policies(text), &[good(), good()], &no_spend());
+    assert_eq!(judged.warnings, ["e / big: its condition is judged over the inventory, not over requests"]);
+}
