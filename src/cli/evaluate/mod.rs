@@ -93,6 +93,9 @@ pub struct Answers {
 /// Wrong files, settings or policies: bad use. A state that cannot be read or written: then there is no answer.
 pub fn run(global: &Global, args: &Args) -> Result<Exit> {
     let (settings, policies) = rules(global, args)?;
+    if args.handle && settings.is_none() {
+        return Err(ExitError::bad_use("--handle needs a state: leave --policies out, or give --config"));
+    }
     let now = Clock::System.now();
     let answers = ask(args, settings.as_ref(), &policies, now)?;
     log(settings.as_ref(), &answers, now)?;
@@ -138,7 +141,7 @@ fn ask(args: &Args, settings: Option<&Settings>, policies: &[Policy], now: Insta
                 let shown = context.shown();
                 let evaluation = decide::decide(policies, &context)
                     .logged(|violation| log_context(settings, &shown, violation, now))?;
-                if args.handle {
+                if let Some(settings) = settings.filter(|_| args.handle) {
                     handle(args, settings, &context, &evaluation.violations, now)?;
                 }
                 answers.decisions.push((shown, evaluation));
@@ -177,14 +180,11 @@ fn ask(args: &Args, settings: Option<&Settings>, policies: &[Policy], now: Insta
 /// Goes through the steps of each violation; what leaves waits in the outbox for the daemon or the next run.
 fn handle(
     args: &Args,
-    settings: Option<&Settings>,
+    settings: &Settings,
     context: &Context,
     violations: &[PolicyViolation],
     now: Instant,
 ) -> Result<()> {
-    let Some(settings) = settings else {
-        return Err(ExitError::bad_use("--handle needs a state: leave --policies out, or give --config"));
-    };
     let address = |file: &PathBuf| settings::read_secret(file).map(|secret| secret.expose_secret().trim().to_owned());
     let subjects = args.orders_webhook.as_ref().map(address).transpose().map_err(ExitError::bad_use)?;
     let tickets = match &args.tickets_webhook {

@@ -156,11 +156,12 @@ fn said<T>(fact: &mut Fact<T>, value: Option<T>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    pub(in crate::policy::decide) use crate::checks::testing::prices;
 
     fn read(text: &str) -> Result<Vec<Request>, Errors> {
-        requests(Path::new("r.yaml"), text, &crate::checks::testing::prices())
+        requests(Path::new("r.yaml"), text, &prices())
     }
 
     #[test]

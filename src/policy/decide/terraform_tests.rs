@@ -2,12 +2,13 @@
 
 use super::*;
 use crate::domain::rule::VolumeClass;
+use crate::policy::decide::request::tests::prices;
 
 const MIXED: &str = include_str!("../../../fixtures/terraform/mixed.json");
 const UNKNOWN: &str = include_str!("../../../fixtures/terraform/unknown.json");
 
 fn read(text: &str) -> PlannedRequests {
-    plan(text, &crate::checks::testing::prices()).unwrap()
+    plan(text, &prices()).unwrap()
 }
 
 fn named<'a>(planned: &'a PlannedRequests, name: &str) -> &'a Request {
@@ -93,7 +94,7 @@ fn v3_what_is_known_after_apply_is_unknown_and_no_default() {
 
 #[test]
 fn what_is_no_whole_plan_is_refused_in_words() {
-    let refused = |text: &str| plan(text, &crate::checks::testing::prices()).unwrap_err();
+    let refused = |text: &str| plan(text, &prices()).unwrap_err();
     assert!(refused("PK\u{3}\u{4}").contains("is not JSON"));
     assert!(refused("{}").contains("no format_version"));
     assert!(refused("{\"format_version\": \"2.0\"}").contains("version 2.0"));
