@@ -28,6 +28,7 @@ use costwarden::domain::place::{AccountId, Kind, Place, Region, ResourceKey};
 use costwarden::domain::price::PriceBook;
 use costwarden::domain::report::{ReportKind, SelfCost};
 use costwarden::domain::resource::{AttachedVolume, Detail, Instance, InstanceState, Lifecycle, Resource, Tags};
+use costwarden::domain::rule::TypePattern;
 use costwarden::domain::scan::Scan;
 use costwarden::domain::usage::{Hourly, Usage};
 use costwarden::engine::evaluate::{EvaluateRules, evaluate};
@@ -36,11 +37,15 @@ use costwarden::engine::reconcile::{Look, Reconciled, Reconciler};
 use costwarden::engine::ruleset::{CompiledRule, Ruleset};
 use costwarden::engine::score::ScanSummary;
 use costwarden::engine::{grace, summarize};
+use costwarden::policy::expression::{Condition, Facts, Value};
+use costwarden::policy::{Logic, Polarity, Policy};
 use costwarden::{policy, report, settings};
 use table::Table;
 
 /// Resource × rule decisions a second.
 const LEAST_DECISIONS: f64 = 1_000_000.0;
+/// For one evaluation of one condition, at the 99th percentile.
+const MOST_EVALUATION: Duration = Duration::from_millis(1);
 /// For reconciling and planning together, and for the weekly PDF.
 const MOST_TIME: Duration = Duration::from_secs(1);
 /// The weekly PDF, bytes.
@@ -53,6 +58,15 @@ const RULES: usize = 15;
 /// The program's own.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The third of the rules that are conditions in the second row.
+const CONDITIONS: [&str; 5] = [
+    "instance.vcpus > 16 && resource.tags.environment != 'production'",
+    "resource.age_days > 30 && usage.cpu_average_7d < 2.5 && resource.state == 'running'",
+    "resource.tags['cost-center'] == null || !resource.tags['cost-center'].startsWith('CC-')",
+    "price.monthly_usd * 12 > 5000 && instance.family in ['general-purpose', 'compute-optimized']",
+    "!has(resource.tags.owner) || !resource.tags.owner.matches('^[a-z0-9-]+@example[.]com$')",
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -87,6 +101,26 @@ fn bench(count: usize, judged: bool) -> anyhow::Result<ExitCode> {
         format!("{} decisions/s", grouped(rate as u64)),
         ">= 1,000,000/s",
         rate >= LEAST_DECISIONS,
+    );
+
+    let mixed = Ruleset::compile(&with_conditions()?)?;
+    ensure!(mixed.rules().len() == RULES, "{} rules, not fifteen", mixed.rules().len());
+    let (took, (decisions, violations)) = timed(|| (), |()| judge_all(&mixed, &inventory, &prices));
+    ensure!(decisions == count * RULES && violations > count / 10, "{decisions} decisions, {violations} violations");
+    let rate = decisions as f64 / took.as_secs_f64();
+    row(
+        &format!("the same with {} CEL conditions among them", CONDITIONS.len()),
+        format!("{} decisions/s", grouped(rate as u64)),
+        ">= 1,000,000/s",
+        rate >= LEAST_DECISIONS,
+    );
+
+    let slowest = slowest_evaluations(count / 10)?;
+    row(
+        "one condition on a caller's context, p99 of the heaviest",
+        format!("{:.3} ms", slowest.as_secs_f64() * 1_000.0),
+        "< 1 ms",
+        slowest < MOST_EVALUATION,
     );
 
     let two = ruleset(&two_findings_each())?;
@@ -322,6 +356,52 @@ fn fifteen_rules() -> Vec<String> {
 /// An idle finding and a tag finding on every one of the instances that have both faults.
 fn two_findings_each() -> Vec<String> {
     vec![waste("idle", 100), tag_rule("tags", "tag", ", default: CC-0000")]
+}
+
+/// The same fifteen with conditions in place of the rules about idleness.
+fn with_conditions() -> anyhow::Result<Vec<Policy>> {
+    let infos = checks::infos();
+    let documents = fifteen_rules();
+    let parsed = documents
+        .iter()
+        .enumerate()
+        .map(|(index, text)| policy::parse(Path::new(&format!("policy-{index}.yaml")), text, &infos));
+    let mut policies = policy::unite(parsed)?;
+    let idle = policies.iter_mut().filter(|policy| policy.name.starts_with("idle-"));
+    for (policy, text) in idle.zip(CONDITIONS) {
+        for rule in &mut policy.rules {
+            rule.types = vec![TypePattern("compute/instance".into())];
+            rule.logic = Logic::Condition { condition: Condition::compile(text)?, polarity: Polarity::Violates };
+        }
+    }
+    Ok(policies)
+}
+
+/// The 99th percentile of the slowest of a few conditions that are as heavy as the limits allow.
+fn slowest_evaluations(rounds: usize) -> anyhow::Result<Duration> {
+    let list: Vec<Value> = (0..5_000).map(Value::Int).collect();
+    let facts = Facts::new().with("list", Value::List(list)).with("text", Value::text(&"a".repeat(8_000)));
+    let heavy = [
+        "list.all(x, list.exists(y, x + y > 3 && y * 2 != x))",
+        "list.map(x, x * 2).filter(x, x % 3 == 0) == list",
+        "text.matches('^(a+)+$') && text.matches('(a|b)*c')",
+        "(text + text).contains('ab') || size(text + text) == 16001",
+        "timestamp('2026-11-23T10:00:00Z') - duration('4d') > timestamp('2026-11-01T00:00:00Z')",
+    ];
+    let mut slowest = Duration::ZERO;
+    for text in heavy {
+        let condition = Condition::compile(text)?;
+        let mut times: Vec<Duration> = (0..rounds.max(100))
+            .map(|_| {
+                let begun = Stopwatch::now();
+                black_box(condition.evaluate(black_box(&facts)));
+                begun.elapsed()
+            })
+            .collect();
+        times.sort();
+        slowest = slowest.max(times[times.len() * 99 / 100]);
+    }
+    Ok(slowest)
 }
 
 fn waste(name: &str, cpu_percent: u32) -> String {

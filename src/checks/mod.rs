@@ -7,6 +7,7 @@
 use crate::domain::check::{CheckInfo, Params, Subject, Verdict};
 
 pub mod idle_instance;
+pub mod off_hours_instance;
 pub mod old_snapshot;
 pub mod oversized_instance;
 pub mod oversized_volume;
@@ -21,6 +22,7 @@ pub static ALL: &[Check] = &[
     Check { info: &unattached_volume::INFO, build: Some(unattached_volume::build) },
     Check { info: &oversized_instance::INFO, build: None },
     Check { info: &oversized_volume::INFO, build: None },
+    Check { info: &off_hours_instance::INFO, build: None },
     Check { info: &unassociated_address::INFO, build: Some(unassociated_address::build) },
     Check { info: &old_snapshot::INFO, build: Some(old_snapshot::build) },
     Check { info: &required_tags::INFO, build: None },

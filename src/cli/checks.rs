@@ -102,7 +102,7 @@ fn show(global: &Global, id: &str) -> Result<()> {
         Format::Json => {
             output::json(&ShowDocument { schema_version: SCHEMA_VERSION, check: CheckJson::of(check.info) })
         }
-        Format::Table => output::print(&page(check.info)),
+        _ => output::print(&page(check.info)),
     }
 }
 
@@ -145,6 +145,8 @@ fn policy_type(used_by: UsedBy) -> &'static str {
         UsedBy::Waste => "Waste",
         UsedBy::ResourceLimit => "ResourceLimit",
         UsedBy::TagRequirement => "TagRequirement",
+        UsedBy::Expression => "Expression",
+        UsedBy::Schedule => "Schedule",
     }
 }
 

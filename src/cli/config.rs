@@ -109,7 +109,7 @@ fn check(global: &Global) -> Result<()> {
     };
     match global.output {
         Format::Json => output::json(&document),
-        Format::Table => output::print(&text(&document, &settings, &schedule)),
+        _ => output::print(&text(&document, &settings, &schedule)),
     }
 }
 

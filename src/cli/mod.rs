@@ -17,7 +17,9 @@ pub mod control;
 pub mod daemon;
 pub mod demo;
 pub mod doctor;
+pub mod evaluate;
 pub mod exit;
+pub mod explain;
 pub mod findings;
 pub mod init;
 pub mod interrupt;
@@ -27,15 +29,18 @@ pub mod open;
 pub mod output;
 pub mod plan;
 pub mod policy;
+pub mod policy_template;
+pub mod policy_test;
 pub mod report;
 pub mod run;
+pub mod sarif;
 pub mod scan;
 pub mod scan_json;
 pub mod schema;
 pub mod story;
 pub mod world;
 
-use exit::Exit;
+use exit::{Exit, ExitError};
 use log::LogFormat;
 use output::Format;
 
@@ -115,7 +120,10 @@ pub enum Command {
     #[command(subcommand)]
     Config(config::Command),
 
-    /// Check policy files
+    /// Hold a request, a caller's context or a Terraform plan against the policies, before anything exists
+    Evaluate(evaluate::Args),
+
+    /// Check, test, explain and make policy files
     #[command(subcommand)]
     Policy(policy::Command),
 
@@ -147,12 +155,29 @@ pub enum Command {
     Completion(completion::Args),
 }
 
+impl Command {
+    /// Whether it has something to say in a format.
+    fn prints(&self, format: Format) -> bool {
+        match format {
+            _ if matches!(self, Command::Evaluate(_)) => true,
+            Format::Table | Format::Json => true,
+            Format::Md => false,
+            Format::Sarif => matches!(self, Command::Policy(policy::Command::Validate { .. })),
+            Format::Junit => matches!(self, Command::Policy(policy::Command::Test(_))),
+        }
+    }
+}
+
 /// Runs a command.
 ///
 /// # Errors
 /// Whatever the command could not do; `exit::of_error` tells its code.
 pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let global = &cli.global;
+    if !cli.command.prints(global.output) {
+        let accepted = "-o table or -o json; sarif is for policy validate and evaluate, junit for policy test and evaluate, md for evaluate";
+        return Err(ExitError::bad_use(format!("this command does not print this format\n  accepted: {accepted}")));
+    }
     match &cli.command {
         Command::Demo(args) => demo::run(global, args).await,
         Command::Scan(args) => scan::run(global, args).await,
@@ -165,7 +190,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Doctor(args) => doctor::run(global, args).await,
         Command::Init(args) => init::run(global, args),
         Command::Config(command) => config::run(global, command),
-        Command::Policy(command) => policy::run(global, command),
+        Command::Evaluate(args) => evaluate::run(global, args),
+        Command::Policy(command) => policy::run(global, command).await,
         Command::Checks(command) => checks::run(global, command),
         Command::Findings(command) => findings::run(global, command),
         Command::Actions(command) => actions::run(global, command),

@@ -26,6 +26,12 @@ pub enum Format {
     Table,
     /// For machines; has `schema_version`.
     Json,
+    /// For code review: mistakes at their lines (`policy validate`), broken rules (`evaluate`)
+    Sarif,
+    /// For test reports (`policy test`, `evaluate`)
+    Junit,
+    /// For a comment on a pull request (`evaluate`)
+    Md,
 }
 
 /// Writes data to stdout. A reader that closed the pipe is no error.

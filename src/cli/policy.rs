@@ -1,4 +1,4 @@
-//! `policy validate`: whether policy files load, and what they say rule by rule.
+//! `policy`: the commands on policy files, and `policy validate`: whether they load, and what they say rule by rule.
 //!
 //! Without a path the policies of the settings are read; with paths the settings are not needed. Every mistake of every
 //! file is told, not the first alone.
@@ -12,7 +12,8 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use super::output::{self, Format, SCHEMA_VERSION};
-use super::{Global, open};
+use super::sarif::{self, Log};
+use super::{Global, explain, open, policy_template, policy_test};
 use crate::checks;
 use crate::policy::document::{DocumentError, Errors};
 use crate::policy::{PolicyLine, summary};
@@ -23,19 +24,32 @@ use crate::settings;
 pub enum Command {
     /// Check policy files: exit code 2 and every mistake with its line, or what they say
     Validate {
-        /// Files, and folders of .yaml files; the policies of the settings when absent
+        /// Files, and folders of .yaml, .toml and .json files; the policies of the settings when absent
         #[arg(value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+    /// Run the examples that policies carry
+    Test(policy_test::Args),
+    /// Make policies from templates
+    #[command(subcommand)]
+    Template(policy_template::Command),
+    /// Make the policies of a framework: GDPR, SOC 2, FinOps
+    Generate(policy_template::GenerateArgs),
+    /// Why each rule says what it says of one resource, with the value of every part of a condition
+    Explain(explain::Args),
 }
 
 /// Works on policies.
 ///
 /// # Errors
 /// Wrong settings: bad use. Wrong policies are told on stderr and end with the same code.
-pub fn run(global: &Global, command: &Command) -> Result<Exit> {
+pub async fn run(global: &Global, command: &Command) -> Result<Exit> {
     match command {
         Command::Validate { paths } => validate(global, paths),
+        Command::Test(args) => policy_test::run(global, args).await,
+        Command::Template(command) => policy_template::run(global, command),
+        Command::Generate(args) => policy_template::generate_files(global, args),
+        Command::Explain(args) => explain::run(global, args).await,
     }
 }
 
@@ -67,14 +81,20 @@ fn validate(global: &Global, given: &[PathBuf]) -> Result<Exit> {
         Ok(policies) => policies,
         Err(errors) => {
             output::tell(&errors.to_string());
-            if json {
-                output::json(&Verdict::wrong(&errors))?;
+            match global.output {
+                Format::Json => output::json(&Verdict::wrong(&errors))?,
+                Format::Sarif => output::json(&Log::of(SARIF_RULES, errors.list().iter().map(mistake)))?,
+                _ => {}
             }
             return Ok(Exit::BadUse);
         }
     };
     let rules = summary(&policies);
     let files = policies.iter().map(|policy| &policy.source.path).collect::<BTreeSet<_>>().len();
+    if global.output == Format::Sarif {
+        output::json(&Log::of(SARIF_RULES, []))?;
+        return Ok(Exit::Done);
+    }
     if json {
         let (schema_version, policies) = (SCHEMA_VERSION, policies.len());
         output::json(&Verdict { schema_version, valid: true, policies, files, rules, errors: Vec::new() })?;
@@ -97,6 +117,19 @@ fn validate(global: &Global, given: &[PathBuf]) -> Result<Exit> {
     }
     output::line(&count(policies.len(), files))?;
     Ok(Exit::Done)
+}
+
+/// The only rule of `policy validate -o sarif`.
+const SARIF_RULES: &[sarif::RuleInfo] = &[("policy-invalid", "A policy file does not load")];
+
+fn mistake(error: &DocumentError) -> sarif::Mistake {
+    let mut message = if error.path.is_empty() { String::new() } else { format!("{}: ", error.path) };
+    message += &error.problem;
+    if !error.accepted.is_empty() {
+        message += &format!(" (accepted: {})", error.accepted);
+    }
+    let place = Some((error.file.display().to_string(), error.line, error.column));
+    sarif::Mistake { rule: SARIF_RULES[0].0, level: sarif::Level::Error, message, place }
 }
 
 fn count(policies: usize, files: usize) -> String {

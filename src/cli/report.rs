@@ -76,7 +76,7 @@ pub async fn run(global: &Global, command: &Command) -> anyhow::Result<Exit> {
     if args.out.is_empty() && !args.send {
         match global.output {
             Format::Json => output::json(&layout::json::render(&report))?,
-            Format::Table => output::print(&layout::text::render(&report))?,
+            _ => output::print(&layout::text::render(&report))?,
         }
     }
     Ok(if report.gaps.is_empty() && report.score.is_some() { Exit::Done } else { Exit::Incomplete })

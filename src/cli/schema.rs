@@ -4,33 +4,50 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use serde::Serialize;
 use serde_json::Value;
 
+use super::evaluate::EvaluateDocument;
 use super::exit::{Exit, ExitError};
 use super::findings::FindingDocument;
 use super::json::{FindingsDocument, schema_of_output};
+use super::output::{Format, SCHEMA_VERSION};
 use super::scan_json::ScanDocument;
 use super::{Global, output};
 use crate::cloud::sim::World;
+use crate::domain::place::Kind;
 use crate::domain::plan::Plan;
+use crate::policy::decide::RequestDocument;
+use crate::policy::document::{nearest, schema_of};
+use crate::policy::expression::FIELDS;
 use crate::{policy, settings};
 
 /// Flags of `schema`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which schemas; all of them with --out alone
-    #[arg(value_enum, required_unless_present = "out")]
+    #[arg(value_enum, required_unless_present_any = ["out", "fields"])]
     what: Vec<What>,
     /// Write NAME.schema.json files into this folder
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
+    /// In place of schemas: the names that a condition may read of a kind, such as instance; of all without a kind
+    #[arg(long, value_name = "KIND", num_args = 0..=1, default_missing_value = "all", value_parser = kinds,
+        conflicts_with_all = ["what", "out"])]
+    fields: Option<Kinds>,
 }
+
+/// The kinds that `--fields` is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kinds(Vec<Kind>);
 
 /// What has a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum What {
     /// Policy files
     Policy,
+    /// Template files
+    Template,
     /// The settings file
     Config,
     /// `findings show -o json`
@@ -39,6 +56,10 @@ pub enum What {
     Findings,
     /// Plan files
     Plan,
+    /// Request documents, which `evaluate` reads
+    Request,
+    /// `evaluate -o json`
+    Evaluate,
     /// `scan -o json`
     Scan,
     /// World files: simulated accounts
@@ -50,6 +71,9 @@ pub enum What {
 /// # Errors
 /// Several without `--out`: bad use. A file that cannot be written.
 pub fn run(global: &Global, args: &Args) -> Result<Exit> {
+    if let Some(Kinds(kinds)) = &args.fields {
+        return fields(global, kinds).map(|()| Exit::Done);
+    }
     match (&args.out, args.what.as_slice()) {
         (Some(folder), []) => write(global, folder, What::value_variants())?,
         (Some(folder), chosen) => write(global, folder, chosen)?,
@@ -65,9 +89,12 @@ impl What {
         let (mut schema, title) = match self {
             What::Policy => return policy::schema(),
             What::Config => return settings::schema(),
+            What::Template => (policy::template::schema(), "costwarden policy template"),
             What::Finding => (schema_of_output::<FindingDocument<'_>>(), "costwarden findings show"),
             What::Findings => (schema_of_output::<FindingsDocument<'_>>(), "costwarden findings list"),
             What::Plan => (schema_of_output::<Plan>(), "costwarden plan"),
+            What::Request => (schema_of::<RequestDocument>(), "costwarden request"),
+            What::Evaluate => (schema_of_output::<EvaluateDocument<'_>>(), "costwarden evaluate"),
             What::Scan => (schema_of_output::<ScanDocument<'_>>(), "costwarden scan"),
             What::World => (World::schema(), "costwarden world"),
         };
@@ -78,14 +105,62 @@ impl What {
     fn word(self) -> &'static str {
         match self {
             What::Policy => "policy",
+            What::Template => "template",
             What::Config => "config",
             What::Finding => "finding",
             What::Findings => "findings",
             What::Plan => "plan",
+            What::Request => "request",
+            What::Evaluate => "evaluate",
             What::Scan => "scan",
             What::World => "world",
         }
     }
+}
+
+/// `instance` or `compute/instance`; `all` for every kind.
+fn kinds(word: &str) -> Result<Kinds, String> {
+    let short = |kind: Kind| kind.name().rsplit('/').next().unwrap_or_default();
+    let chosen: Vec<Kind> =
+        Kind::ALL.into_iter().filter(|kind| word == "all" || word == kind.name() || word == short(*kind)).collect();
+    if chosen.is_empty() {
+        let words = Kind::ALL.map(short);
+        let near = nearest(word, words).map_or(String::new(), |near| format!("; did you mean {near:?}?"));
+        return Err(format!("{word:?} is no kind of resource{near}; accepted: {}, all", words.join(", ")));
+    }
+    Ok(Kinds(chosen))
+}
+
+/// One name that a condition may read.
+#[derive(Serialize)]
+struct FieldJson {
+    path: &'static str,
+    #[serde(rename = "type")]
+    of: &'static str,
+    unit: &'static str,
+    doc: &'static str,
+    source: &'static str,
+    kinds: Vec<&'static str>,
+}
+
+fn fields(global: &Global, kinds: &[Kind]) -> Result<()> {
+    let chosen = FIELDS.iter().filter(|field| field.kinds.iter().any(|kind| kinds.contains(kind)));
+    if global.output == Format::Json {
+        let fields: Vec<FieldJson> = chosen
+            .map(|field| FieldJson {
+                path: field.path,
+                of: field.of.word(),
+                unit: field.unit,
+                doc: field.doc,
+                source: field.source,
+                kinds: field.kinds.iter().map(|kind| kind.name()).collect(),
+            })
+            .collect();
+        return output::json(&serde_json::json!({ "schema_version": SCHEMA_VERSION, "fields": fields }));
+    }
+    let rows = chosen
+        .map(|field| [field.path, field.of.word(), field.unit, field.doc, field.source].map(str::to_owned).to_vec());
+    output::print(&output::table(&["NAME", "TYPE", "UNIT", "WHAT IT IS", "FROM"], rows))
 }
 
 fn write(global: &Global, folder: &Path, chosen: &[What]) -> Result<()> {

@@ -21,6 +21,7 @@ pub mod owner;
 mod page;
 pub mod report;
 pub mod slack;
+pub mod webhook;
 
 /// One message to one recipient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

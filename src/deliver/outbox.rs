@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 
 use super::mail::Mailer;
 use super::slack::Slack;
-use super::{Message, Outcome, frame};
+use super::{Message, Outcome, frame, webhook};
 use crate::clock::Clock;
 use crate::domain::Instant;
 use crate::domain::finding::{Finding, FindingId};
@@ -87,7 +87,10 @@ pub async fn deliver_due(
         let rows = store.outbox_due(clock.now(), BATCH)?;
         for row in &rows {
             let is_room = row.to.starts_with("slack:");
+            let is_hook = row.to.starts_with("webhook:");
+            // Webhooks are each their own channel: one that does not work says nothing of another.
             let known_down = if is_room { &down.slack } else { &down.mail };
+            let known_down = if is_hook { &None } else { known_down };
             let outcome = match known_down {
                 Some(reason) if clock.now() - row.created_at < GIVE_UP => {
                     tracing::debug!(message = row.id, reason, "left for the next call: the channel does not work");
@@ -162,6 +165,8 @@ async fn send(row: &OutboxRow, channels: Channels<'_>, clock: &Clock) -> Outcome
             Some(slack) => slack.send(&message, clock).await,
             None => Outcome::unreachable("the settings name no Slack rooms"),
         }
+    } else if message.to.starts_with("webhook:") {
+        webhook::send(&message, channels.slack, clock).await
     } else {
         match channels.mailer {
             Some(mailer) => mailer.send(&message, clock.now()).await,

@@ -114,17 +114,8 @@ impl Hooks {
 
     async fn post(&self, hook: &SecretString, message: &Message) -> Result<Outcome> {
         let url = hook_url(hook, self.reach)?;
-        let addresses = resolve(&url, self.reach).await?;
-        let client = reqwest::Client::builder()
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT)
-            .timeout(TOTAL)
-            .resolve_to_addrs(url.host_str().unwrap_or_default(), &addresses)
-            .build()
-            .map_err(reqwest::Error::without_url)
-            .context("setting up HTTPS")?;
-        let answer = client
+        let answer = client(&url, self.reach)
+            .await?
             .post(url)
             .json(&payload(message))
             .send()
@@ -152,6 +143,20 @@ impl Hooks {
     }
 }
 
+/// A client for one address alone, which was looked up and is pinned.
+pub(super) async fn client(url: &Url, reach: Reach) -> Result<reqwest::Client> {
+    let addresses = resolve(url, reach).await?;
+    reqwest::Client::builder()
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(CONNECT)
+        .timeout(TOTAL)
+        .resolve_to_addrs(url.host_str().unwrap_or_default(), &addresses)
+        .build()
+        .map_err(reqwest::Error::without_url)
+        .context("setting up HTTPS")
+}
+
 /// What is posted: a text alone, which every client shows, with the three characters escaped that mean something.
 fn payload(message: &Message) -> serde_json::Value {
     let mut text: String = format!("{}\n{}", message.subject, message.text).chars().take(MAX_CHARS).collect();
@@ -163,7 +168,7 @@ fn payload(message: &Message) -> serde_json::Value {
 }
 
 /// The address, if a hook may have it. Its errors do not contain it.
-fn hook_url(hook: &SecretString, reach: Reach) -> Result<Url> {
+pub(super) fn hook_url(hook: &SecretString, reach: Reach) -> Result<Url> {
     let url = Url::parse(hook.expose_secret().trim())
         .ok()
         .context("it is not an address such as https://hooks.slack.com/…")?;

@@ -3,9 +3,12 @@
 //! Spend comes from Cost Explorer by day, service and cost-allocation tag. A budget that crosses one of its
 //! thresholds is told once per period and threshold (D5, D6); blocking new resources is the decision point's work.
 
+use std::collections::BTreeMap;
+
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
+use super::fact::Fact;
 use super::money::Usd;
 use super::place::AccountId;
 
@@ -83,6 +86,37 @@ pub enum Period {
     Month(NaiveDate),
     /// A calendar quarter, by its first day.
     Quarter(NaiveDate),
+}
+
+/// What is known about spend when a request for a new resource is judged (V6).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Spending {
+    /// Nobody reads the spend here; the reason is for people.
+    NoSource(String),
+    /// By policy and rule.
+    Read {
+        /// The day it is judged on, UTC.
+        today: NaiveDate,
+        /// Each budget's standing, by policy and rule.
+        budgets: BTreeMap<(String, String), Standing>,
+    },
+}
+
+/// Where one budget stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// Spend of the current calendar month so far.
+    pub month: Fact<Usd>,
+    /// Spend of the current calendar quarter so far.
+    pub quarter: Fact<Usd>,
+    /// What the month will come to at the pace of its whole days; `None` before there is one.
+    pub month_forecast: Option<Usd>,
+    /// The same for the quarter.
+    pub quarter_forecast: Option<Usd>,
+    /// Last day with figures.
+    pub through: Option<NaiveDate>,
+    /// Part of it is still revised by Cost Explorer.
+    pub estimated: bool,
 }
 
 /// One threshold that was crossed; spend is summed over all accounts of the settings.

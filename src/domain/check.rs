@@ -50,6 +50,10 @@ pub enum UsedBy {
     ResourceLimit,
     /// `type: TagRequirement`.
     TagRequirement,
+    /// Conditions over the inventory; the rule brings the logic.
+    Expression,
+    /// `type: Schedule`.
+    Schedule,
 }
 
 /// One visible parameter.

@@ -9,6 +9,7 @@ pub mod exception;
 pub mod fact;
 pub mod finding;
 pub mod guard;
+pub mod hours;
 pub mod inventory;
 pub mod mode;
 pub mod money;
@@ -18,11 +19,13 @@ pub mod plan;
 pub mod price;
 pub mod remediation;
 pub mod report;
+pub mod request;
 pub mod resource;
 pub mod rule;
 pub mod scan;
 pub mod text;
 pub mod usage;
+pub mod violation;
 
 /// A point in time, always UTC.
 pub type Instant = chrono::DateTime<chrono::Utc>;

@@ -54,6 +54,15 @@ pub struct VolumeLimit {
     pub denied_types: Vec<VolumeClass>,
 }
 
+/// Limits on a database instance (D3, X8).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DatabaseLimit {
+    /// Most vCPUs; more is a violation, equal passes.
+    pub max_vcpus: Option<u32>,
+    /// Most storage, GiB.
+    pub max_storage_gib: Option<u32>,
+}
+
 /// Instance families in the words of S1, mapped from EC2's type names as product.md says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -104,6 +113,16 @@ pub struct TagRule {
 }
 
 impl Family {
+    /// All of them.
+    pub const ALL: [Family; 6] = [
+        Family::GeneralPurpose,
+        Family::ComputeOptimized,
+        Family::MemoryOptimized,
+        Family::HighMemory,
+        Family::StorageOptimized,
+        Family::Gpu,
+    ];
+
     /// The family of an EC2 instance type; `None` for a name that this table does not know.
     pub fn of_type(instance_type: &str, gpus: Option<u32>) -> Option<Family> {
         if gpus.is_some_and(|count| count > 0) {

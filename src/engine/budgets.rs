@@ -6,7 +6,8 @@
 
 use chrono::{Datelike, NaiveDate};
 
-use crate::domain::budget::{BudgetAlert, BudgetRule, CostGroup, CostRow, Period};
+use crate::domain::budget::{BudgetAlert, BudgetRule, CostGroup, CostRow, Period, Standing};
+use crate::domain::fact::Fact;
 use crate::domain::money::Usd;
 
 /// The thresholds that are reached on `today`, smallest percent first.
@@ -43,6 +44,68 @@ pub fn reached(policy: &str, rule: &str, budget: &BudgetRule, rows: &[CostRow], 
         }));
     }
     alerts
+}
+
+/// How far the spend of a grouping was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Never, for at least one account; in words.
+    Never(String),
+    /// For all accounts, up to this day.
+    Through(NaiveDate),
+}
+
+/// Spend older than this many days is not taken for today's.
+const STALE_DAYS: i64 = 3;
+
+/// Where a budget stands on `today` (V6). `rows` hold everything of the current quarter under the budget's grouping.
+///
+/// Unknown: spend that was not read for every account, that is stale, or a tag of which Cost Explorer knows no value
+/// at all, because then it is not activated as a cost-allocation tag. A grouping that was read and has no row for this
+/// budget's value is a known zero.
+pub fn standing(budget: &BudgetRule, rows: &[CostRow], read: &Read, today: NaiveDate) -> Standing {
+    let unknown = |reason: String| Standing {
+        month: Fact::Unknown(reason.as_str().into()),
+        quarter: Fact::Unknown(reason.into()),
+        month_forecast: None,
+        quarter_forecast: None,
+        through: None,
+        estimated: false,
+    };
+    let through = match read {
+        Read::Never(reason) => return unknown(reason.clone()),
+        Read::Through(day) if (today - *day).num_days() > STALE_DAYS => {
+            return unknown(format!("the spend was last read for {day}"));
+        }
+        Read::Through(day) => *day,
+    };
+    if let Some((key, _)) = &budget.tag {
+        let named =
+            |row: &CostRow| matches!(&row.group, CostGroup::Tag { key: own, value } if own == key && !value.is_empty());
+        if !rows.iter().any(named) {
+            return unknown(format!("no spend carries the tag {key}; is it activated as a cost-allocation tag?"));
+        }
+    }
+    let spent = |from: NaiveDate, to: NaiveDate| -> Usd {
+        rows.iter().filter(|row| row.day >= from && row.day <= to && selects(budget, row)).map(|row| row.amount).sum()
+    };
+    let yesterday = today.pred_opt().unwrap_or(today);
+    // Today's figure is part of a day, so the pace is that of the days before it.
+    let forecast = |from: NaiveDate, next: NaiveDate| {
+        let last = through.min(yesterday);
+        let days = (last - from).num_days() + 1;
+        (days > 0).then(|| spent(from, last).scaled((next - from).num_days(), days))
+    };
+    let (month, quarter) = (first_of_month(today), first_of_quarter(today));
+    let next = |first: NaiveDate, months| first.checked_add_months(chrono::Months::new(months)).unwrap_or(today);
+    Standing {
+        month: Fact::Known(spent(month, today)),
+        quarter: Fact::Known(spent(quarter, today)),
+        month_forecast: forecast(month, next(month, 1)),
+        quarter_forecast: forecast(quarter, next(quarter, 3)),
+        through: Some(through),
+        estimated: rows.iter().any(|row| row.estimated && selects(budget, row)),
+    }
 }
 
 /// Whether a budget has no spend to look at in its month, so that nothing can be said about it.
@@ -145,5 +208,37 @@ mod tests {
         assert_eq!(percents(&rule, &[], "2026-11-20"), []);
         assert!(unread(&rule, &[], day("2026-11-20")));
         assert!(!unread(&rule, &[row("2026-11-03", "CC-001234", 1)], day("2026-11-20")));
+    }
+
+    #[test]
+    fn v6_a_standing_is_the_spend_so_far_with_a_forecast_at_the_pace_of_whole_days() {
+        let rule = budget(Some(50_000), Some(140_000), &[]);
+        let rows = [
+            row("2026-10-15", "CC-001234", 31_000),
+            row("2026-11-01", "CC-001234", 1_000),
+            row("2026-11-10", "CC-001234", 1_000),
+            row("2026-11-10", "CC-000001", 9_000),
+            // Today is not over: it counts as spent, and not for the pace.
+            row("2026-11-11", "CC-001234", 500),
+        ];
+        let now = standing(&rule, &rows, &Read::Through(day("2026-11-11")), day("2026-11-11"));
+        assert_eq!((now.month, now.quarter), (Fact::Known(Usd::dollars(2_500)), Fact::Known(Usd::dollars(33_500))));
+        assert_eq!(now.month_forecast, Some(Usd::dollars(6_000)), "2,000 in 10 days, 30 days");
+        assert_eq!(now.quarter_forecast, Some(Usd::dollars(33_000).scaled(92, 41)));
+        let first = standing(&rule, &rows, &Read::Through(day("2026-11-30")), day("2026-12-01"));
+        assert_eq!((first.month, first.month_forecast), (Fact::Known(Usd::ZERO), None));
+    }
+
+    #[test]
+    fn v6_spend_that_was_not_read_is_stale_or_under_a_dead_tag_is_unknown_and_a_read_nothing_is_zero() {
+        let rule = budget(Some(50_000), None, &[]);
+        let month = |rows: &[CostRow], read: Read| standing(&rule, rows, &read, day("2026-11-11")).month;
+        let other = [row("2026-11-02", "CC-000001", 5)];
+        assert_eq!(month(&other, Read::Through(day("2026-11-10"))), Fact::Known(Usd::ZERO));
+        assert!(month(&other, Read::Never("account 1 was never read".into())).is_unknown());
+        assert!(!month(&other, Read::Through(day("2026-11-08"))).is_unknown());
+        assert!(month(&other, Read::Through(day("2026-11-07"))).is_unknown());
+        let untagged = [row("2026-11-02", "", 5)];
+        assert!(month(&untagged, Read::Through(day("2026-11-10"))).is_unknown());
     }
 }

@@ -5,7 +5,10 @@
 //! their clocks, `notices` decides who is told what, `plan` decides what is due and what is held, `summarize` counts.
 
 pub mod budgets;
+pub mod condition;
 pub mod evaluate;
+pub mod examples;
+pub mod explain;
 pub mod grace;
 pub mod notices;
 pub mod plan;
@@ -13,3 +16,4 @@ pub mod reconcile;
 pub mod ruleset;
 pub mod score;
 pub mod summarize;
+pub mod violations;

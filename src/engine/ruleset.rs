@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::checks::{self, Judge, oversized_instance, oversized_volume, required_tags};
+use super::condition;
+use crate::checks::{self, Judge, off_hours_instance, oversized_instance, oversized_volume, required_tags};
 use crate::domain::budget::BudgetRule;
 use crate::domain::check::{CheckInfo, Params};
 use crate::domain::finding::{Action, Severity};
@@ -109,11 +110,24 @@ impl Ruleset {
                 let build = found.build.ok_or_else(|| bad(format!("check {check:?} takes no parameters")))?;
                 (found.info, build(params))
             }
+            Logic::Schedule(schedule) => {
+                if let Some(file) = &schedule.calendar {
+                    return Err(bad(format!("its calendar {} was not read", file.display())));
+                }
+                (&off_hours_instance::INFO, off_hours_instance::build(schedule))
+            }
+            Logic::Approval(_) => return Ok(()),
             Logic::Budget(budget) => {
                 self.budgets.push((policy.name.clone(), rule.name.clone(), budget.clone()));
                 return Ok(());
             }
-            Logic::NotRead => {
+            // Rules without types are about callers' contexts: the decision point's matter.
+            Logic::Condition { .. } if rule.types.is_empty() => return Ok(()),
+            Logic::Condition { condition, polarity } => {
+                condition::build(condition, *polarity, &covered(rule, &Kind::ALL), rule.title.as_deref(), rule.action)
+                    .map_err(|error| bad(error.to_string()))?
+            }
+            Logic::Databases(_) => {
                 let types: Vec<&str> = rule.types.iter().map(|pattern| pattern.0.as_str()).collect();
                 self.not_evaluated.push(format!(
                     "policy {}, rule {}: {} is not read yet",
@@ -124,12 +138,7 @@ impl Ruleset {
                 return Ok(());
             }
         };
-        let kinds: Vec<Kind> = check
-            .kinds
-            .iter()
-            .copied()
-            .filter(|kind| rule.types.is_empty() || rule.types.iter().any(|pattern| pattern.covers_kind(*kind)))
-            .collect();
+        let kinds = covered(rule, check.kinds);
         if kinds.is_empty() {
             self.not_evaluated.push(format!("policy {}, rule {}: covers no kind that is read", policy.name, rule.name));
             return Ok(());
@@ -156,6 +165,12 @@ impl Ruleset {
         });
         Ok(())
     }
+}
+
+/// Those of some kinds that a rule is about.
+pub(super) fn covered(rule: &Rule, kinds: &[Kind]) -> Vec<Kind> {
+    let covers = |kind: Kind| rule.types.is_empty() || rule.types.iter().any(|pattern| pattern.covers_kind(kind));
+    kinds.iter().copied().filter(|kind| covers(*kind)).collect()
 }
 
 /// Monitor tells and never acts; what was only listed stays listed.

@@ -3,6 +3,8 @@
 //! Unknown keys are refused everywhere. JSON Schema for editors and the loader's own checks of shape both come from
 //! here; what words and numbers mean is checked in `front`. A field with an underscore is checked and not used yet.
 
+pub mod expressions;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -11,6 +13,7 @@ use serde::Deserialize;
 use super::{EnforcementMode, Preventive};
 use crate::domain::budget::BudgetAction;
 use crate::domain::finding::{Action, Severity};
+use crate::domain::request::Purchase;
 use crate::domain::rule::{Family, VolumeClass};
 
 /// `apiVersion`.
@@ -80,6 +83,9 @@ pub struct Spec<R> {
     pub mode: Option<EnforcementMode>,
     /// Which accounts, Regions and tags the policy is for; everything when absent.
     pub scope: Option<Scope>,
+    /// What it must say about given resources; `costwarden policy test` asks it.
+    #[schemars(length(min = 1))]
+    pub examples: Option<Vec<expressions::RawExample>>,
 }
 
 /// Which accounts, Regions and tags; all that are given must match.
@@ -216,7 +222,7 @@ pub struct Constraint {
     /// Databases: most storage, GiB.
     #[serde(rename = "maxStorageGB")]
     #[schemars(range(min = 1, max = 1_000_000))]
-    pub _max_storage_gb: Option<u32>,
+    pub max_storage_gb: Option<u32>,
 }
 
 /// A rule of a TagRequirement.
@@ -352,6 +358,104 @@ pub struct WasteRule {
     pub mode: Option<EnforcementMode>,
 }
 
+/// A rule of an Approval policy: any one of its three conditions that is met asks for a person's word.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ApprovalRuleShape {
+    /// Unique within the policy.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// Who may say yes, by name or mail address.
+    #[schemars(length(min = 1))]
+    pub approvers: Vec<String>,
+    /// Dollars a month; more than this needs approval, equal passes. A cost that is not known needs it too.
+    #[schemars(range(min = 0, max = 1e12))]
+    pub monthly_above_usd: Option<f64>,
+    /// Ways of buying that need approval.
+    #[schemars(length(min = 1))]
+    pub purchases: Option<Vec<Purchase>>,
+    /// Every Region that is not listed needs approval.
+    #[schemars(length(min = 1))]
+    pub allowed_regions: Option<Vec<String>>,
+    /// Resource types: `*`, `group/*` or an exact type; default `*`.
+    #[schemars(length(min = 1))]
+    pub scope: Option<Vec<String>>,
+    /// Default `medium`.
+    pub severity: Option<Severity>,
+    /// `notify` (default) or `report`.
+    pub action: Option<ActionWord>,
+    /// Has no effect on a request.
+    pub grace: Option<String>,
+    /// May only be milder than the policy's.
+    pub mode: Option<EnforcementMode>,
+}
+
+/// A rule of a Schedule policy: when instances should run. What should be is computed anew at each look.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ScheduleRule {
+    /// Unique within the policy.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// Whose clock: a zone of the IANA list such as `Europe/Berlin`.
+    #[schemars(length(min = 1))]
+    pub time_zone: String,
+    /// When the hours begin, local time: `"07:00"`.
+    #[schemars(length(min = 1))]
+    pub from: String,
+    /// When they end, exclusive; at or before `from` it is the next day.
+    #[schemars(length(min = 1))]
+    pub until: String,
+    /// Days on which the hours begin; Monday to Friday when absent.
+    #[schemars(length(min = 1))]
+    pub days: Option<Vec<DayWord>>,
+    /// Days without hours, such as `"2026-12-24"`.
+    #[schemars(length(min = 1))]
+    pub holidays: Option<Vec<String>>,
+    /// A calendar file (.ics) beside this one whose events are days without hours.
+    #[schemars(length(min = 1))]
+    pub holiday_calendar: Option<String>,
+    /// Also report an instance that is stopped inside its hours; it is never started. Default false.
+    pub expect_running: Option<bool>,
+    /// Default `medium`.
+    pub severity: Option<Severity>,
+    /// `notify` (default), `stop` or `report`.
+    pub action: Option<ActionWord>,
+    /// Instead of the severity's grace period.
+    pub grace: Option<String>,
+    /// May only be milder than the policy's.
+    pub mode: Option<EnforcementMode>,
+}
+
+/// A day of the week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DayWord {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+impl From<DayWord> for chrono::Weekday {
+    fn from(day: DayWord) -> chrono::Weekday {
+        match day {
+            DayWord::Mon => chrono::Weekday::Mon,
+            DayWord::Tue => chrono::Weekday::Tue,
+            DayWord::Wed => chrono::Weekday::Wed,
+            DayWord::Thu => chrono::Weekday::Thu,
+            DayWord::Fri => chrono::Weekday::Fri,
+            DayWord::Sat => chrono::Weekday::Sat,
+            DayWord::Sun => chrono::Weekday::Sun,
+        }
+    }
+}
+
+raw_rule!(ApprovalRuleShape);
+raw_rule!(ScheduleRule);
 raw_rule!(LimitRule);
 raw_rule!(TagsRule);
 raw_rule!(SpendRule);

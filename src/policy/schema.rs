@@ -1,14 +1,15 @@
 //! JSON Schema of policy files, for editors and `costwarden schema policy`.
 //!
-//! Made from the raw shapes that the loader itself is held to. A document is one of the four types, in its envelope or
-//! flattened.
+//! Made from the raw shapes that the loader itself is held to. A document is of one type, in its envelope
+//! or flattened, or one of S0's policies, or a list of those.
 
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
 use super::PolicyType;
 use super::document::schema_of;
-use super::raw::{Envelope, LimitRule, SpendRule, TagsRule, WasteRule};
+use super::raw::expressions::{ContextPolicy, ExpressionRule};
+use super::raw::{ApprovalRuleShape, Envelope, LimitRule, ScheduleRule, SpendRule, TagsRule, WasteRule};
 
 /// The schema of one document of a policy file.
 pub fn schema() -> Value {
@@ -20,24 +21,67 @@ pub fn schema() -> Value {
             PolicyType::TagRequirement => forms::<TagsRule>(policy_type, &mut definitions),
             PolicyType::BudgetLimit => forms::<SpendRule>(policy_type, &mut definitions),
             PolicyType::Waste => forms::<WasteRule>(policy_type, &mut definitions),
+            PolicyType::Expression => forms::<ExpressionRule>(policy_type, &mut definitions),
+            PolicyType::Approval => forms::<ApprovalRuleShape>(policy_type, &mut definitions),
+            PolicyType::Schedule => forms::<ScheduleRule>(policy_type, &mut definitions),
         };
         branches.push(json!({
-            "if": {"properties": {"spec": {"properties": {"type": {"const": policy_type.word()}}, "required": ["type"]}}, "required": ["spec"]},
+            "if": {"type": "object", "properties": {"spec": {"properties": {"type": {"const": policy_type.word()}}, "required": ["type"]}}, "required": ["spec"]},
             "then": spec,
         }));
         branches.push(json!({
-            "if": {"properties": {"type": {"const": policy_type.word()}}, "required": ["type"]},
+            "if": {"type": "object", "properties": {"type": {"const": policy_type.word()}}, "required": ["type"]},
             "then": flat,
         }));
     }
+    let over_contexts = context_policy(&mut definitions);
+    let list = json!({
+        "type": "array",
+        "minItems": 1,
+        "items": over_contexts,
+        "description": "Policies over a caller's context.",
+    });
+    branches.push(json!({"if": {"type": "object", "required": ["policy_type"]}, "then": over_contexts}));
+    branches.push(json!({
+        "if": {"type": "object", "required": ["policies"]},
+        "then": {
+            "properties": {"policies": list, "$schema": {"type": "string", "description": "For editors."}},
+            "additionalProperties": false,
+        },
+    }));
+    branches.push(json!({"if": {"type": "array"}, "then": list}));
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "costwarden policy",
-        "type": "object",
-        "anyOf": [{"required": ["spec"]}, {"required": ["type", "rules"]}],
+        "type": ["object", "array"],
+        "anyOf": [
+            {"type": "object", "required": ["spec"]},
+            {"type": "object", "required": ["type", "rules"]},
+            {"type": "object", "required": ["policy_type"]},
+            {"type": "object", "required": ["policies"]},
+            {"type": "array"},
+        ],
         "allOf": branches,
         "$defs": definitions,
     })
+}
+
+/// A reference to S0's policy; its definitions are put beside the others.
+fn context_policy(definitions: &mut Map<String, Value>) -> Value {
+    const PREFIX: &str = "#/$defs/Context.";
+    let mut policy = schema_of::<ContextPolicy>();
+    let own = policy.as_object_mut().and_then(|map| map.remove("$defs")).unwrap_or_default();
+    redirect(&mut policy, PREFIX);
+    if let Some(map) = policy.as_object_mut() {
+        map.remove("$schema");
+        map.remove("title");
+    }
+    for (name, mut definition) in own.as_object().cloned().unwrap_or_default() {
+        redirect(&mut definition, PREFIX);
+        definitions.insert(format!("Context.{name}"), definition);
+    }
+    definitions.insert("Context.ContextPolicy".into(), policy);
+    json!({"$ref": "#/$defs/Context.ContextPolicy"})
 }
 
 /// The enveloped and the flattened form of one type; definitions are put beside them, apart for each type.
@@ -103,7 +147,7 @@ mod tests {
     #[test]
     fn d1_the_schema_has_both_forms_of_all_types_and_every_reference_leads_somewhere() {
         let schema = schema();
-        assert_eq!(schema["allOf"].as_array().unwrap().len(), 2 * PolicyType::ALL.len());
+        assert_eq!(schema["allOf"].as_array().unwrap().len(), 2 * PolicyType::ALL.len() + 3);
         let mut references = 0;
         visit(&schema, &mut |key, value| {
             if key == "$ref" {
@@ -118,7 +162,19 @@ mod tests {
         let flat = &schema["allOf"][7];
         assert_eq!(flat["if"]["properties"]["type"]["const"], "Waste");
         let keys: Vec<&str> = flat["then"]["properties"].as_object().unwrap().keys().map(String::as_str).collect();
-        let all = ["type", "rules", "severity", "action", "grace", "mode", "scope", "apiVersion", "kind", "metadata"];
+        let all = [
+            "type",
+            "rules",
+            "severity",
+            "action",
+            "grace",
+            "mode",
+            "scope",
+            "examples",
+            "apiVersion",
+            "kind",
+            "metadata",
+        ];
         assert_eq!(keys, all);
         assert_eq!(flat["then"]["required"], json!(["type", "rules", "metadata"]));
     }

@@ -39,15 +39,18 @@ pub fn summary(policies: &[Policy]) -> Vec<PolicyLine> {
         hash: policy.hash.clone(),
         rule: rule.name.clone(),
         judged_by: match &rule.logic {
-            Logic::Instances(_) | Logic::Volumes(_) | Logic::NotRead => "limits".into(),
+            Logic::Instances(_) | Logic::Volumes(_) | Logic::Databases(_) => "limits".into(),
             Logic::Tags(_) => "tags".into(),
             Logic::Budget(_) => "budget".into(),
             Logic::Check { check, .. } => (*check).into(),
+            Logic::Approval(_) => "approval".into(),
+            Logic::Schedule(_) => "schedule".into(),
+            Logic::Condition { .. } => "condition".into(),
         },
         severity: rule.severity,
         action: rule.action,
         mode: rule.mode,
-        evaluated: !matches!(rule.logic, Logic::NotRead) && rule.mode != EnforcementMode::Disabled,
+        evaluated: !matches!(rule.logic, Logic::Databases(_)) && rule.mode != EnforcementMode::Disabled,
         source: format!("{}:{}", policy.source.path.display(), rule.line),
     };
     policies.iter().flat_map(|policy| policy.rules.iter().map(move |rule| line(policy, rule))).collect()

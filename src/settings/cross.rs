@@ -99,7 +99,7 @@ fn rules(settings: &Settings, policy: &Policy, notes: &mut Vec<String>) {
     for rule in &policy.rules {
         let name = format!("{}/{}", policy.name, rule.name);
         match &rule.logic {
-            Logic::NotRead => {
+            Logic::Databases(_) => {
                 notes.push(format!("{name}: this resource type is not read yet, so the rule is not evaluated"))
             }
             Logic::Budget(_) if !settings.costs.enabled => {

@@ -13,8 +13,8 @@ use crate::policy::{self, Policy};
 /// Largest file that is read, in bytes; a thousand policies fit.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// The policies of files, and of folders whose `.yaml` and `.yml` files are read in name order (their own folders are
-/// not: `examples/` is never loaded).
+/// The policies of files, and of folders whose `.yaml`, `.yml`, `.toml` and `.json` files are read in name order (their
+/// own folders are not: `examples/` is never loaded, and neither is a `.schema.json`).
 ///
 /// # Errors
 /// Every mistake of every file; nothing is loaded then.
@@ -23,10 +23,12 @@ pub fn load_policies(paths: &[PathBuf], checks: &[&'static CheckInfo]) -> Result
         Ok(files) => files.into_iter().map(Ok).collect(),
         Err(errors) => vec![Err(errors)],
     });
-    policy::unite(files.map(|file| {
+    let mut policies = policy::unite(files.map(|file| {
         let file = file?;
         policy::parse(&file, &read_text(&file)?, checks)
-    }))
+    }))?;
+    policy::holidays::resolve(&mut policies, read_text)?;
+    Ok(policies)
 }
 
 /// The policy files that a path of the settings stands for.
@@ -44,14 +46,21 @@ pub fn policy_files(path: &Path) -> Result<Vec<PathBuf>, Errors> {
     for entry in path.read_dir().map_err(failed)? {
         let file = entry.map_err(failed)?.path();
         let hidden = file.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
-        let yaml = file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-        if yaml && !hidden {
+        let ours = ["yaml", "yml", "toml", "json"];
+        let policy = file.extension().is_some_and(|extension| ours.iter().any(|ending| extension == *ending));
+        let schema = file.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".schema.json"));
+        if policy && !schema && !hidden {
             files.push(file);
         }
     }
     files.sort();
     if files.is_empty() {
-        return Err(DocumentError::of_file(path, "the folder holds no policy", "files that end with .yaml").into());
+        return Err(DocumentError::of_file(
+            path,
+            "the folder holds no policy",
+            "files that end with .yaml, .toml or .json",
+        )
+        .into());
     }
     Ok(files)
 }

@@ -25,8 +25,11 @@ const POLICIES: &[(&str, &str)] = shipped![
     "policies/oversized-instances.yaml",
     "policies/unassociated-addresses.yaml",
     "policies/unattached-volumes.yaml",
+    "policies/examples/approval-policy.yaml",
     "policies/examples/budget-policy.yaml",
+    "policies/examples/holidays.ics",
     "policies/examples/resource-limits-policy.yaml",
+    "policies/examples/schedule-policy.yaml",
     "policies/examples/tagging-policy.yaml",
 ];
 

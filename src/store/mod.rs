@@ -27,6 +27,7 @@ mod requests;
 mod row;
 mod scans;
 mod slots;
+mod violations;
 
 pub use acts::Transition;
 pub use audit::{AuditEntry, AuditHead, AuditRow, VerifyError};

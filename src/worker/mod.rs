@@ -9,6 +9,7 @@
 pub mod clock_guard;
 pub mod context;
 pub mod daemon;
+pub mod explain;
 pub mod inventory;
 pub mod jobs;
 pub mod ledger;
@@ -19,7 +20,9 @@ pub mod notify;
 pub mod outlets;
 pub mod play;
 pub mod recheck;
+pub mod sample;
 pub mod schedule;
 pub mod signals;
 pub mod slots;
 pub mod supervise;
+pub mod violations;

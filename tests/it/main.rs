@@ -2,11 +2,13 @@
 
 mod cli;
 mod conformance;
+mod corpus;
 #[cfg(feature = "aws")]
 mod daemon;
 mod demo;
 #[cfg(feature = "aws")]
 mod e2e;
+mod guide;
 #[cfg(feature = "aws")]
 mod kill;
 mod mail;

@@ -16,6 +16,7 @@ const PAGES: &[&str] = &[
     "CONTRIBUTING.md",
     "docs/architecture.md",
     "docs/operations.md",
+    "docs/policies.md",
     "docs/safety.md",
     "docs/worlds.md",
     "reports/README.md",

@@ -9,19 +9,25 @@ use crate::domain::fact::Fact;
 use crate::domain::finding::Action;
 use crate::domain::notice::NoticeKind;
 use crate::engine::ruleset::Ruleset;
-use crate::policy::{EnforcementMode, Logic, Policy, PolicyScope, PolicySource, PolicyType, Rule};
+use crate::policy::{EnforcementMode, Logic, Policy, PolicyScope, PolicySource, PolicyType, Reach, Record, Rule};
 
 fn ruleset() -> Ruleset {
     let info = &crate::checks::idle_instance::INFO;
     Ruleset::compile(&[Policy {
         name: "idle-resource-detection".into(),
+        title: None,
         namespace: None,
         description: None,
         policy_type: PolicyType::Waste,
+        category: None,
         mode: EnforcementMode::Enforce,
+        severity_word: None,
         scope: PolicyScope::default(),
+        reach: Reach::Global,
+        actions: Vec::new(),
         rules: vec![Rule {
             name: "low-utilization".into(),
+            title: None,
             types: Vec::new(),
             severity: info.severity,
             action: info.action,
@@ -29,8 +35,11 @@ fn ruleset() -> Ruleset {
             mode: EnforcementMode::Enforce,
             logic: Logic::Check { check: info.id, params: Params::resolve(info, &Default::default()) },
             enforcement: None,
+            actions: None,
             line: 1,
         }],
+        examples: Vec::new(),
+        record: Record::default(),
         hash: "h1".into(),
         source: PolicySource { path: "idle.yaml".into(), line: 1 },
     }])

@@ -150,7 +150,7 @@ fn without_secret(line: &str) -> String {
     let lower = line.to_ascii_lowercase();
     let behind_key = ["password", "passwd", "secret", "token", "webhook"].iter().flat_map(|word| {
         lower.match_indices(word).filter_map(|(at, _)| {
-            let value = at + lower[at..].find(['=', ':'])? + 1;
+            let value = at + assignment(&lower[at..])? + 1;
             (!lower[at..value - 1].trim_end_matches([' ', '"', '\'']).ends_with("_file")).then_some(value)
         })
     });
@@ -159,6 +159,15 @@ fn without_secret(line: &str) -> String {
         Some(cut) => format!("{} …", &line[..cut]),
         None => line.to_owned(),
     }
+}
+
+/// Where a value begins to be given: the first `=` or `:` that is no part of a comparison such as `>=` or `==`.
+fn assignment(text: &str) -> Option<usize> {
+    let compares = |at: usize| {
+        let before = text[..at].ends_with(['=', '<', '>', '!']);
+        before || text[at + 1..].starts_with('=')
+    };
+    text.match_indices(['=', ':']).map(|(at, _)| at).find(|at| !compares(*at))
 }
 
 #[cfg(test)]
@@ -202,6 +211,8 @@ mod tests {
             let shown = show(&format!("{line}\n"), 1, 1, 8);
             assert!(!shown.contains("hunter2"), "{shown}");
         }
+        assert!(show("password=hunter2==\n", 1, 1, 8).find("hunter2").is_none());
+        assert!(show("c: password.length >= 12 &&\n", 1, 4, 8).contains("length >= 12 &&"));
         assert!(show("password_file = \"/run/x\"\n", 1, 1, 8).contains("/run/x"));
     }
 }

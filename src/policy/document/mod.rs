@@ -7,18 +7,23 @@
 
 mod canonical;
 mod error;
+mod inside;
+mod json;
 mod near;
 mod shape;
 mod toml;
+mod write;
 mod yaml;
 
 use std::path::Path;
 
 pub use canonical::{canonical_json, short_hash};
 pub use error::{DocumentError, Errors};
+pub use json::parse_json;
 pub use near::nearest;
 pub use shape::{schema_of, without_nulls};
 pub use toml::parse_toml;
+pub use write::{to_toml, to_yaml};
 pub use yaml::parse_yaml;
 
 /// A position in a file, both from 1; line 0 means that there is no file (a value given by the program).
@@ -169,6 +174,12 @@ impl<'a> At<'a> {
     /// The same place, whose `key` is not written in paths: it was made by the program, not by the file.
     pub fn hiding(mut self, key: &'static str) -> At<'a> {
         self.hidden = Some(key);
+        self
+    }
+
+    /// The same place under another path, for a part of a file that is looked at by itself.
+    pub fn named(mut self, path: String) -> At<'a> {
+        self.path = path;
         self
     }
 

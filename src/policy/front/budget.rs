@@ -32,12 +32,14 @@ impl Front for SpendRule {
         let common = defaults.resolve(checker, at, &self.overrides(), &allowed);
         Some(Rule {
             name: self.name.clone(),
+            title: None,
             types: Vec::new(),
             severity: common.severity,
             action: common.action,
             grace: common.grace,
             mode: common.mode,
             enforcement: None,
+            actions: None,
             logic: Logic::Budget(BudgetRule {
                 tag,
                 service: selector.service,

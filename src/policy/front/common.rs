@@ -7,7 +7,7 @@ use crate::domain::place::{AccountId, Kind, Region};
 use crate::domain::rule::TypePattern;
 use crate::policy::document::{At, Checker};
 use crate::policy::raw::{ActionWord, Overrides, Scope, Spec};
-use crate::policy::{EnforcementMode, PolicyScope};
+use crate::policy::{EnforcementMode, PolicyScope, Preventive};
 
 /// Longest grace period that a policy may ask for.
 const MAX_GRACE_DAYS: i64 = 365;
@@ -31,6 +31,16 @@ pub(super) struct Common {
     pub action: Action,
     pub grace: Option<TimeDelta>,
     pub mode: EnforcementMode,
+    /// The rule or its policy names a severity.
+    severity_named: bool,
+}
+
+impl Common {
+    /// What a request that breaks the rule meets. A document that names neither `enforcement` nor a severity denies,
+    /// as all of S1's own checks do (V2); with a severity alone, critical denies and the others warn.
+    pub fn at_requests(&self, named: Option<Preventive>) -> Option<Preventive> {
+        named.or((!self.severity_named).then_some(Preventive::Deny))
+    }
 }
 
 /// What a rule's type allows.
@@ -72,6 +82,7 @@ impl<'a> Defaults<'a> {
             action,
             grace: own.grace.as_deref().and_then(|text| grace(checker, &at.key("grace"), text)).or(self.grace),
             mode: own.mode.map_or(self.mode, |own| milder(own, self.mode)),
+            severity_named: own.severity.or(self.severity).is_some(),
         }
     }
 }
@@ -87,7 +98,7 @@ impl Allowed<'_> {
 }
 
 /// The milder of two modes: either off switch turns a rule off (P4).
-fn milder(a: EnforcementMode, b: EnforcementMode) -> EnforcementMode {
+pub(super) fn milder(a: EnforcementMode, b: EnforcementMode) -> EnforcementMode {
     let rank = |mode| match mode {
         EnforcementMode::Disabled => 0,
         EnforcementMode::Monitor => 1,
@@ -97,7 +108,7 @@ fn milder(a: EnforcementMode, b: EnforcementMode) -> EnforcementMode {
 }
 
 /// Names go into ids, tags and file names, so they are plain.
-pub(super) fn check_name(checker: &mut Checker<'_>, at: &At<'_>, name: &str) {
+pub(in crate::policy) fn check_name(checker: &mut Checker<'_>, at: &At<'_>, name: &str) {
     let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.len() <= 80;
@@ -170,6 +181,22 @@ fn bad_account(checker: &mut Checker<'_>, at: &At<'_>, text: &str) {
 fn bad_region(checker: &mut Checker<'_>, at: &At<'_>, text: &str) {
     let given = crate::domain::text::clean(text);
     checker.fail(at, format!("{given:?} is not a Region"), "a name such as eu-central-1");
+}
+
+/// The patterns of a rule's `scope`; everything where it has none (V5).
+pub(super) fn type_patterns(checker: &mut Checker<'_>, at: &At<'_>, scope: Option<&[String]>) -> Vec<TypePattern> {
+    let Some(scope) = scope else { return vec![TypePattern("*".into())] };
+    let patterns = scope.iter().enumerate();
+    patterns.filter_map(|(index, text)| type_pattern(checker, &at.key("scope").item(index), text)).collect()
+}
+
+/// A Region, or nothing after noting the mistake.
+pub(super) fn region(checker: &mut Checker<'_>, at: &At<'_>, text: &str) -> Option<Region> {
+    let found = Region::new(text).ok();
+    if found.is_none() {
+        bad_region(checker, at, text);
+    }
+    found
 }
 
 /// A resource-type pattern that can match something (V5), or nothing after noting the mistake.

@@ -5,7 +5,7 @@ use super::common::{Allowed, Defaults};
 use crate::domain::check::CheckInfo;
 use crate::domain::finding::{Action, Severity};
 use crate::domain::place::Kind;
-use crate::domain::rule::{InstanceLimit, TypePattern, VolumeLimit};
+use crate::domain::rule::{DatabaseLimit, InstanceLimit, TypePattern, VolumeLimit};
 use crate::policy::document::{At, Checker};
 use crate::policy::raw::{Constraint, LimitRule, RawRule};
 use crate::policy::{Logic, Rule};
@@ -29,7 +29,7 @@ impl Front for LimitRule {
         let (logic, keys, kinds, action): (_, _, &[Kind], _) = match self.resource.as_str() {
             "compute/instance" => (instances(raw), INSTANCE_KEYS, &[Kind::Instance], Action::Resize),
             "storage/volume" => (volumes(raw), VOLUME_KEYS, &[Kind::Volume], Action::Notify),
-            "database/instance" => (Logic::NotRead, DATABASE_KEYS, &[], Action::Notify),
+            "database/instance" => (databases(raw), DATABASE_KEYS, &[], Action::Notify),
             other => {
                 let known = ["compute/instance", "storage/volume", "database/instance"];
                 checker.bad_word(&at.key("resource"), "a resource type with limits", other, known);
@@ -41,12 +41,14 @@ impl Front for LimitRule {
         let common = defaults.resolve(checker, at, &self.overrides(), &allowed);
         Some(Rule {
             name: self.name.clone(),
+            title: None,
             types: vec![TypePattern(self.resource.clone())],
             severity: common.severity,
             action: common.action,
             grace: common.grace,
             mode: common.mode,
-            enforcement: None,
+            enforcement: common.at_requests(None),
+            actions: None,
             logic,
             line: at.spot().line,
         })
@@ -68,6 +70,10 @@ fn volumes(raw: &Constraint) -> Logic {
         allowed_types: raw.allowed_types.clone().unwrap_or_default(),
         denied_types: raw.denied_types.clone().unwrap_or_default(),
     })
+}
+
+fn databases(raw: &Constraint) -> Logic {
+    Logic::Databases(DatabaseLimit { max_vcpus: raw.max_vcpus, max_storage_gib: raw.max_storage_gb })
 }
 
 /// A key that does not apply to the resource would be a limit that nobody enforces, so it is refused.

@@ -1,12 +1,18 @@
-//! The front end for S1's documents and our own `Waste` type: text in, policies out.
+//! The front ends: text in, policies out.
 //!
-//! Reads the envelope (`apiVersion`, `kind: CostPolicy`, `metadata`, `spec`) and the flattened form with `type` and
+//! YAML, TOML and JSON become trees; a tree is one of S0's policies (`expressions`) or a document of S1's and our own
+//! types. For the latter this reads the envelope (`apiVersion`, `kind: CostPolicy`, `metadata`, `spec`) and the flattened form with `type` and
 //! `rules` at the top (D1), holds each document against its raw shape, then checks what words and numbers mean. All
 //! mistakes of a file come at once; with one mistake nothing of the file is loaded.
 
+mod approval;
 mod budget;
 mod common;
+mod conditions;
+pub(super) mod expressions;
+mod inventory;
 mod limits;
+mod schedule;
 mod tags;
 mod waste;
 
@@ -15,11 +21,15 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use super::document::{At, Checker, DocumentError, Entry, Errors, Node, Spot, Value, parse_yaml, short_hash};
-use super::raw::{Envelope, LimitRule, RawRule, SpendRule, TagsRule, WasteRule};
-use super::{Policy, PolicySource, PolicyType, Rule};
+use super::document::{
+    At, Checker, DocumentError, Entry, Errors, Node, Spot, Value, parse_json, parse_toml, parse_yaml, short_hash,
+};
+use super::raw::expressions::ExpressionRule;
+use super::raw::{ApprovalRuleShape, Envelope, LimitRule, RawRule, ScheduleRule, SpendRule, TagsRule, WasteRule};
+use super::{Policy, PolicySource, PolicyType, Reach, Record, Rule};
 use crate::domain::check::CheckInfo;
 use common::Defaults;
+pub(super) use common::check_name;
 pub(crate) use common::{is_domain, is_mail_address};
 
 /// The policies of one file; `checks` is the registry that `check:` names are looked up in.
@@ -27,10 +37,45 @@ pub(crate) use common::{is_domain, is_mail_address};
 /// # Errors
 /// Every mistake of the file with its position; nothing is loaded then.
 pub fn parse(file: &Path, text: &str, checks: &[&'static CheckInfo]) -> Result<Vec<Policy>, Errors> {
-    let documents = parse_yaml(file, text)?;
+    let documents = trees(file, text)?;
+    let toml = ending(file) == "toml";
     let mut checker = Checker::new(file, text);
-    let policies = documents.iter().filter_map(|node| document(&mut checker, node, file, checks)).collect();
+    let mut policies = Vec::new();
+    for node in &documents {
+        if expressions::is_ours(node, toml) {
+            policies.extend(expressions::policies(&mut checker, node, file));
+        } else {
+            policies.extend(document(&mut checker, node, file, checks));
+        }
+    }
     checker.finish(policies).and_then(|policies| unite([Ok(policies)]))
+}
+
+/// The trees of a file, at least one: TOML and JSON by the file's ending, else YAML.
+pub(super) fn trees(file: &Path, text: &str) -> Result<Vec<Node>, Errors> {
+    match ending(file).as_str() {
+        "toml" => Ok(vec![parse_toml(file, text)?]),
+        "json" => Ok(vec![parse_json(file, text)?]),
+        _ => parse_yaml(file, text),
+    }
+}
+
+fn ending(file: &Path) -> String {
+    file.extension().unwrap_or_default().to_string_lossy().to_lowercase()
+}
+
+/// One of S0's policies in JSON, as a request to make one brings it (P13). Its [`Policy::name`] is the id, made from
+/// the name where the text has none.
+///
+/// # Errors
+/// Every mistake with its position in the text; a list, or a document of another type, is one.
+pub fn parse_one_json(text: &str) -> Result<Policy, Errors> {
+    let file = Path::new("policy.json");
+    let node = parse_json(file, text)?;
+    let mut checker = Checker::new(file, text);
+    let policy = expressions::policy(&mut checker, &At::root(&node), &node, file);
+    // Without mistakes there is a policy; were there none, that would be said as a mistake of the whole text.
+    checker.finish(policy)?.ok_or_else(|| DocumentError::of_file(file, "holds no policy", "one policy").into())
 }
 
 /// The policies of all files, or all their mistakes. A name that stands twice is one.
@@ -59,8 +104,8 @@ fn duplicate(policy: &Policy, first: &PolicySource) -> Errors {
     let spot = Spot { line: policy.source.line, column: 1, width: 0 };
     let problem =
         format!("the policy name {:?} is already used in {}:{}", policy.name, first.path.display(), first.line);
-    DocumentError::new(&policy.source.path, "", spot, "metadata.name", problem, "a name that no other policy has")
-        .into()
+    let path = if policy.is_over_contexts() { "id" } else { "metadata.name" };
+    DocumentError::new(&policy.source.path, "", spot, path, problem, "a name that no other policy has").into()
 }
 
 /// What the rules of one type look like and mean.
@@ -98,6 +143,9 @@ fn document(checker: &mut Checker<'_>, node: &Node, file: &Path, checks: &[&'sta
         Some(PolicyType::TagRequirement) => policy::<TagsRule>(checker, &root, checks, source, hash),
         Some(PolicyType::BudgetLimit) => policy::<SpendRule>(checker, &root, checks, source, hash),
         Some(PolicyType::Waste) => policy::<WasteRule>(checker, &root, checks, source, hash),
+        Some(PolicyType::Expression) => policy::<ExpressionRule>(checker, &root, checks, source, hash),
+        Some(PolicyType::Approval) => policy::<ApprovalRuleShape>(checker, &root, checks, source, hash),
+        Some(PolicyType::Schedule) => policy::<ScheduleRule>(checker, &root, checks, source, hash),
         None => {
             match word.text() {
                 Some(given) => {
@@ -136,14 +184,23 @@ fn policy<R: Front>(
         names.push((rule.name(), at.key("name").spot().line));
         rules.extend(rule.compile(checker, &at, &defaults, checks));
     }
+    let names: Vec<String> = raw.spec.rules.iter().map(|rule| rule.name().to_owned()).collect();
+    let examples = conditions::examples(checker, &spec.key("examples"), raw.spec.examples.as_deref(), &names, false);
     (checker.count() == before).then(|| Policy {
         name: raw.metadata.name.clone(),
+        title: None,
         namespace: raw.metadata.namespace.clone(),
         description: raw.metadata.description.clone(),
         policy_type: raw.spec.policy_type,
+        category: None,
         mode: defaults.mode,
+        severity_word: None,
         scope: scope.unwrap_or_default(),
+        reach: Reach::Global,
+        actions: Vec::new(),
         rules,
+        examples,
+        record: Record::default(),
         hash,
         source,
     })

@@ -3,10 +3,10 @@
 use regex::{Regex, RegexBuilder};
 
 use super::Front;
-use super::common::{Allowed, Defaults, covered, type_pattern};
+use super::common::{Allowed, Defaults, covered, type_patterns};
 use crate::domain::check::CheckInfo;
 use crate::domain::finding::{Action, Severity};
-use crate::domain::rule::{TagRule, TypePattern};
+use crate::domain::rule::TagRule;
 use crate::domain::text::clean;
 use crate::policy::document::{At, Checker};
 use crate::policy::raw::{RawRule, RequiredTag, TagsRule};
@@ -30,14 +30,7 @@ impl Front for TagsRule {
         defaults: &Defaults<'_>,
         _checks: &[&'static CheckInfo],
     ) -> Option<Rule> {
-        let types = match &self.scope {
-            None => vec![TypePattern("*".into())],
-            Some(list) => list
-                .iter()
-                .enumerate()
-                .filter_map(|(index, text)| type_pattern(checker, &at.key("scope").item(index), text))
-                .collect(),
-        };
+        let types = type_patterns(checker, at, self.scope.as_deref());
         let mut tags: Vec<TagRule> = Vec::new();
         for (index, raw) in self.required_tags.iter().enumerate() {
             let at = at.key("requiredTags").item(index);
@@ -55,12 +48,14 @@ impl Front for TagsRule {
         let common = defaults.resolve(checker, at, &self.overrides(), &allowed);
         Some(Rule {
             name: self.name.clone(),
+            title: None,
             types,
             severity: common.severity,
             action: common.action,
             grace: common.grace,
             mode: common.mode,
-            enforcement: self.enforcement,
+            enforcement: common.at_requests(self.enforcement),
+            actions: None,
             logic: Logic::Tags(tags),
             line: at.spot().line,
         })

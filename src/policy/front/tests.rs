@@ -170,7 +170,7 @@ fn d3_the_limits_of_the_seed_load_with_their_numbers() {
     assert_eq!(limit.allowed_types, [VolumeClass::Standard, VolumeClass::Ssd]);
     assert_eq!(limit.denied_types, [VolumeClass::ProvisionedIops]);
     assert_eq!((volumes.name.as_str(), volumes.action), ("max-storage-size", Action::Notify));
-    assert!(matches!(databases.logic, Logic::NotRead), "{databases:?}");
+    assert!(matches!(databases.logic, Logic::Databases(_)), "{databases:?}");
     assert_eq!(databases.types[0].0, "database/instance");
 }
 
@@ -389,7 +389,7 @@ spec:
     p.yaml:7:3: spec.severty: unknown key; did you mean "severity"?
       7 |   severty: high
         |   ^^^^^^^
-      accepted: type, rules, severity, action, grace, mode, scope
+      accepted: type, rules, severity, action, grace, mode, scope, examples
     p.yaml:11:17: spec.rules[0].severity: "hihg" is not accepted here; did you mean "high"?
       11 |       severity: hihg
          |                 ^^^^
@@ -554,4 +554,38 @@ fn each_class_of_single_edit_gives_one_clear_error() {
         assert_eq!(list.len(), expected, "{class}: {errors}");
         assert_eq!(list[0].line, line, "{class}: {errors}");
     }
+}
+
+#[test]
+fn d2_approval_and_schedule_policies_load_and_their_mistakes_have_positions() {
+    let policies = crate::policy::parse(
+        Path::new("p.yaml"),
+        "metadata: {name: hours}\ntype: Schedule\nrules:\n  - {name: office, timeZone: Europe/Berlin, from: \"07:00\", until: \"24:00\", days: [fri, mon], holidays: [\"2026-12-24\"], action: stop}\n---\nmetadata: {name: ask}\ntype: Approval\nrules:\n  - {name: dear, approvers: [a], monthlyAboveUsd: 10.5, scope: [compute/*]}\n",
+        &[],
+    )
+    .unwrap();
+    let Logic::Schedule(schedule) = &policies[0].rules[0].logic else { panic!("{policies:?}") };
+    assert_eq!(schedule.window(), "Mon, Fri 07:00 to 00:00 of the next day Europe/Berlin");
+    assert_eq!(policies[0].rules[0].action, Action::Stop);
+    let Logic::Approval(approval) = &policies[1].rules[0].logic else { panic!("{policies:?}") };
+    assert_eq!((approval.approvers.as_slice(), approval.monthly_above), (&["a".to_owned()][..], Usd::parse("10.5")));
+
+    let text = "metadata: {name: hours}\ntype: Schedule\nrules:\n  - name: a\n    timeZone: Europe/Berln\n    from: \"7:00\"\n    until: \"25:00\"\n    days: [mon, mon]\n    holidays: [\"24.12.2026\"]\n    holidayCalendar: x.txt\n    action: terminate\n";
+    let errors = crate::policy::parse(Path::new("p.yaml"), text, &[]).unwrap_err();
+    let places: Vec<_> = errors.list().iter().map(|error| (error.line, error.path.as_str())).collect();
+    assert_eq!(
+        places,
+        [
+            (5, "rules[0].timeZone"),
+            (6, "rules[0].from"),
+            (7, "rules[0].until"),
+            (8, "rules[0].days[1]"),
+            (9, "rules[0].holidays[0]"),
+            (10, "rules[0].holidayCalendar"),
+            (11, "rules[0].action"),
+        ]
+    );
+    assert!(errors.to_string().contains("did you mean \"Europe/Berlin\"?"), "{errors}");
+    let nothing = "metadata: {name: x}\ntype: Approval\nrules:\n  - {name: a, approvers: [b, b]}\n";
+    assert_eq!(crate::policy::parse(Path::new("p.yaml"), nothing, &[]).unwrap_err().list().len(), 2);
 }

@@ -33,12 +33,14 @@ impl Front for WasteRule {
         let common = defaults.resolve(checker, at, &self.overrides(), &allowed);
         Some(Rule {
             name: self.name.clone(),
+            title: None,
             types: info.kinds.iter().map(|kind| TypePattern(kind.name().into())).collect(),
             severity: common.severity,
             action: common.action,
             grace: common.grace,
             mode: common.mode,
             enforcement: None,
+            actions: None,
             logic: Logic::Check { check: info.id, params: Params::resolve(info, &given) },
             line: at.spot().line,
         })

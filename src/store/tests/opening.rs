@@ -62,7 +62,7 @@ fn the_file_is_written_ahead_and_flushed_at_every_commit() {
             .unwrap()
     };
     let names = ["journal_mode", "synchronous", "foreign_keys", "busy_timeout", "trusted_schema", "user_version"];
-    assert_eq!(names.map(pragma), ["wal", "2", "1", "5000", "0", "1"]);
+    assert_eq!(names.map(pragma), ["wal", "2", "1", "5000", "0", "2"]);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_state_of_a_newer_version_is_refused_and_left() {
     checkpoint(&path);
     let before = std::fs::read(&path).unwrap();
     let error = Store::open(&path).unwrap_err();
-    assert!(matches!(error.fault(), Fault::NewerSchema { found: 99, known: 1 }), "{error}");
+    assert!(matches!(error.fault(), Fault::NewerSchema { found: 99, known: 2 }), "{error}");
     assert!(error.to_string().contains("a newer costwarden wrote it"), "{error}");
     assert!(Store::open_read_only(&path).is_err());
     assert_eq!(std::fs::read(&path).unwrap(), before);
@@ -241,4 +241,21 @@ fn whole_file(folder: &Path) -> PathBuf {
 fn checkpoint(path: &Path) {
     let connection = Connection::open(path).unwrap();
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+}
+
+#[test]
+fn a_state_of_the_version_before_violations_keeps_its_rows_and_gains_the_tables() {
+    let folder = folder();
+    let store = Store::open_in(folder.path()).unwrap();
+    store.set_meta("word", "kept").unwrap();
+    {
+        let connection = store.lock();
+        connection.execute_batch("DROP TABLE ticket; DROP TABLE violation_step; DROP TABLE violation;").unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+    }
+    drop(store);
+    let store = Store::open_in(folder.path()).unwrap();
+    assert_eq!(store.meta("word").unwrap().as_deref(), Some("kept"));
+    assert_eq!(store.tickets().unwrap(), []);
+    assert_eq!(store.violations_since("2026-01-01T00:00:00Z".parse().unwrap()).unwrap(), []);
 }

@@ -2,6 +2,9 @@
 
 mod actions;
 mod documents;
+mod evaluate;
+mod explain;
+mod policies;
 mod start;
 mod state;
 mod wrong;

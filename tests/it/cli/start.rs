@@ -27,7 +27,7 @@ fn what_init_writes_loads_at_once_and_names_the_next_step() {
     assert_eq!((valid.code, valid.err.as_str()), (0, ""));
     assert!(valid.out.ends_with("\n6 policies in 6 files are valid\n"), "{}", valid.out);
     let quiet = desk.call(&["-q", "policy", "validate", "policies/examples"]);
-    assert_eq!(quiet.out, "3 policies in 3 files are valid\n");
+    assert_eq!(quiet.out, "5 policies in 5 files are valid\n");
     // Looking made no state.
     assert_eq!(desk.files().len(), expected.len());
 }
@@ -142,7 +142,7 @@ fn every_shell_gets_completions_that_know_the_commands() {
 #[test]
 fn schemas_are_json_schemas_and_out_writes_each_to_its_file() {
     let desk = Desk::empty();
-    let all = ["config", "finding", "findings", "plan", "policy", "scan", "world"];
+    let all = ["config", "evaluate", "finding", "findings", "plan", "policy", "request", "scan", "template", "world"];
     assert_eq!(desk.call(&["schema", "--out", "schemas"]).code, 0);
     let names: Vec<String> = desk.files().iter().map(|(path, _)| path.display().to_string()).collect();
     assert_eq!(names, all.map(|name| format!("schemas/{name}.schema.json")));

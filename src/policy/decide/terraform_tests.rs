@@ -1,0 +1,107 @@
+//! Plans as Terraform prints them: what becomes a request, and what stays unknown.
+
+use super::*;
+use crate::domain::rule::VolumeClass;
+use crate::policy::decide::request::tests::prices;
+
+const MIXED: &str = include_str!("../../../fixtures/terraform/mixed.json");
+const UNKNOWN: &str = include_str!("../../../fixtures/terraform/unknown.json");
+
+fn read(text: &str) -> PlannedRequests {
+    plan(text, &prices()).unwrap()
+}
+
+fn named<'a>(planned: &'a PlannedRequests, name: &str) -> &'a Request {
+    planned.requests.iter().find(|request| request.name.as_deref() == Some(name)).unwrap()
+}
+
+fn tags(request: &Request) -> Vec<(&str, Option<&str>)> {
+    let tags = request.tags.known().unwrap();
+    tags.iter().map(|(key, value)| (key.as_str(), value.known().map(String::as_str))).collect()
+}
+
+#[test]
+fn created_changed_and_replaced_resources_become_requests_and_no_others() {
+    let planned = read(MIXED);
+    let names: Vec<_> =
+        planned.requests.iter().map(|request| (request.shown(), request.resource_type.as_str())).collect();
+    assert_eq!(
+        names,
+        [
+            ("aws_instance.web", "compute/instance"),
+            ("aws_instance.web.root_block_device[0]", "storage/volume"),
+            ("aws_instance.gpu", "compute/instance"),
+            ("module.data[\"a.b\"].aws_ebs_volume.store", "storage/volume"),
+            ("aws_db_instance.main", "database/instance"),
+            ("aws_eip.front", "network/address"),
+            ("aws_s3_bucket.logs", "aws/aws_s3_bucket"),
+        ]
+    );
+    assert_eq!((planned.deleted, planned.not_judged), (1, vec!["aws_iam_role_policy_attachment.x".to_owned()]));
+}
+
+#[test]
+fn tags_are_those_that_the_provider_will_set_and_else_its_defaults_under_the_resources_own() {
+    let planned = read(MIXED);
+    assert_eq!(
+        tags(named(&planned, "aws_instance.web")),
+        [("cost-center", Some("CC-001234")), ("environment", Some("production")), ("managed-by", Some("terraform"))]
+    );
+    // `tags_all` is not known before apply, the two parts of it are.
+    assert_eq!(
+        tags(named(&planned, "aws_instance.gpu")),
+        [("environment", Some("test")), ("managed-by", Some("terraform"))]
+    );
+    assert_eq!(tags(named(&planned, "module.data[\"a.b\"].aws_ebs_volume.store")), [("managed-by", Some("terraform"))]);
+}
+
+#[test]
+fn a_change_costs_the_difference_and_what_has_no_price_stays_unknown() {
+    let planned = read(MIXED);
+    let (web, grown) = (named(&planned, "aws_instance.web"), named(&planned, "aws_instance.gpu"));
+    let month = |request: &Request| *request.monthly.known().unwrap();
+    assert_eq!(web.adds(), Fact::Known(month(web)));
+    assert_eq!(grown.adds(), Fact::Known(month(grown) - month(web)), "m5.large before, m5.4xlarge after");
+    assert_eq!(grown.id.as_deref(), Some("i-0123456789abcdef0"));
+    assert!(named(&planned, "aws_db_instance.main").adds().is_unknown());
+    assert_eq!(named(&planned, "aws_s3_bucket.logs").adds(), Fact::Absent);
+    assert!(named(&planned, "aws_eip.front").adds().known().is_some());
+}
+
+#[test]
+fn regions_sizes_and_ways_of_buying_are_read_where_the_plan_has_them() {
+    let planned = read(MIXED);
+    let web = named(&planned, "aws_instance.web");
+    assert_eq!(web.region.known().map(Region::as_str), Some("us-east-1"), "from the variable behind the provider");
+    assert_eq!(web.purchase, Fact::Known(Purchase::OnDemand));
+    assert_eq!(named(&planned, "aws_instance.gpu").purchase, Fact::Known(Purchase::OnDemand), "nobody wrote otherwise");
+    let store = &named(&planned, "module.data[\"a.b\"].aws_ebs_volume.store").specs;
+    assert_eq!(
+        (&store.size_gib, &store.volume_class),
+        (&Fact::Known(2000.0), &Fact::Known(VolumeClass::ProvisionedIops))
+    );
+    assert_eq!(named(&planned, "aws_db_instance.main").specs.size_gib, Fact::Known(400.0));
+}
+
+#[test]
+fn v3_what_is_known_after_apply_is_unknown_and_no_default() {
+    let planned = read(UNKNOWN);
+    let [later] = planned.requests.as_slice() else { panic!("{planned:?}") };
+    assert_eq!(later.specs.instance_type, Fact::unknown(AFTER_APPLY));
+    assert!(later.specs.vcpus.is_unknown() && later.monthly.is_unknown() && later.tags.is_unknown());
+    assert!(later.region.is_unknown());
+}
+
+#[test]
+fn what_is_no_whole_plan_is_refused_in_words() {
+    let refused = |text: &str| plan(text, &prices()).unwrap_err();
+    assert!(refused("PK\u{3}\u{4}").contains("is not JSON"));
+    assert!(refused("{}").contains("no format_version"));
+    assert!(refused("{\"format_version\": \"2.0\"}").contains("version 2.0"));
+    assert!(refused("{\"format_version\": \"1.0\", \"values\": {}}").contains("no plan"));
+    assert!(refused("{\"format_version\": \"1.2\", \"errored\": true}").contains("ended with an error"));
+    let odd = MIXED.replacen("\"create\"", "\"explode\"", 1);
+    assert!(refused(&odd).contains("aws_instance.web by [\"explode\"]"));
+    let partial = read(&MIXED.replace("\"complete\": true", "\"complete\": false"));
+    assert!(partial.notes[0].contains("not complete"), "{:?}", partial.notes);
+}
