@@ -122,6 +122,9 @@ pub struct Finding {
     pub policy: String,
     /// Hash of the policy version that raised or last confirmed it.
     pub policy_hash: String,
+    /// The version of the policy that raised or last confirmed it; `None` for a policy that comes from a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_version: Option<String>,
     /// The rule's name.
     pub rule: String,
     /// The check's id.

@@ -11,6 +11,7 @@ pub mod finding;
 pub mod guard;
 pub mod hours;
 pub mod inventory;
+pub mod lifecycle;
 pub mod mode;
 pub mod money;
 pub mod notice;

@@ -178,6 +178,7 @@ impl<'a> Reconciler<'a> {
             tags: Tags::default(),
             policy: rule.policy.to_string(),
             policy_hash: String::new(),
+            policy_version: None,
             rule: rule.rule.to_string(),
             check: rule.check.id.to_owned(),
             severity: rule.severity,

@@ -33,6 +33,8 @@ pub struct CompiledRule {
     pub policy: Str,
     /// The policy's hash.
     pub policy_hash: Str,
+    /// The policy's version under the life cycle.
+    pub policy_version: Option<Str>,
     /// The rule's name.
     pub rule: Str,
     /// The check behind it.
@@ -146,6 +148,7 @@ impl Ruleset {
         self.rules.push(CompiledRule {
             policy: Str::from(policy.name.as_str()),
             policy_hash: Str::from(policy.hash.as_str()),
+            policy_version: policy.version.as_deref().map(Str::from),
             rule: Str::from(rule.name.as_str()),
             check,
             kinds,

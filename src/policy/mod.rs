@@ -11,6 +11,7 @@ mod example;
 pub mod expression;
 mod front;
 pub mod holidays;
+pub mod lifecycle;
 mod model;
 mod polarity;
 mod raw;

@@ -53,6 +53,8 @@ pub struct Policy {
     pub record: Record,
     /// First 16 hexadecimal digits of SHA-256 over the document's canonical JSON; comments and layout do not count.
     pub hash: String,
+    /// Its version under the life cycle; `None` for a policy that comes from a file.
+    pub version: Option<String>,
     /// Where it came from.
     pub source: PolicySource,
 }

@@ -9,6 +9,7 @@
 //! database can guard (one open act per resource, fences, once per slot and period, append-only trails).
 
 mod acts;
+mod approvals;
 mod audit;
 mod control;
 mod costs;
@@ -23,6 +24,7 @@ mod notices;
 mod open;
 mod outbox;
 mod plans;
+mod policies;
 mod requests;
 mod row;
 mod scans;
@@ -40,6 +42,7 @@ pub use leases::{ACTING_LEASE, Lease};
 pub use lock::FileLock;
 pub use notices::NoticeRow;
 pub use outbox::{OutboxCounts, OutboxRow, Outgoing};
+pub use policies::PolicyStep;
 pub use scans::PartitionNight;
 pub use slots::{Slot, SlotState};
 

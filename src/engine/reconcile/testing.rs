@@ -17,6 +17,7 @@ pub fn finding(id: &str, severity: Severity, action: Action) -> Finding {
         tags: Tags::default(),
         policy: "policy".into(),
         policy_hash: "hash".into(),
+        policy_version: None,
         rule: "rule".into(),
         check: "idle-instance".into(),
         severity,

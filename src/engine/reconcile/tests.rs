@@ -41,6 +41,7 @@ fn ruleset() -> Ruleset {
         examples: Vec::new(),
         record: Record::default(),
         hash: "h1".into(),
+        version: None,
         source: PolicySource { path: "idle.yaml".into(), line: 1 },
     }])
     .unwrap()

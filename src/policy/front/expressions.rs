@@ -127,6 +127,7 @@ pub(crate) fn policy(checker: &mut Checker<'_>, at: &At<'_>, node: &Node, file: 
         examples,
         record,
         hash: short_hash(&node.to_json()),
+        version: None,
         source: PolicySource { path: file.to_owned(), line: node.spot.line },
     })
 }

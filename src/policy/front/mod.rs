@@ -202,6 +202,7 @@ fn policy<R: Front>(
         examples,
         record: Record::default(),
         hash,
+        version: None,
         source,
     })
 }

@@ -2,6 +2,7 @@
 
 mod acting;
 mod opening;
+mod policies;
 mod records;
 mod scanning;
 mod sending;
@@ -45,6 +46,7 @@ fn finding(resource: &str) -> Finding {
         tags: Tags::default(),
         policy: "waste".into(),
         policy_hash: "hash".into(),
+        policy_version: None,
         rule: "rule".into(),
         check: "idle-instance".into(),
         severity: Severity::Medium,

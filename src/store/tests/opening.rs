@@ -226,6 +226,35 @@ fn a_lock_file_lets_one_holder_in_and_frees_with_it() {
     assert!(FileLock::try_acquire(&path).unwrap().is_some());
 }
 
+#[test]
+fn a_state_of_the_first_version_keeps_its_rows_and_gets_the_tables_of_policies() {
+    let folder = folder();
+    let path = folder.path().join(FILE_NAME);
+    let known = finding("i-0a1");
+    {
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch(include_str!("../migrations/0001_foundation.sql")).unwrap();
+        connection.pragma_update(None, "application_id", 0x6377_7374).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        let doc = serde_json::to_string(&known).unwrap();
+        connection
+            .execute(
+                "INSERT INTO finding (id, account, region, kind, resource, policy, rule, severity, state, phase,
+                 detected_at, seen_at, doc) VALUES (?1, '123456789012', 'eu-central-1', 'compute/instance', ?2, 'waste',
+                 'rule', 'medium', 'open', 'unnoticed', 0, 0, ?3)",
+                [known.id.0.as_str(), &known.key.to_string(), &doc],
+            )
+            .unwrap();
+        connection.execute("INSERT INTO meta VALUES ('state_id', 's-1'), ('epoch', '0')", []).unwrap();
+    }
+    let older = Store::open_read_only(&path).unwrap_err();
+    assert!(matches!(older.fault(), Fault::OlderSchema { found: 1, known: 3 }), "{older}");
+    let store = Store::open(&path).unwrap();
+    assert_eq!(store.finding(&known.id).unwrap(), Some(known), "it came from no version of a policy");
+    assert_eq!((store.policies().unwrap(), store.approvals_pending(None).unwrap()), (vec![], vec![]));
+    assert_eq!(store.state_id().unwrap(), "s-1");
+}
+
 /// A state with some rows, all in the one file, closed.
 fn whole_file(folder: &Path) -> PathBuf {
     let path = folder.join(FILE_NAME);
@@ -251,7 +280,7 @@ fn a_state_of_the_version_before_violations_keeps_its_rows_and_gains_the_tables(
     {
         let connection = store.lock();
         connection.execute_batch("DROP TABLE ticket; DROP TABLE violation_step; DROP TABLE violation;").unwrap();
-        connection.pragma_update(None, "user_version", 1).unwrap();
+        connection.pragma_update(None, "user_version", 2).unwrap();
     }
     drop(store);
     let store = Store::open_in(folder.path()).unwrap();

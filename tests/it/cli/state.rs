@@ -25,6 +25,7 @@ pub fn finding(volume: &str, severity: Severity, monthly: Option<Usd>) -> Findin
         tags: Tags::of(&[("owner", "ann@example.com")]),
         policy: "orphans".into(),
         policy_hash: "0123456789abcdef".into(),
+        policy_version: None,
         rule: "unattached".into(),
         check: "unattached-volume".into(),
         severity,
