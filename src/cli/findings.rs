@@ -295,6 +295,7 @@ fn page(
     fact("where", format!("{} {}", key.account(), key.region()).into());
     fact("name", finding.name.as_str().into());
     fact("rule", format!("{}/{} (check {})", finding.policy, finding.rule, finding.check).into());
+    fact("version", finding.policy_version.as_deref().unwrap_or_default().into());
     fact("recommended", finding.act().map_or("report it", |act| act.words()).into());
     fact("saves", savings(finding).into());
     fact("owner", finding.owner.as_deref().unwrap_or("nobody: no notice, and so no act").into());

@@ -43,6 +43,8 @@ pub struct FindingJson<'a> {
     pub id: &'a str,
     /// The policy's name.
     pub policy: &'a str,
+    /// The version of the policy that raised or last confirmed it; `null` for a policy that comes from a file.
+    pub policy_version: Option<&'a str>,
     /// The rule's name.
     pub rule: &'a str,
     /// The check's id.
@@ -152,6 +154,7 @@ impl<'a> FindingJson<'a> {
         FindingJson {
             id: &finding.id.0,
             policy: &finding.policy,
+            policy_version: finding.policy_version.as_deref(),
             rule: &finding.rule,
             check: &finding.check,
             severity: finding.severity,

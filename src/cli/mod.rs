@@ -29,6 +29,8 @@ pub mod open;
 pub mod output;
 pub mod plan;
 pub mod policy;
+pub mod policy_json;
+pub mod policy_life;
 pub mod policy_template;
 pub mod policy_test;
 pub mod report;
@@ -37,6 +39,7 @@ pub mod sarif;
 pub mod scan;
 pub mod scan_json;
 pub mod schema;
+pub mod simulate;
 pub mod story;
 pub mod world;
 
@@ -127,6 +130,9 @@ pub enum Command {
     #[command(subcommand)]
     Policy(policy::Command),
 
+    /// What policies would have found, done and saved on earlier nights, and where they would have been wrong
+    Simulate(simulate::Args),
+
     /// What the program can find
     #[command(subcommand)]
     Checks(checks::Command),
@@ -192,6 +198,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Config(command) => config::run(global, command),
         Command::Evaluate(args) => evaluate::run(global, args),
         Command::Policy(command) => policy::run(global, command).await,
+        Command::Simulate(args) => simulate::run(global, args).await,
         Command::Checks(command) => checks::run(global, command),
         Command::Findings(command) => findings::run(global, command),
         Command::Actions(command) => actions::run(global, command),

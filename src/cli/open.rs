@@ -10,10 +10,11 @@ use anyhow::{Context, Result};
 use super::Global;
 use super::exit::{Exit, ExitError};
 use crate::checks;
+use crate::clock::Clock;
 use crate::domain::text::clean;
 use crate::policy::Policy;
-use crate::settings::{self, Origin, Settings};
-use crate::store::{FILE_NAME, Store};
+use crate::settings::{self, Origin, PoliciesFrom, Settings};
+use crate::store::{FILE_NAME, Fault, Store};
 
 /// The settings of this call; `--db` takes the place of `state_dir`.
 ///
@@ -32,11 +33,19 @@ pub fn settings(global: &Global) -> Result<Settings> {
     Ok(settings)
 }
 
-/// The policies that the settings name.
+/// The policies in force: those of the files that the settings name, or the active versions of the state.
 ///
 /// # Errors
-/// Every mistake of every file: bad use.
+/// Every mistake of every file or stored document: bad use. No state although the policies come from it.
 pub fn policies(settings: &Settings) -> Result<Vec<Policy>> {
+    if settings.policies_from == PoliciesFrom::Store {
+        let file = existing(&settings.state_dir)?;
+        let store = match Store::open_read_only(&file) {
+            Err(error) if matches!(error.fault(), Fault::OlderSchema { .. }) => Store::open(&file)?,
+            other => other?,
+        };
+        return crate::worker::policies::in_force(&store, Clock::System.now()).map_err(ExitError::bad_use);
+    }
     settings::load_policies(&settings.policies, &checks::infos()).map_err(ExitError::bad_use)
 }
 

@@ -37,6 +37,8 @@ pub enum Command {
     Generate(policy_template::GenerateArgs),
     /// Why each rule says what it says of one resource, with the value of every part of a condition
     Explain(explain::Args),
+    #[command(flatten)]
+    Life(super::policy_life::Command),
 }
 
 /// Works on policies.
@@ -50,6 +52,7 @@ pub async fn run(global: &Global, command: &Command) -> Result<Exit> {
         Command::Template(command) => policy_template::run(global, command),
         Command::Generate(args) => policy_template::generate_files(global, args),
         Command::Explain(args) => explain::run(global, args).await,
+        Command::Life(command) => super::policy_life::run(global, command),
     }
 }
 

@@ -48,6 +48,21 @@ impl WorldArgs {
         Ok(Some(app))
     }
 
+    /// The world at its start with its number of days, for who plays it night by night.
+    pub fn open_at_start(&self) -> anyhow::Result<Option<(WorldApp, i64)>> {
+        let days = |app: WorldApp| {
+            let days = (app.world.end() - app.world.start).num_days();
+            (app, days)
+        };
+        let at_start = WorldArgs { world: self.world.clone(), as_of: None };
+        Ok(at_start.open()?.map(days))
+    }
+
+    /// The instant that was given.
+    pub fn until(&self) -> Option<Instant> {
+        self.as_of
+    }
+
     /// Where its findings go.
     pub fn store(&self, global: &Global) -> anyhow::Result<Store> {
         match &global.db {

@@ -4,7 +4,8 @@
 //! marked delivered when the channel accepted it, so nothing is sent twice without a crash in between. `mail` is the
 //! only user of lettre; a folder and a memory backend carry the same bytes. `outbox` is the loop that tries,
 //! waits longer each time, and puts what cannot be delivered aside where reports show it. What the messages say:
-//! `notice` (owners), `budget`, `alert` (operators), `report` (the mail around a report).
+//! `notice` (owners), `budget`, `alert` (operators), `report` (the mail around a report),
+//! `policy` (authors and reviewers).
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ pub mod notice;
 pub mod outbox;
 pub mod owner;
 mod page;
+pub mod policy;
 pub mod report;
 pub mod slack;
 pub mod webhook;
@@ -66,6 +68,8 @@ pub enum MessageKind {
     Budget,
     /// Something needs a person: freeze, stuck act.
     Alert,
+    /// The life of a policy.
+    Policy,
 }
 
 impl MessageKind {
@@ -76,6 +80,7 @@ impl MessageKind {
             MessageKind::Report => "report",
             MessageKind::Budget => "budget",
             MessageKind::Alert => "alert",
+            MessageKind::Policy => "policy",
         }
     }
 }

@@ -15,5 +15,6 @@ pub mod plan;
 pub mod reconcile;
 pub mod ruleset;
 pub mod score;
+pub mod simulate;
 pub mod summarize;
 pub mod violations;

@@ -61,6 +61,7 @@ pub(super) fn settings(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawSettings
         origin: None,
         state_dir: base.state_dir(raw.state_dir.as_deref()),
         policies: raw.policies.iter().map(|path| base.folder.join(path)).collect(),
+        policies_from: raw.policy_source,
         zone,
         accounts: accounts(checker, &at.key("accounts"), &raw.accounts),
         enforcement: enforcement(checker, &at.key("enforcement"), &raw.enforcement, zone),

@@ -54,6 +54,8 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// Policy files and folders, resolved against the settings file's folder.
     pub policies: Vec<PathBuf>,
+    /// `policy_source`; default files.
+    pub policies_from: PoliciesFrom,
     /// Zone of schedule and reports.
     pub zone: chrono_tz::Tz,
     /// The accounts; nothing else is touched.
@@ -80,6 +82,17 @@ pub struct Settings {
     pub inventory: InventorySettings,
     /// Every value with its origin, as loaded; for `config show`.
     pub shown: Vec<Shown>,
+}
+
+/// Where the policies in force come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PoliciesFrom {
+    /// The files that the settings name.
+    #[default]
+    Files,
+    /// The state: the versions that the life cycle has in force.
+    Store,
 }
 
 /// One account of the list.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::PoliciesFrom;
 use crate::domain::mode::{Breaker, Mode, Pace};
 
 /// The whole file.
@@ -20,6 +21,9 @@ pub struct RawSettings {
     pub state_dir: Option<String>,
     /// Policy files, and folders whose `.yaml` files are loaded in name order; relative to this file.
     pub policies: Vec<String>,
+    /// Where the policies in force come from: `files` are those of `policies`, `store` the active versions of the life
+    /// cycle (`costwarden policy`).
+    pub policy_source: PoliciesFrom,
     /// Time zone of schedule, action window and reports, by its IANA name.
     pub zone: String,
     /// The accounts; nothing outside this list is touched.
@@ -315,6 +319,7 @@ impl Default for RawSettings {
         RawSettings {
             state_dir: None,
             policies: vec!["policies".into()],
+            policy_source: PoliciesFrom::Files,
             zone: "UTC".into(),
             accounts: Vec::new(),
             enforcement: RawEnforcement::default(),

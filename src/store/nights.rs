@@ -13,7 +13,7 @@ use super::scans::PartitionNight;
 use super::{Result, Store, row};
 use crate::domain::Instant;
 use crate::domain::inventory::{Sighting, Status};
-use crate::domain::place::{Partition, ResourceKey};
+use crate::domain::place::{Kind, Partition, Place, ResourceKey};
 
 impl Store {
     /// How many resources the newest trusted listing of a partition showed, and when: for the inventory floor.
@@ -45,6 +45,28 @@ impl Store {
                 )
                 .optional()?;
             found.map(|(at, blob)| Ok((row::instant(at)?, blob))).transpose()
+        })
+    }
+
+    /// Every trusted night that is kept, oldest first: its scan, when it was taken, and the partition.
+    pub fn trusted_nights(&self) -> Result<Vec<(String, Instant, Partition)>> {
+        self.read(format_args!("listing the stored nights"), |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT scan_id, taken_at, account, region, kind FROM night WHERE status = 'complete' AND suspect = 0
+                 ORDER BY taken_at, account, region, kind",
+            )?;
+            let mut rows = statement.query([])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                let bad = |what: &str| Fault::document("night's partition", format!("{what} is not known"));
+                let place = Place {
+                    account: row.get::<_, String>(2)?.try_into().map_err(|_| bad("its account"))?,
+                    region: row.get::<_, String>(3)?.try_into().map_err(|_| bad("its Region"))?,
+                };
+                let kind: Kind = row.get::<_, String>(4)?.parse().map_err(|_| bad("its kind"))?;
+                found.push((row.get(0)?, row::instant(row.get(1)?)?, place.partition(kind)));
+            }
+            Ok(found)
         })
     }
 

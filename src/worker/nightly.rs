@@ -28,6 +28,8 @@ use crate::domain::mode::Mode;
 use crate::domain::remediation::JournalState;
 use crate::domain::report::ReportKind;
 use crate::engine::grace;
+use crate::engine::ruleset::Ruleset;
+use crate::settings::PoliciesFrom;
 
 /// What a reload brings.
 pub struct Loaded {
@@ -79,7 +81,7 @@ impl Nightly {
     /// # Errors
     /// When the state refuses.
     pub async fn scan_night(&self, choice: &Choice, work: &Work) -> anyhow::Result<ScanNight> {
-        let cx = self.context();
+        let cx = self.fresh()?;
         let scan = scan(&cx, choice, work).await?;
         work.pulse.beat();
         let costs = costs(&cx).await?;
@@ -93,7 +95,7 @@ impl Nightly {
     /// # Errors
     /// When another worker acts, or the state refuses.
     pub async fn act_night(&self, work: &Work) -> Result<(PlanOutcome, ActOutcome), NotActing> {
-        let cx = self.context();
+        let cx = self.fresh()?;
         let planned = plan(&cx, false).await?;
         work.pulse.beat();
         if cx.settings.enforcement.mode != Mode::Enforce {
@@ -114,12 +116,25 @@ impl Nightly {
         deliver_due(&cx.store, loaded.outlets.channels(), &cx.clock, grace::delivered).await
     }
 
+    /// The context with the policies that are in force now, where they come from the state: an activation or an end
+    /// that fell due since the last job counts from its date on.
+    fn fresh(&self) -> anyhow::Result<Context> {
+        let mut cx = self.context();
+        if cx.settings.policies_from == PoliciesFrom::Store {
+            let policies =
+                super::policies::in_force(&cx.store, cx.clock.now()).context("reading the policies in force")?;
+            cx.rules = Arc::new(Ruleset::compile(&policies)?);
+            self.replace(cx.clone());
+        }
+        Ok(cx)
+    }
+
     fn loaded(&self) -> Arc<Loaded> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn report(&self, kind: ReportKind) -> JobResult {
-        let cx = self.context();
+        let cx = self.fresh()?;
         let report = report::make(&cx, kind)?;
         let mails = report::queue(&cx, &report)?;
         let message = match mails {

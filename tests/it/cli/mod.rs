@@ -4,6 +4,7 @@ mod actions;
 mod documents;
 mod evaluate;
 mod explain;
+mod life;
 mod policies;
 mod start;
 mod state;
