@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
-use costwarden::cli::{self, Cli, exit, log, output};
+use costwarden::cli::{self, exit, log, output};
 
 /// A scan makes and drops millions of small texts while a hundred thousand resources stay; the system's allocator spends
 /// a fifth of the whole night on finding room between them (docs/performance.md).
@@ -13,7 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // Wrong use ends here with 2, --help and --version with 0.
-    let cli = Cli::parse();
+    let cli = cli::parse();
     log::start(&cli);
     let ended = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -29,8 +29,10 @@ pub mod open;
 pub mod output;
 pub mod plan;
 pub mod policy;
+pub mod policy_diff;
 pub mod policy_json;
 pub mod policy_life;
+pub mod policy_review;
 pub mod policy_template;
 pub mod policy_test;
 pub mod report;
@@ -172,6 +174,11 @@ impl Command {
             Format::Junit => matches!(self, Command::Policy(policy::Command::Test(_))),
         }
     }
+}
+
+/// What was typed, parsed; a mistake ends the process with its words.
+pub fn parse() -> Cli {
+    Cli::parse_from(policy_review::arguments(std::env::args_os()))
 }
 
 /// Runs a command.

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::exit::{Exit, ExitError};
 use super::output::{self, Format, SCHEMA_VERSION};
 use super::policy_json::{PolicyJson, VersionJson};
-use super::{Global, open};
+use super::{Global, open, policy_diff, policy_review};
 use crate::checks;
 use crate::clock::Clock;
 use crate::domain::Instant;
@@ -150,6 +150,10 @@ pub enum Command {
         #[command(flatten)]
         by: ByArg,
     },
+    /// Compare two policies, versions or files: the text, and what appears or vanishes on the last stored night
+    Diff(policy_diff::Args),
+    /// The periodic review of all policies: age, last review, hits, exceptions, savings, what is stale
+    Review(policy_review::Args),
     /// Bring the policies of files into the store, and say what changed
     Apply {
         /// Files, and folders of policy files
@@ -214,6 +218,8 @@ pub fn run(global: &Global, command: &Command) -> Result<Exit> {
             };
             desk.update_enforcement_mode(id, mode, by)
         }),
+        Command::Diff(args) => policy_diff::run(global, args),
+        Command::Review(args) => policy_review::run(global, args),
         Command::Apply { paths, dry_run, by } => apply(global, paths, *dry_run, by),
     }
 }

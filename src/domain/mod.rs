@@ -17,6 +17,7 @@ pub mod money;
 pub mod notice;
 pub mod place;
 pub mod plan;
+pub mod policy_review;
 pub mod price;
 pub mod remediation;
 pub mod report;

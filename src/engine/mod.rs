@@ -13,6 +13,7 @@ pub mod grace;
 pub mod notices;
 pub mod plan;
 pub mod reconcile;
+pub mod review;
 pub mod ruleset;
 pub mod score;
 pub mod simulate;

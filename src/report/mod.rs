@@ -10,6 +10,7 @@ pub mod html;
 pub mod json;
 #[cfg(feature = "pdf")]
 pub mod pdf;
+pub mod review;
 pub mod run;
 pub mod sample;
 pub mod text;

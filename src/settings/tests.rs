@@ -247,7 +247,7 @@ fn an_error_says_where_what_was_given_and_what_is_accepted() {
     /etc/cw/costwarden.toml:2:2: enforcment: unknown key; did you mean "enforcement"?
       2 | [enforcment]
         |  ^^^^^^^^^^
-      accepted: state_dir, policies, zone, accounts, enforcement, schedule, owners, tags, exceptions, mail, slack, reports, costs, inventory
+      accepted: state_dir, policies, policy_source, zone, accounts, enforcement, schedule, owners, tags, exceptions, mail, slack, reports, costs, inventory
     /etc/cw/costwarden.toml:5:8: enforcement.mode: "act" is not accepted here
       5 | mode = "act"
         |        ^^^^^
@@ -364,6 +364,7 @@ fn config_show_prints_every_value_with_its_origin() {
     insta::assert_snapshot!(show_text(&settings.show()), @r##"
     state_dir                                = "/var/lib/costwarden"      # $STATE_DIRECTORY
     policies                                 = ["policies"]               # default
+    policy_source                            = "files"                    # default
     zone                                     = "Europe/Berlin"            # costwarden.toml:1
     accounts[0].id                           = "123456789012"             # costwarden.toml:3
     accounts[0].name                         = (none)                     # default

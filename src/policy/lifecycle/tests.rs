@@ -3,8 +3,26 @@
 use std::path::Path;
 
 use super::*;
+use crate::domain::check::{CheckInfo, ParamInfo, UsedBy};
+use crate::domain::finding::{Action, Severity};
 use crate::domain::lifecycle::{Brake, ChangeType, Review, SemVer};
+use crate::domain::place::Kind;
 use crate::policy::EnforcementMode;
+
+/// As much of the catalogue as these documents name.
+static UNATTACHED: CheckInfo = CheckInfo {
+    id: "unattached-volume",
+    title: "Volume attached to nothing",
+    why: "It costs the same as a used one.",
+    kinds: &[Kind::Volume],
+    used_by: UsedBy::Waste,
+    severity: Severity::Medium,
+    action: Action::Notify,
+    params: &[ParamInfo { name: "days", unit: "days", default: 7.0, min: 1.0, max: 365.0, whole: true, doc: "days" }],
+    reads: "listing",
+    needs_usage: false,
+};
+static CHECKS: [&CheckInfo; 1] = [&UNATTACHED];
 
 const ANN: &str = "ann@example.com";
 const BOB: &str = "bob@example.com";
@@ -33,7 +51,7 @@ fn text(days: u32, mode: &str, words: &str) -> String {
 
 fn content(days: u32, mode: &str, words: &str) -> Content {
     let file = Path::new("old-disks.yaml");
-    contents(file, &text(days, mode, words), &crate::checks::infos()).unwrap().remove(0)
+    contents(file, &text(days, mode, words), &CHECKS).unwrap().remove(0)
 }
 
 /// A policy with its versions, as the store would keep them.
@@ -155,7 +173,7 @@ fn l2_a_new_policy_is_a_draft_of_version_0_1_0_with_an_id_of_our_own_that_never_
 #[test]
 fn l3_the_hash_is_over_sorted_ascii_json_so_comments_and_layout_do_not_count() {
     let commented = format!("# why\n{}", text(7, "enforce", "Disks").replace("days: 7", "days:   7  # a week"));
-    let again = contents(Path::new("other.yaml"), &commented, &crate::checks::infos()).unwrap();
+    let again = contents(Path::new("other.yaml"), &commented, &CHECKS).unwrap();
     assert_eq!(again[0].hash, content(7, "enforce", "Disks").hash);
     assert!(again[0].text.contains("# why"), "the text stays as written");
     let canonical = r#"{"apiVersion": "costwarden.dev/v1", "kind": "CostPolicy", "metadata": {"description": "Disks", "name": "old-disks"}, "spec": {"mode": "enforce", "rules": [{"check": "unattached-volume", "name": "unattached", "parameters": {"days": 7}}], "type": "Waste"}}"#;
@@ -376,7 +394,7 @@ fn l10_only_a_deprecated_policy_whose_date_has_come_is_archived() {
 #[test]
 fn p15_a_switch_of_the_mode_is_a_version_and_a_stricter_one_waits_for_review() {
     let mut life = Life::active();
-    let checks = crate::checks::infos();
+    let checks = CHECKS;
     let monitor = with_mode(&life.versions[0], EnforcementMode::Monitor, &checks).unwrap();
     assert_eq!(monitor.text, text(7, "monitor", "Disks"), "the text stays as it was written");
     let switched = switch_mode(&life.record, &life.versions[0], &monitor, EnforcementMode::Monitor, by(ANN, 5));
@@ -405,7 +423,7 @@ fn p15_a_mode_is_written_into_documents_that_have_none() {
     let mut bare = life.versions[0].clone();
     bare.text = bare.text.replace("  mode: enforce\n", "");
     bare.json["spec"].as_object_mut().unwrap().remove("mode");
-    let found = with_mode(&bare, EnforcementMode::Disabled, &crate::checks::infos()).unwrap();
+    let found = with_mode(&bare, EnforcementMode::Disabled, &CHECKS).unwrap();
     assert_eq!(found.text, bare.text.replace("spec:\n", "spec:\n  mode: disabled\n"));
 }
 
@@ -423,7 +441,7 @@ fn t6_a_version_has_a_number_and_a_semantic_version() {
 fn a_file_of_several_documents_is_cut_into_policies_that_load_alone() {
     let second = text(9, "monitor", "Two").replace("old-disks", "other-disks");
     let both = format!("# head\n---\n{}---\n{second}", text(7, "enforce", "One"));
-    let found = contents(Path::new("both.yaml"), &both, &crate::checks::infos()).unwrap();
+    let found = contents(Path::new("both.yaml"), &both, &CHECKS).unwrap();
     let names: Vec<_> = found.iter().map(|one| (one.name.as_str(), one.text.as_str())).collect();
     assert_eq!(names, [("old-disks", text(7, "enforce", "One").as_str()), ("other-disks", second.as_str())]);
 }

@@ -9,6 +9,7 @@ mod document;
 mod flow;
 mod font;
 mod page_one;
+pub mod review;
 mod sections;
 mod sheet;
 mod style;

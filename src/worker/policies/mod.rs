@@ -184,6 +184,14 @@ impl Desk<'_> {
         self.save(lifecycle::archive(&self.record(id)?, by)?, by)
     }
 
+    /// Somebody looked at it in a periodic review and leaves it as it is (T7).
+    ///
+    /// # Errors
+    /// Nobody knows it.
+    pub fn note_review(&self, id: &str, by: By<'_>) -> Result<Done, PolicyError> {
+        self.save(lifecycle::note_review(&self.record(id)?, by, "confirmed as it is"), by)
+    }
+
     /// One policy by its id, or by its name where only one that is not archived has it.
     ///
     /// # Errors

@@ -264,3 +264,62 @@ fn an_invented_resource_is_judged_by_a_policy() {
     table.write("invented.yaml", "disks:\n  - { id: vol-0dream }\n");
     assert_eq!(table.call(&["simulate", "--resource", "invented.yaml", "--policy", "disks.yaml"]).code, 2);
 }
+
+#[test]
+fn l11_a_comparison_shows_the_text_and_what_appears_or_vanishes_on_the_last_night() {
+    let table = stocked();
+    let id = active(&table);
+    let without = table.call(&["policy", "diff", &id, "longer.yaml"]);
+    assert!(without.code == 0 && without.err.contains("the effect is not known"), "{without:?}");
+    table.write("world.yaml", WORLD);
+    // Two volumes, eight whole days idle on the ninth night: over seven, not over nine.
+    for day in 1..=9 {
+        let at = format!("2026-09-0{day}T02:00:00Z");
+        assert_eq!(table.call(&["scan", "--world", "world.yaml", "--as-of", &at, "--db", "costwarden-state"]).code, 0);
+    }
+    let file = table.path().join("costwarden-state/costwarden.db");
+    let before = std::fs::read(&file).unwrap();
+    let text = table.call(&["policy", "diff", &format!("{id}@0.1.0"), "longer.yaml"]).out;
+    for words in [
+        "a major change",
+        "-        days: 7 # a week",
+        "+        days: 9 # a week",
+        "- vol-0idle (vol-0idle): 100 GiB gp3 volume attached to nothing for 8 days, $8.00 a month",
+        "0 findings appear ($0.00 a month), 2 vanish ($16.00 a month), 0 stay",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let json = table.call(&["policy", "diff", "longer.yaml", "disks.yaml", "-o", "json"]).json();
+    let ids: Vec<_> = json["effect"]["appear"].as_array().unwrap().iter().map(|row| &row["resource"]["id"]).collect();
+    assert_eq!(ids, ["vol-0back", "vol-0idle"]);
+    assert_eq!((&json["change"], &json["effect"]["unchanged"]), (&Value::from("major"), &Value::from(0)));
+    assert_eq!(table.call(&["policy", "diff", "longer.yaml", "disks.yaml", "--fail-on-new"]).code, 3);
+    assert!(std::fs::read(&file).unwrap() == before, "a comparison writes nothing");
+    let missing = table.call(&["policy", "diff", &format!("{id}@9.0.0"), "disks.yaml"]);
+    assert!(missing.one_error(2).contains("has no version 9.0.0; accepted: 0.1.0"), "{missing:?}");
+}
+
+#[test]
+fn t7_the_quarterly_review_is_written_confirmed_and_mailed_with_its_pdf() {
+    let table = stocked();
+    let id = active(&table);
+    let args = ["policy", "review", "--type", "quarterly", "--output", "review.txt", "--notify", "boss@example.com"];
+    let ended = table.call(&args);
+    assert_eq!((ended.code, ended.out.as_str()), (0, ""), "{ended:?}");
+    let text = table.read("review.txt");
+    for words in ["Quarterly policy review", "disks 0.1.0, active", "last review 20"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let sent =
+        store(&table).outbox_due(now(), 99).unwrap().into_iter().find(|row| row.to == "boss@example.com").unwrap();
+    assert_eq!(sent.attachments.is_some(), cfg!(feature = "pdf"), "the PDF goes with it where there is one");
+    let json = table.call(&["policy", "review", "-o", "json"]).json();
+    let mine = json["policies"].as_array().unwrap().iter().find(|row| row["id"] == *id).unwrap();
+    assert_eq!((mine["age_days"].as_i64(), mine["stale"].as_array().map(Vec::len)), (Some(0), Some(0)));
+    assert_eq!(table.call(&["policy", "review", "--confirm", &id, "--by", "eve", "-o", "json"]).code, 0);
+    let events = store(&table).policy_events(&id).unwrap();
+    assert_eq!(events.last().map(|event| (event.what.as_str(), event.by.as_str())), Some(("reviewed", "eve")));
+    let wrong = table.call(&["policy", "review", "--notify", "boss"]);
+    assert!(wrong.one_error(2).contains("is not one mail address"), "{wrong:?}");
+    assert_eq!(table.call(&["policy", "review", "--out", "review.doc"]).code, 2);
+}
