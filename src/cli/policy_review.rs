@@ -60,10 +60,10 @@ pub fn arguments(given: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
         let named = |text: &OsString| text.to_str().is_some_and(|text| text.contains('.'));
         if words[at] == "--output" && words.get(at + 1).is_some_and(named) {
             words[at] = "--out".into();
-        } else if let Some(file) = words[at].to_str().and_then(|word| word.strip_prefix("--output=")) {
-            if file.contains('.') {
-                words[at] = format!("--out={file}").into();
-            }
+        }
+        let file = words[at].to_str().and_then(|word| word.strip_prefix("--output="));
+        if let Some(file) = file.filter(|file| file.contains('.')) {
+            words[at] = format!("--out={file}").into();
         }
     }
     words

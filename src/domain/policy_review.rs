@@ -14,7 +14,8 @@ pub struct PolicyReview {
     pub at: Instant,
     /// Every policy, those that need somebody first.
     pub policies: Vec<ReviewedPolicy>,
-    /// What open findings of all policies would save; a finding that several policies see is in each of their rows.
+    /// What open findings of all policies would save; a resource that several policies see counts once here, and in each
+    /// of their rows.
     pub open: Amounts,
 }
 

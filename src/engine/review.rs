@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::TimeDelta;
 
+use super::summarize::winners;
 use crate::domain::Instant;
 use crate::domain::exception::Exception;
 use crate::domain::finding::{Finding, State};
@@ -52,8 +53,10 @@ pub fn review(input: ReviewInput<'_>) -> PolicyReview {
             .then_with(|| (&left.name, &left.id).cmp(&(&right.name, &right.id)))
     });
     let mut open = Amounts::default();
-    let counted = input.findings.iter().filter(|finding| finding.counts());
-    counted.for_each(|finding| open.add(finding.savings.monthly));
+    let counted: Vec<&Finding> = input.findings.iter().filter(|finding| finding.counts()).collect();
+    let winners = winners(&counted);
+    let once = counted.iter().filter(|finding| winners.contains(&finding.id));
+    once.for_each(|finding| open.add(finding.savings.monthly));
     PolicyReview { from, at: input.now, policies, open }
 }
 

@@ -31,7 +31,7 @@ pub fn text(review: &PolicyReview) -> String {
     for policy in &review.policies {
         let version = policy.version.as_ref().map_or_else(String::new, |version| format!(" {version}"));
         out.push(clean(&format!("* {}{version}, {}", policy.name, policy.standing)));
-        out.push(format!("  {}; last review {}", age(policy), day(policy.last_review)));
+        out.push(format!("  {}; last review {}", age(policy), last_review(policy)));
         out.push(format!(
             "  {} found in the period, {} open ({}), {} exceptions, acts save {}",
             policy.hits,
@@ -72,9 +72,13 @@ pub fn age(policy: &ReviewedPolicy) -> String {
     policy.age_days.map_or_else(|| "age unknown: it comes from a file".to_owned(), |days| format!("{days} days old"))
 }
 
-/// A day, or that there was none.
-pub fn day(at: Option<Instant>) -> String {
-    at.map_or_else(|| "never".to_owned(), |at| at.format("%Y-%m-%d").to_string())
+/// The day of the last review; of a file nothing is known.
+pub fn last_review(policy: &ReviewedPolicy) -> String {
+    match (policy.last_review, &policy.id) {
+        (Some(at), _) => at.format("%Y-%m-%d").to_string(),
+        (None, Some(_)) => "never".to_owned(),
+        (None, None) => "unknown".to_owned(),
+    }
 }
 
 /// Dollars a month, and how many findings have no price.
@@ -125,7 +129,10 @@ pub fn sample() -> PolicyReview {
         at,
         policies: vec![
             draft,
-            policy("orphaned-resource-detection", "active, enforce", &["not reviewed for 128 days"]),
+            ReviewedPolicy {
+                last_review: Some(at - chrono::TimeDelta::days(128)),
+                ..policy("orphaned-resource-detection", "active, enforce", &["not reviewed for 128 days"])
+            },
             policy("idle-resource-detection", "active, enforce", &[]),
             file,
         ],
@@ -143,10 +150,10 @@ mod tests {
         for words in [
             "4 policies, 2 of them stale. Open findings come to $4,010 a month, 6 more without a price.",
             "orphaned-resource-detection 2.1.0, active, enforce",
-            "224 days old; last review 2026-10-22",
+            "224 days old; last review 2026-07-17",
             "41 found in the period, 17 open ($1,284 a month, 2 more without a price), 3 exceptions, acts save $612.00 a month",
             "look: not reviewed for 128 days",
-            "age unknown: it comes from a file; last review never",
+            "age unknown: it comes from a file; last review unknown",
         ] {
             assert!(text.contains(words), "{words}: {text}");
         }

@@ -11,7 +11,7 @@ use super::table::{Cell, Table, column, figures};
 use crate::domain::money::grouped;
 use crate::domain::policy_review::{PolicyReview, ReviewedPolicy};
 use crate::domain::text::clean;
-use crate::report::review::{amount, day, headline, title};
+use crate::report::review::{amount, headline, last_review, title};
 
 /// The finished file.
 ///
@@ -66,8 +66,8 @@ fn draw(flow: &mut Flow, review: &PolicyReview) {
     });
     flow.heading("How to read it", 40.0);
     for words in [
-        "Found counts findings that a policy raised in the period; open and excepted are as of today. A finding that \
-         two policies see is in both of their rows, and once in the sum above.",
+        "Found counts findings that a policy raised in the period; open and excepted are as of today. A resource \
+         that two policies see is in both of their rows, and once in the sum above.",
         "Last review is the day on which all reviewers last approved a version, or somebody last confirmed the policy \
          in such a review. A policy that comes from a file has neither age nor review here: its repository does.",
         "A policy is stale when nobody reviewed it for 90 days, when it only monitored or found nothing for as long, \
@@ -97,7 +97,7 @@ fn row(policy: &ReviewedPolicy) -> Vec<Cell> {
             .mark(if policy.stale.is_empty() { GREEN } else { ORANGE })
             .note(notes.join("\n"), 5),
         Cell::new(policy.age_days.map_or_else(|| "unknown".to_owned(), |days| days.to_string())),
-        Cell::new(day(policy.last_review)),
+        Cell::new(last_review(policy)),
         Cell::new(grouped(policy.hits)),
         Cell::new(grouped(policy.open.count)),
         Cell::new(grouped(policy.exceptions)),
