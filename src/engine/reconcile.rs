@@ -310,6 +310,10 @@ fn refresh(look: &Look<'_>, finding: &mut Finding, resource: &Resource, rule: &C
         tags => finding.tags = tags.cloned().unwrap_or_default(),
     }
     put(&mut finding.policy_hash, &rule.policy_hash);
+    match (&mut finding.policy_version, &rule.policy_version) {
+        (Some(known), Some(version)) => put(known, version),
+        (known, version) => *known = version.as_deref().map(str::to_owned),
+    }
     put(&mut finding.check, rule.check.id);
     finding.severity = rule.severity;
     finding.action = rule.action;

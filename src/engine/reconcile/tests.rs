@@ -41,7 +41,7 @@ fn ruleset() -> Ruleset {
         examples: Vec::new(),
         record: Record::default(),
         hash: "h1".into(),
-        version: None,
+        version: Some("1.2.0".into()),
         source: PolicySource { path: "idle.yaml".into(), line: 1 },
     }])
     .unwrap()
@@ -124,6 +124,19 @@ fn x2_a_finding_is_made_once_and_keeps_its_first_date() {
     assert_eq!((finding.state, finding.phase), (State::Open, Phase::Unnoticed));
     assert_eq!(finding.owner.as_deref(), Some("ann@example.com"));
     assert_eq!(finding.action, Action::Stop);
+}
+
+#[test]
+fn t6_a_finding_carries_the_version_that_raised_or_last_confirmed_it() {
+    let mut nights = Nights::new();
+    let idle = tagged(&[]);
+    nights.night(&[(&idle, violated(Standing::Proven))]);
+    assert_eq!(nights.only().policy_version.as_deref(), Some("1.2.0"));
+    for older in [Some("0.1.0".to_owned()), None] {
+        nights.on_file[0].policy_version = older;
+        nights.night(&[(&idle, violated(Standing::Proven))]);
+        assert_eq!(nights.only().policy_version.as_deref(), Some("1.2.0"));
+    }
 }
 
 #[test]
