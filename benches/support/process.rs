@@ -47,12 +47,19 @@ pub fn start(arguments: &[String]) -> anyhow::Result<(Child, ChildStdin)> {
     let own = std::env::current_exe().context("this program's own path")?;
     let mut child = Command::new(own)
         .args(arguments)
+        .envs(unit_environment())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("starting {arguments:?}"))?;
     let input = child.stdin.take().context("the child's input")?;
     Ok((child, input))
+}
+
+/// The variables that the shipped unit gives the daemon; what is measured runs under them, the bare SDK as well.
+fn unit_environment() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let unit = include_str!("../../systemd/costwarden.service");
+    unit.lines().filter_map(|line| line.strip_prefix("Environment=")?.split_once('='))
 }
 
 /// The same, to its end; what it printed is read as JSON.
