@@ -62,7 +62,7 @@ fn the_file_is_written_ahead_and_flushed_at_every_commit() {
             .unwrap()
     };
     let names = ["journal_mode", "synchronous", "foreign_keys", "busy_timeout", "trusted_schema", "user_version"];
-    assert_eq!(names.map(pragma), ["wal", "2", "1", "5000", "0", "2"]);
+    assert_eq!(names.map(pragma), ["wal", "2", "1", "5000", "0", "3"]);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_state_of_a_newer_version_is_refused_and_left() {
     checkpoint(&path);
     let before = std::fs::read(&path).unwrap();
     let error = Store::open(&path).unwrap_err();
-    assert!(matches!(error.fault(), Fault::NewerSchema { found: 99, known: 2 }), "{error}");
+    assert!(matches!(error.fault(), Fault::NewerSchema { found: 99, known: 3 }), "{error}");
     assert!(error.to_string().contains("a newer costwarden wrote it"), "{error}");
     assert!(Store::open_read_only(&path).is_err());
     assert_eq!(std::fs::read(&path).unwrap(), before);
