@@ -18,10 +18,11 @@ use crate::app;
 use crate::clock::Clock;
 use crate::cloud::prices;
 use crate::cloud::{CloudRead, ErrorKind};
+use crate::deliver::webhook::Webhooks;
 use crate::domain::Instant;
 use crate::domain::place::{Kind, Place};
 use crate::domain::usage::{Metric, MetricQuery, Statistic};
-use crate::settings::{MailBackend, Settings};
+use crate::settings::{MailBackend, Settings, read_secret};
 use crate::worker::inventory;
 
 /// Least free space for the state, MiB (safety.md, H30).
@@ -64,6 +65,7 @@ pub async fn run(global: &Global, _args: &Args) -> anyhow::Result<Exit> {
     lines.push(disk(&settings.state_dir));
     lines.push(price_book(now));
     lines.push(mail(&settings));
+    lines.push(webhooks(&settings));
     lines.extend(cloud(&settings, now).await?);
     let failed = lines.iter().any(|line| line.status == Health::Failure);
     if global.output == Format::Json {
@@ -151,6 +153,18 @@ fn mail(settings: &Settings) -> Line {
                 Err(error) => line(Health::Failure, "mail", format!("{host}:{port}: {error}")),
             }
         }
+    }
+}
+
+fn webhooks(settings: &Settings) -> Line {
+    let hooks = &settings.webhooks;
+    let Some(file) = &hooks.secret_file else {
+        return line(Health::Warning, "webhooks", "no webhooks.secret_file: what is posted leaves unsigned");
+    };
+    let opened = read_secret(file).map_err(anyhow::Error::from);
+    match opened.and_then(|secret| Webhooks::new(Some(secret), hooks.internal_hosts.clone())) {
+        Ok(_) => line(Health::Ok, "webhooks", "signed with the secret of webhooks.secret_file"),
+        Err(error) => line(Health::Failure, "webhooks", format!("{error:#}")),
     }
 }
 

@@ -12,7 +12,8 @@ use chrono::TimeDelta;
 
 use super::mail::Mailer;
 use super::slack::Slack;
-use super::{Message, Outcome, frame, webhook};
+use super::webhook::Webhooks;
+use super::{Message, Outcome, frame};
 use crate::clock::Clock;
 use crate::domain::Instant;
 use crate::domain::finding::{Finding, FindingId};
@@ -43,6 +44,8 @@ pub struct Channels<'a> {
     pub mailer: Option<&'a Mailer>,
     /// Slack; without it messages to rooms wait.
     pub slack: Option<&'a Slack>,
+    /// How webhooks are signed, and where they may go.
+    pub webhooks: &'a Webhooks,
 }
 
 /// What one call did.
@@ -166,7 +169,7 @@ async fn send(row: &OutboxRow, channels: Channels<'_>, clock: &Clock) -> Outcome
             None => Outcome::unreachable("the settings name no Slack rooms"),
         }
     } else if message.to.starts_with("webhook:") {
-        webhook::send(&message, channels.slack, clock).await
+        channels.webhooks.send(&message, channels.slack, clock).await
     } else {
         match channels.mailer {
             Some(mailer) => mailer.send(&message, clock.now()).await,
@@ -234,7 +237,7 @@ mod tests {
         }
 
         async fn deliver(&self) -> Delivered {
-            let channels = Channels { mailer: Some(&self.mailer), slack: None };
+            let channels = Channels { mailer: Some(&self.mailer), slack: None, webhooks: &Webhooks::default() };
             deliver_due(&self.store, channels, &self.clock, |_, _, _| {}).await.unwrap()
         }
 
@@ -316,7 +319,7 @@ mod tests {
         bench.memory.answer_with(Some(Outcome::unreachable("connection refused")));
         let folder = tempfile::tempdir().unwrap();
         let slack = Slack::folder(folder.path()).unwrap();
-        let channels = Channels { mailer: Some(&bench.mailer), slack: Some(&slack) };
+        let channels = Channels { mailer: Some(&bench.mailer), slack: Some(&slack), webhooks: &Webhooks::default() };
         let delivered = deliver_due(&bench.store, channels, &bench.clock, |_, _, _| {}).await.unwrap();
         assert_eq!((delivered.accepted, delivered.waiting), (1, 70));
         let tried: u32 = (1..=70).map(|id| bench.store.outbox_row(id).unwrap().unwrap().attempts).sum();
@@ -337,7 +340,7 @@ mod tests {
         let finding = finding("i-0aaa", Severity::High, Action::Stop);
         let bench = with_notice(&finding);
         let deliver = || async {
-            let channels = Channels { mailer: Some(&bench.mailer), slack: None };
+            let channels = Channels { mailer: Some(&bench.mailer), slack: None, webhooks: &Webhooks::default() };
             deliver_due(&bench.store, channels, &bench.clock, grace::delivered).await.unwrap()
         };
         bench.memory.answer_with(Some(Outcome::unreachable("connection refused")));
@@ -364,7 +367,7 @@ mod tests {
             let bench = with_notice(&finding);
             let folder = tempfile::tempdir().unwrap();
             let mailer = Mailer::folder(folder.path(), "costwarden@example.com", counts).unwrap();
-            let channels = Channels { mailer: Some(&mailer), slack: None };
+            let channels = Channels { mailer: Some(&mailer), slack: None, webhooks: &Webhooks::default() };
             deliver_due(&bench.store, channels, &bench.clock, grace::delivered).await.unwrap();
             assert_eq!(bench.store.finding(&finding.id).unwrap().unwrap().clock.first_notice.is_some(), started);
         }

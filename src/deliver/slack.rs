@@ -33,6 +33,9 @@ const PACE: TimeDelta = TimeDelta::seconds(1);
 pub enum Reach {
     /// Public ones, by https. The only choice outside tests.
     Public,
+    /// By https, public ones and private networks: for a host that the settings list by name. Never this machine, and
+    /// never where clouds serve credentials.
+    Inside,
     /// This machine, by http: for a test's own server.
     LoopbackForTests,
 }
@@ -173,7 +176,7 @@ pub(super) fn hook_url(hook: &SecretString, reach: Reach) -> Result<Url> {
         .ok()
         .context("it is not an address such as https://hooks.slack.com/…")?;
     match (reach, url.scheme()) {
-        (Reach::Public, "https") | (Reach::LoopbackForTests, "http" | "https") => {}
+        (Reach::Public | Reach::Inside, "https") | (Reach::LoopbackForTests, "http" | "https") => {}
         (_, scheme) => bail!("it begins with {scheme}:, accepted: https:"),
     }
     if !url.username().is_empty() || url.password().is_some() {
@@ -201,10 +204,11 @@ async fn resolve(url: &Url, reach: Reach) -> Result<Vec<SocketAddr>> {
         let ip = address.ip();
         let fine = match reach {
             Reach::Public => is_public(ip),
+            Reach::Inside => is_public(ip) || is_private(ip),
             Reach::LoopbackForTests => ip.is_loopback(),
         };
         if !fine {
-            bail!("its name leads to {ip}, which is not a public address; nothing was sent");
+            bail!("its name leads to {ip}, which is not {}; nothing was sent", reach.words());
         }
     }
     Ok(addresses)
@@ -247,6 +251,31 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
         || segments[0] == 0x2002
         || (segments[0] == 0x3fff && segments[1] < 0x1000);
     global && !special
+}
+
+/// Whether an address lies in a network of one's own: RFC 1918, RFC 4193 without the block that AWS serves instance
+/// metadata from, and the shared addresses of RFC 6598. Loopback and link-local addresses do not count.
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            ip.is_private() || (a == 100 && (64..128).contains(&b))
+        }
+        IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
+            Some(v4) => is_private(IpAddr::V4(v4)),
+            None => ip.is_unique_local() && ip.segments()[..2] != [0xfd00, 0x0ec2],
+        },
+    }
+}
+
+impl Reach {
+    fn words(self) -> &'static str {
+        match self {
+            Reach::Public => "a public address",
+            Reach::Inside => "an address of a public or private network",
+            Reach::LoopbackForTests => "this machine",
+        }
+    }
 }
 
 #[cfg(test)]
@@ -316,6 +345,10 @@ mod tests {
         };
         assert_eq!(judged_public(&special), Vec::<String>::new());
         assert_eq!(judged_public(&public), public);
+        let private = ["10.0.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "fc00::1", "::ffff:10.0.0.1"];
+        let judged: Vec<&str> = special.into_iter().filter(|text| is_private(text.parse().unwrap())).collect();
+        assert_eq!(judged.len(), private.len() + 2, "{judged:?}");
+        assert!(private.iter().all(|text| judged.contains(text)), "{judged:?}");
     }
 
     #[tokio::test]

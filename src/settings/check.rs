@@ -8,7 +8,9 @@ use super::accounts::{account_id, accounts};
 use super::mail::mail;
 use super::raw::{RawEnforcement, RawException, RawSettings};
 use super::when::{bad_date, date, schedule, window};
-use super::{CostSettings, Enforcement, Env, InventorySettings, Owners, ReportSettings, Settings, TagSettings};
+use super::{
+    CostSettings, Enforcement, Env, InventorySettings, Owners, ReportSettings, Settings, TagSettings, WebhookSettings,
+};
 use crate::domain::Instant;
 use crate::domain::exception::Exception;
 use crate::domain::mode::{Breaker, Pace};
@@ -71,6 +73,7 @@ pub(super) fn settings(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawSettings
         exceptions: exceptions(checker, &at.key("exceptions"), &raw.exceptions),
         mail: raw.mail.as_ref().and_then(|raw| mail(checker, &at.key("mail"), raw, base)),
         slack: slack(checker, &at.key("slack"), raw, base),
+        webhooks: webhooks(checker, &at.key("webhooks"), raw, base),
         reports: ReportSettings {
             to: addresses(checker, &at.key("reports").key("to"), &raw.reports.to),
             daily_when_quiet: raw.reports.daily_when_quiet,
@@ -272,4 +275,20 @@ fn slack(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawSettings, base: &Base<
         list.push((room.clone(), base.secret(checker, &at.key(room), path)));
     }
     list
+}
+
+fn webhooks(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawSettings, base: &Base<'_>) -> WebhookSettings {
+    let raw = &raw.webhooks;
+    let secret_file = raw.secret_file.as_deref().map(|text| base.secret(checker, &at.key("secret_file"), text));
+    for (index, host) in raw.internal_hosts.iter().enumerate() {
+        // A number at the end would make it an address, and an address is no name.
+        if !is_domain(host)
+            || host.rsplit('.').next().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()))
+        {
+            let problem = format!("{:?} is not a host's name", clean(host));
+            let accepted = "the exact name, such as tracker.corp.example, without scheme, port, path, * or address";
+            checker.fail(&at.key("internal_hosts").item(index), problem, accepted);
+        }
+    }
+    WebhookSettings { secret_file, internal_hosts: raw.internal_hosts.iter().map(|host| host.to_lowercase()).collect() }
 }

@@ -9,7 +9,7 @@ use chrono::{TimeDelta, TimeZone, Utc};
 use super::{MailBackend, Settings};
 use crate::domain::mode::Mode;
 use crate::domain::text::clean;
-use crate::policy::{Logic, Policy};
+use crate::policy::{Logic, Policy, ViolationAction};
 
 /// Days over which schedule and window are held against each other.
 const LOOK_AHEAD_DAYS: i64 = 35;
@@ -26,6 +26,7 @@ pub fn cross_check(settings: &Settings, policies: &[Policy]) -> Vec<String> {
         notes.push("policies: no policy is loaded, so nothing can be found".into());
     }
     telling(settings, &mut notes);
+    webhooks(settings, policies, &mut notes);
     exceptions(settings, policies, &mut notes);
     for policy in policies {
         rules(settings, policy, &mut notes);
@@ -57,6 +58,20 @@ fn telling(settings: &Settings, notes: &mut Vec<String>) {
         notes.push(
             "owners: allowed_domains and default_owner are empty, so nobody can be told and nothing is done".into(),
         );
+    }
+}
+
+fn webhooks(settings: &Settings, policies: &[Policy], notes: &mut Vec<String>) {
+    let posts = |policy: &&Policy| {
+        let own = policy.rules.iter().flat_map(|rule| policy.actions_of(rule));
+        policy.actions.iter().chain(own).any(|action| matches!(action, ViolationAction::Webhook { .. }))
+    };
+    let names: Vec<&str> = policies.iter().filter(posts).map(|policy| policy.name.as_str()).collect();
+    if settings.webhooks.secret_file.is_none() && !names.is_empty() {
+        notes.push(format!(
+            "webhooks.secret_file: none is set, so the webhooks of {} leave unsigned and a receiver cannot tell them from forged ones",
+            names.join(", ")
+        ));
     }
 }
 

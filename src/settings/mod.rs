@@ -74,6 +74,8 @@ pub struct Settings {
     pub mail: Option<MailSettings>,
     /// `[slack]`: room name (`#finops`) to the file that holds its webhook address; for [`read_secret`].
     pub slack: Vec<(String, PathBuf)>,
+    /// `[webhooks]`
+    pub webhooks: WebhookSettings,
     /// `[reports]`
     pub reports: ReportSettings,
     /// `[costs]`
@@ -206,6 +208,15 @@ pub enum SmtpTls {
     Tls,
     /// Plain text: only towards loopback addresses.
     None,
+}
+
+/// How webhooks leave that policies and operators name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WebhookSettings {
+    /// The file of the secret that they are signed with; for [`read_secret`]. Without it they leave unsigned.
+    pub secret_file: Option<PathBuf>,
+    /// Hosts in private networks that they may reach, by their exact names; all others have to be public.
+    pub internal_hosts: Vec<String>,
 }
 
 /// Who gets reports.

@@ -42,6 +42,8 @@ pub struct RawSettings {
     pub mail: Option<RawMail>,
     /// Slack rooms such as `#finops`, with the file that holds the webhook's address, or `credential:NAME`.
     pub slack: BTreeMap<String, String>,
+    /// Webhooks that policies and operators name.
+    pub webhooks: RawWebhooks,
     /// Reports.
     pub reports: RawReports,
     /// Cost Explorer.
@@ -270,6 +272,18 @@ pub enum RawTls {
     None,
 }
 
+/// `[webhooks]`
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawWebhooks {
+    /// File with the secret that webhooks are signed with (32 characters or more), relative to this file, or
+    /// `credential:NAME`; without it they leave unsigned.
+    #[schemars(length(min = 1))]
+    pub secret_file: Option<String>,
+    /// Hosts in private networks that webhooks may reach, by their exact names; all others have to be public.
+    pub internal_hosts: Vec<String>,
+}
+
 /// `[reports]`
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -329,6 +343,7 @@ impl Default for RawSettings {
             exceptions: Vec::new(),
             mail: None,
             slack: BTreeMap::new(),
+            webhooks: RawWebhooks::default(),
             reports: RawReports::default(),
             costs: RawCosts::default(),
             inventory: RawInventory::default(),

@@ -247,7 +247,7 @@ fn an_error_says_where_what_was_given_and_what_is_accepted() {
     /etc/cw/costwarden.toml:2:2: enforcment: unknown key; did you mean "enforcement"?
       2 | [enforcment]
         |  ^^^^^^^^^^
-      accepted: state_dir, policies, policy_source, zone, accounts, enforcement, schedule, owners, tags, exceptions, mail, slack, reports, costs, inventory
+      accepted: state_dir, policies, policy_source, zone, accounts, enforcement, schedule, owners, tags, exceptions, mail, slack, webhooks, reports, costs, inventory
     /etc/cw/costwarden.toml:5:8: enforcement.mode: "act" is not accepted here
       5 | mode = "act"
         |        ^^^^^
@@ -410,6 +410,8 @@ fn config_show_prints_every_value_with_its_origin() {
     mail.password_file                       = (none)                     # default
     mail.folder                              = (none)                     # default
     slack."#finops"                          = "hook"                     # costwarden.toml:12
+    webhooks.secret_file                     = (none)                     # default
+    webhooks.internal_hosts                  = []                         # default
     reports.to                               = []                         # default
     reports.daily_when_quiet                 = true                       # default
     costs.enabled                            = false                      # default
@@ -641,4 +643,24 @@ fn config_check_tells_what_loads_and_yet_does_nothing() {
 fn mistakes_of_several_tables_come_at_once() {
     let text = "zone = \"x\"\n[reports]\nto = [\"y\"]\n[owners]\ndefault_owner = \"z\"\n";
     assert_eq!(mistakes(text), [(1, "zone".into()), (3, "reports.to[0]".into()), (5, "owners.default_owner".into())]);
+}
+
+#[test]
+fn s9_webhooks_are_signed_from_a_file_reach_listed_names_alone_and_unsigned_ones_are_told() {
+    let text = "[webhooks]\nsecret_file = \"hook\"\ninternal_hosts = [\"Tracker.corp.example\", \"jira\"]\n";
+    let signed = read(text).unwrap();
+    assert_eq!(signed.webhooks.secret_file.as_deref(), Some(Path::new("/etc/cw/hook")));
+    assert_eq!(signed.webhooks.internal_hosts, ["tracker.corp.example", "jira"]);
+    for wrong in ["10.0.0.1", "*.corp.example", "https://jira", "jira:8443", "jira/x", "", "::1", "jira.", "0x7f.1"] {
+        let text = format!("[webhooks]\ninternal_hosts = [\"a.example\", {wrong:?}]\n");
+        assert_eq!(mistakes(&text), [(2, "webhooks.internal_hosts[1]".to_owned())], "{wrong}");
+    }
+
+    let policy = "policy_type: security\nid: lock\nname: Lock\nenforcement_mode: enforce\nseverity: high\nviolation_actions: [{type: webhook, url: \"https://x.example/h\"}]\nrules: [{id: r, condition: failed_logins > 3}]\n";
+    let policies = crate::policy::parse(Path::new("lock.yaml"), policy, &crate::checks::infos()).unwrap();
+    let told = |settings: &Settings| -> usize {
+        let notes = cross_check(settings, &policies);
+        notes.iter().filter(|note| note.starts_with("webhooks.secret_file: ") && note.contains("unsigned")).count()
+    };
+    assert_eq!((told(&read("zone = \"UTC\"\n").unwrap()), told(&signed)), (1, 0));
 }

@@ -8,12 +8,14 @@ use std::path::Path;
 use crate::deliver::mail::{Mailer, Security, SmtpConfig};
 use crate::deliver::outbox::Channels;
 use crate::deliver::slack::{Reach, Slack};
+use crate::deliver::webhook::Webhooks;
 use crate::settings::{MailBackend, Settings, SmtpTls, read_secret};
 
 /// Opened channels.
 pub struct Outlets {
     mailer: Option<Mailer>,
     slack: Option<Slack>,
+    webhooks: Webhooks,
 }
 
 impl Outlets {
@@ -46,7 +48,9 @@ impl Outlets {
             .map(|(room, file)| Ok((room.clone(), read_secret(file)?)))
             .collect::<anyhow::Result<Vec<_>>>()?;
         let slack = if rooms.is_empty() { None } else { Some(Slack::hooks(rooms, Reach::Public)?) };
-        Ok(Outlets { mailer, slack })
+        let secret = settings.webhooks.secret_file.as_deref().map(read_secret).transpose()?;
+        let webhooks = Webhooks::new(secret, settings.webhooks.internal_hosts.clone())?;
+        Ok(Outlets { mailer, slack, webhooks })
     }
 
     /// Into folders that count as delivery, for worlds and the demo.
@@ -57,11 +61,12 @@ impl Outlets {
         Ok(Outlets {
             mailer: Some(Mailer::folder(&folder.join("mail"), from, true)?),
             slack: Some(Slack::folder(&folder.join("slack"))?),
+            webhooks: Webhooks::default(),
         })
     }
 
     /// As the outbox takes them.
     pub fn channels(&self) -> Channels<'_> {
-        Channels { mailer: self.mailer.as_ref(), slack: self.slack.as_ref() }
+        Channels { mailer: self.mailer.as_ref(), slack: self.slack.as_ref(), webhooks: &self.webhooks }
     }
 }

@@ -7,6 +7,7 @@ use costwarden::clock::Clock;
 use costwarden::deliver::mail::{Mailer, Security, SmtpConfig};
 use costwarden::deliver::outbox::{Channels, deliver_due, outgoing};
 use costwarden::deliver::report::ReportMail;
+use costwarden::deliver::webhook::Webhooks;
 use costwarden::deliver::{Message, MessageKind, Outcome};
 use costwarden::domain::Instant;
 use costwarden::report;
@@ -187,7 +188,7 @@ async fn h45_through_a_faulty_server_everything_arrives_and_only_a_lost_answer_d
     let rows: Vec<_> = (0..6).map(|n| outgoing(&message(&format!("m{n}")), vec![]).expect("a row")).collect();
     store.enqueue(&rows, now()).expect("queued");
     for _ in 0..10 {
-        let channels = Channels { mailer: Some(&mailer), slack: None };
+        let channels = Channels { mailer: Some(&mailer), slack: None, webhooks: &Webhooks::default() };
         deliver_due(&store, channels, &clock, |_, _, _| {}).await.expect("the state works");
         clock.sleep(std::time::Duration::from_secs(600)).await;
     }

@@ -191,6 +191,9 @@ fn handle(
         Some(file) => Tickets::Webhook(address(file).map_err(ExitError::bad_use)?),
         None => Tickets::Folder(settings.state_dir.join("tickets")),
     };
+    if settings.webhooks.secret_file.is_none() && (subjects.is_some() || args.tickets_webhook.is_some()) {
+        output::tell("webhooks.secret_file is not set: webhooks leave unsigned");
+    }
     let store = Store::open(&open::existing(&settings.state_dir)?)?;
     let handlers = Handlers::standard();
     let operators = &settings.reports.to;
