@@ -7,6 +7,7 @@
 //! packs it, `recheck` judges a step again right before an act.
 
 pub mod clock_guard;
+pub mod consent;
 pub mod context;
 pub mod daemon;
 pub mod explain;

@@ -10,13 +10,14 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
+use super::consent;
 use crate::deliver::outbox::outgoing;
 use crate::deliver::{Message, MessageKind};
 use crate::domain::Instant;
 use crate::domain::text::clean;
 use crate::domain::violation::{Level, RecordedViolation, StepEnd, StepOutcome, Ticket, ViolationState};
 use crate::engine::violations::{Handlers, Remedy, Todo, record, todo};
-use crate::policy::decide::{Context, PolicyViolation};
+use crate::policy::decide::{Consent, Context, PolicyViolation, about_context};
 use crate::policy::is_mail_address;
 use crate::store::Store;
 
@@ -59,7 +60,7 @@ pub struct Processed {
 pub fn process(desk: &Desk<'_>, violation: &PolicyViolation, context: &Context, now: Instant) -> Result<Processed> {
     let mut recorded = record(violation, context, now);
     recorded.id = desk.store.add_violation(&recorded).context("writing the violation down, before anything else")?;
-    let mut run = Run { desk, violation: &recorded, now, orders: Vec::new() };
+    let mut run = Run { desk, found: violation, context, violation: &recorded, now, orders: Vec::new() };
     let mut steps = Vec::new();
     for (stage, todo) in todo(violation, desk.handlers) {
         let what = word(&todo);
@@ -73,6 +74,8 @@ pub fn process(desk: &Desk<'_>, violation: &PolicyViolation, context: &Context, 
 
 struct Run<'a> {
     desk: &'a Desk<'a>,
+    found: &'a PolicyViolation,
+    context: &'a Context,
     violation: &'a RecordedViolation,
     now: Instant,
     /// What people have to do.
@@ -93,13 +96,13 @@ impl Run<'_> {
             Todo::Alert(recipients) => self.tell("alert", recipients),
             Todo::Block => none("the decision denied the request"),
             Todo::AskApproval(approvers) => {
-                self.orders.push(format!("decide on the request: {}", approvers.join(", ")));
-                let (known, unknown): (Vec<String>, Vec<String>) =
-                    approvers.iter().cloned().partition(|name| is_mail_address(name) || name.starts_with("slack:"));
-                if known.is_empty() {
-                    return Ok((StepEnd::Ordered, format!("waits for {}; the ticket asks them", unknown.join(", "))));
+                let question = about_context(self.context, self.found, approvers);
+                let (consent, open) = consent::ask(self.desk.store, &question, self.now)?;
+                match consent {
+                    Consent::Pending => self.ask(&question.approvers, &open),
+                    Consent::Approved(who) => none(&format!("{} approved the same request already", clean(&who))),
+                    Consent::Refused(reason) => none(&format!("nobody is asked: {reason}")),
                 }
-                self.tell("approval", &known)
             }
             Todo::Suspend(minutes) => self.order(
                 "suspend",
@@ -151,6 +154,31 @@ impl Run<'_> {
         Ok((StepEnd::Ordered, format!("in the outbox for {}", told.join(", "))))
     }
 
+    /// Writes to the approvers who can be written to, once for each open question; the ticket asks the others.
+    fn ask(&mut self, approvers: &[String], open: &[i64]) -> Result<(StepEnd, String)> {
+        self.orders.push(format!("decide on the request: {}", approvers.join(", ")));
+        let (mut told, mut others) = (Vec::new(), Vec::new());
+        for (name, id) in approvers.iter().zip(open) {
+            if is_mail_address(name) || name.starts_with("slack:#") {
+                let text = format!("{}\nThis is approval {id}: it waits for your answer.\n", self.text());
+                self.enqueue(format!("approval:{id}:{name}"), name, text)?;
+                told.push(clean(name));
+            } else {
+                others.push(clean(name));
+            }
+        }
+        Ok((
+            StepEnd::Ordered,
+            match (told.is_empty(), others.is_empty()) {
+                (_, true) => format!("in the outbox for {}", told.join(", ")),
+                (true, false) => format!("waits for {}; the ticket asks them", others.join(", ")),
+                (false, false) => {
+                    format!("in the outbox for {}; the ticket asks {}", told.join(", "), others.join(", "))
+                }
+            },
+        ))
+    }
+
     /// Hands on what only an identity system or a person can do.
     fn order(&mut self, what: &str, words: &str, more: Value) -> Result<(StepEnd, String)> {
         let Some(user) = &self.violation.user_id else { bail!("the context names no user to {words}") };
@@ -199,8 +227,12 @@ impl Run<'_> {
     }
 
     fn send(&self, what: &str, to: &str, text: String) -> Result<()> {
+        self.enqueue(format!("violation:{}:{what}:{to}", self.violation.id), to, text)
+    }
+
+    fn enqueue(&self, dedup: String, to: &str, text: String) -> Result<()> {
         let message = Message {
-            dedup: format!("violation:{}:{what}:{to}", self.violation.id),
+            dedup,
             kind: MessageKind::Alert,
             to: to.to_owned(),
             subject: format!("[cost] Policy {} violated: {}", clean(&self.violation.policy_id), self.violation.context),

@@ -37,6 +37,7 @@ use crate::policy::decide::{self, Answer, Context, Judged, PolicyViolation, Ruli
 use crate::policy::document::parse_yaml;
 use crate::settings::{self, Settings};
 use crate::store::{AuditEntry, Store};
+use crate::worker::consent;
 use crate::worker::violations::{self, Desk, Tickets};
 pub use document::EvaluateDocument;
 
@@ -97,8 +98,9 @@ pub fn run(global: &Global, args: &Args) -> Result<Exit> {
         return Err(ExitError::bad_use("--handle needs a state: leave --policies out, or give --config"));
     }
     let now = Clock::System.now();
-    let answers = ask(args, settings.as_ref(), &policies, now)?;
-    log(settings.as_ref(), &answers, now)?;
+    let store = state(settings.as_ref())?;
+    let answers = ask(args, settings.as_ref(), store.as_ref(), &policies, now)?;
+    log(store.as_ref(), &answers, now)?;
     match global.output {
         Format::Table => output::print(&document::text(&answers))?,
         Format::Json => output::json(&EvaluateDocument::of(&answers))?,
@@ -122,7 +124,13 @@ fn rules(global: &Global, args: &Args) -> Result<(Option<Settings>, Vec<Policy>)
     Ok((named.then(|| open::settings(global)).transpose()?, policies))
 }
 
-fn ask(args: &Args, settings: Option<&Settings>, policies: &[Policy], now: Instant) -> Result<Answers> {
+fn ask(
+    args: &Args,
+    settings: Option<&Settings>,
+    store: Option<&Store>,
+    policies: &[Policy],
+    now: Instant,
+) -> Result<Answers> {
     let book = prices::embedded().context("reading the price book")?;
     let mut answers = Answers {
         file: String::new(),
@@ -140,7 +148,11 @@ fn ask(args: &Args, settings: Option<&Settings>, policies: &[Policy], now: Insta
             for context in contexts(file, &text)? {
                 let shown = context.shown();
                 let evaluation = decide::decide(policies, &context)
-                    .logged(|violation| log_context(settings, &shown, violation, now))?;
+                    .logged(|violation| log_context(store, &shown, violation, now))?;
+                let evaluation = match store {
+                    Some(store) => consent::settle(store, &context, evaluation, now)?,
+                    None => evaluation,
+                };
                 if let Some(settings) = settings.filter(|_| args.handle) {
                     handle(args, settings, &context, &evaluation.violations, now)?;
                 }
@@ -172,7 +184,11 @@ fn ask(args: &Args, settings: Option<&Settings>, policies: &[Policy], now: Insta
     answers.requests = requests.len();
     if !requests.is_empty() || args.terraform_plan.is_some() {
         let spending = spend::spending(settings, policies, now)?;
-        answers.judged = Some(decide::judge(policies, &requests, &spending));
+        let judged = decide::judge(policies, &requests, &spending);
+        answers.judged = Some(match store {
+            Some(store) => consent::settle_requests(store, judged, now)?,
+            None => judged,
+        });
     }
     Ok(answers)
 }
@@ -258,32 +274,31 @@ fn named_price(text: &str) -> Result<(String, Usd), String> {
 }
 
 /// Writes every violation of the requests down before anything is printed.
-fn log(settings: Option<&Settings>, answers: &Answers, now: Instant) -> Result<()> {
+fn log(store: Option<&Store>, answers: &Answers, now: Instant) -> Result<()> {
     for violation in answers.judged.iter().flat_map(|judged| &judged.violations) {
         let subject = format!("{} / {}", violation.policy_name, violation.rule_name);
         let detail = json!({
             "resource": clean(&violation.resource), "type": violation.resource_type, "effect": violation.effect,
             "severity": violation.severity, "message": clean(&violation.message),
         });
-        record(settings, &subject, detail, now)?;
+        record(store, &subject, detail, now)?;
     }
     Ok(())
 }
 
-fn log_context(settings: Option<&Settings>, shown: &str, violation: &PolicyViolation, now: Instant) -> Result<()> {
+fn log_context(store: Option<&Store>, shown: &str, violation: &PolicyViolation, now: Instant) -> Result<()> {
     let detail = json!({
         "context": shown, "rules": violation.violated_rules, "severity": violation.severity,
         "mode": violation.mode, "reasons": violation.reasons,
     });
-    record(settings, &violation.policy_id, detail, now)
+    record(store, &violation.policy_id, detail, now)
 }
 
-fn record(settings: Option<&Settings>, subject: &str, detail: Value, now: Instant) -> Result<()> {
-    match settings.and_then(|settings| open::existing(&settings.state_dir).ok()) {
-        Some(file) => {
+fn record(store: Option<&Store>, subject: &str, detail: Value, now: Instant) -> Result<()> {
+    match store {
+        Some(store) => {
             let entry =
                 AuditEntry { actor: "evaluate".into(), what: "violation".into(), subject: subject.to_owned(), detail };
-            let store = Store::open(&file)?;
             store
                 .audit_append(now, &entry)
                 .context("writing a violation to the audit trail; without that there is no answer")?;
@@ -291,6 +306,12 @@ fn record(settings: Option<&Settings>, subject: &str, detail: Value, now: Instan
         None => tracing::info!(subject, %detail, "violation"),
     }
     Ok(())
+}
+
+/// The state, where there is one. One that is there and cannot be opened is an error: no answer without its log.
+fn state(settings: Option<&Settings>) -> Result<Option<Store>> {
+    let Some(file) = settings.and_then(|settings| open::existing(&settings.state_dir).ok()) else { return Ok(None) };
+    Ok(Some(Store::open(&file)?))
 }
 
 fn exit(args: &Args, answers: &Answers) -> Exit {

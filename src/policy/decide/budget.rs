@@ -174,6 +174,7 @@ impl Case<'_, '_> {
             resource_id: None,
             resource: format!("{} / {}", self.policy.name, self.rule.name),
             unknown,
+            question: None,
         });
     }
 }

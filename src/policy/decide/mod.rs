@@ -8,6 +8,7 @@
 
 mod answer;
 mod budget;
+mod consent;
 mod context;
 mod decision;
 mod estimate;
@@ -16,6 +17,7 @@ mod request;
 mod terraform;
 
 pub use answer::{Notification, RequestAnswer, answer, notification};
+pub use consent::{Consent, HOLDS_DAYS, Question, about_context, consent, questions, settle, settle_requests};
 pub use context::{Context, policies_for_scope};
 pub use decision::{
     Evaluation, HttpAnswer, PolicyEvaluation, PolicyViolation, Ruling, Undisclosed, decide, evaluate_policy,

@@ -8,6 +8,7 @@
 use serde::Serialize;
 
 use super::budget;
+use super::consent::{self, Question};
 use crate::domain::budget::Spending;
 use crate::domain::fact::Fact;
 use crate::domain::finding::Severity;
@@ -52,6 +53,9 @@ pub struct Violation {
     pub resource: String,
     /// The rule needed something that is not known.
     pub unknown: bool,
+    /// What its approvers are asked, for an effect of approval.
+    #[serde(skip)]
+    pub question: Option<Question>,
 }
 
 /// What the requests meet, all of them together.
@@ -321,6 +325,10 @@ impl Against<'_, '_> {
             }
         }
         if self.judged.violations[before..].iter().any(|violation| violation.effect == Answer::RequireApproval) {
+            let asks = consent::about_request(self.request, &self.policy.name, &self.rule.name, &rule.approvers);
+            for violation in &mut self.judged.violations[before..] {
+                violation.question = Some(asks.clone());
+            }
             for approver in &rule.approvers {
                 if !self.judged.approvers.contains(approver) {
                     self.judged.approvers.push(approver.clone());
@@ -353,6 +361,7 @@ impl Against<'_, '_> {
             resource_id: self.request.id.clone(),
             resource: self.request.shown().to_owned(),
             unknown,
+            question: None,
         });
     }
 }

@@ -102,6 +102,7 @@ fn v1_a_violation_names_policy_rule_severity_type_and_id_and_warnings_are_filled
             resource_id: Some("i-0abc".into()),
             resource: "i-0abc".into(),
             unknown: false,
+            question: None,
         }]
     );
     assert_eq!(warned.warnings, ["i-0abc: the tag environment is missing"]);

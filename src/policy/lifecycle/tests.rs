@@ -453,6 +453,11 @@ fn a_bare_name_is_the_person_whose_address_begins_with_it() {
         ("ann@example.com", "ANN@EXAMPLE.COM ", true),
         ("ann@example.com", "ann@example.org", false),
         ("ann", "anna@example.com", false),
+        ("ann+work@example.com", "ann@example.com", true),
+        ("Ann Lee <Ann@example.com>", "ann@example.com", true),
+        ("ann@example.com.", "ann@example.com", true),
+        ("+ann@example.com", "ann@example.com", false),
+        ("ann+work@example.com", "bob+work@example.com", false),
     ] {
         assert_eq!(same_person(left, right), same, "{left} {right}");
     }

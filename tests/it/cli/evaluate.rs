@@ -207,3 +207,28 @@ fn m8_handling_a_violation_leaves_a_ticket_in_the_state_and_what_is_to_be_sent_i
     let without = desk.call(&["evaluate", "--policies", "lock.yaml", "ask.yaml", "--handle"]);
     assert!(without.one_error(2).contains("--handle needs a state"));
 }
+
+#[test]
+fn s8_a_request_that_waits_is_on_file_for_its_approver_and_goes_through_once_approved() {
+    use costwarden::domain::lifecycle::{ApprovalKind, ApprovalState};
+    let desk = Desk::set_up();
+    let state = desk.path().join("costwarden-state");
+    let store = costwarden::store::Store::open_in(&state).unwrap();
+    desk.write("spend.yaml", "policies:\n  - id: spend\n    name: Spend\n    policy_type: usage\n    enforcement_mode: enforce\n    severity: low\n    violation_actions: [{type: require_approval, approvers: [fin@example.com]}]\n    rules: [{id: large, condition: amount > 100}]\n");
+    desk.write("ask.yaml", "action: buy\nresource: licences\nuser_id: ann\namount: 500\n");
+    let args =
+        ["evaluate", "--config", "costwarden.toml", "--db", "costwarden-state", "--policies", "spend.yaml", "ask.yaml"];
+    for handle in [&[][..], &["--handle"], &["--handle"]] {
+        let ended = desk.call(&[&args[..], handle].concat());
+        assert_eq!(ended.code, 6, "{ended:?}");
+        assert!(ended.out.starts_with("Waits for approval by fin@example.com.\n"), "{}", ended.out);
+    }
+    let [open] = store.approvals_pending(None).unwrap().try_into().unwrap();
+    assert_eq!((open.kind, open.asked_by.as_str()), (ApprovalKind::Request, "ann"));
+    assert_eq!(store.outbox_counts().unwrap().pending, 1, "one question is one mail");
+    let now = costwarden::clock::Clock::System.now();
+    store.decide_approval(open.id, ApprovalState::Approved, None, now).unwrap();
+    assert_eq!(desk.call(&args).code, 0);
+    desk.write("ask.yaml", desk.read("ask.yaml").replace("500", "501"));
+    assert_eq!(desk.call(&args).code, 6, "another amount is another request");
+}
