@@ -18,7 +18,7 @@ use crate::domain::request::{Purchase, Request};
 use crate::domain::text::clean;
 
 /// Why a value of a plan is unknown.
-const AFTER_APPLY: &str = "known after apply";
+const AFTER_APPLY: &str = "known after apply, or marked as sensitive";
 
 /// What a plan asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,7 +52,9 @@ pub fn plan(text: &str, prices: &PriceBook) -> Result<PlannedRequests, String> {
     }
     // A plan without changes has the list all the same; a state (`show -json` without a plan) has none.
     let Some(changes) = plan.get("resource_changes").and_then(Value::as_array) else {
-        if plan.get("planned_values").is_some() {
+        let planned = plan.pointer("/planned_values/root_module").and_then(Value::as_object);
+        let holds = planned.is_some_and(|root| root.contains_key("resources") || root.contains_key("child_modules"));
+        if plan.get("planned_values").is_some() && !holds {
             return Ok(PlannedRequests { requests: vec![], deleted: 0, not_judged: vec![], notes: vec![] });
         }
         return Err(format!("has no resource_changes, so it is no plan; accepted is {accepted}"));
@@ -96,8 +98,13 @@ fn one(
     }
     let (empty, nothing) = (Map::new(), Value::Object(Map::new()));
     let look = |key: &str| inner.get(key).and_then(Value::as_object).unwrap_or(&empty);
-    let after = Side { values: look("after"), unknown: inner.get("after_unknown").unwrap_or(&nothing) };
-    let before = Side { values: look("before"), unknown: &nothing };
+    let side = |values: &str, unknown: &str, secret: &str| Side {
+        values: look(values),
+        unknown: inner.get(unknown).unwrap_or(&nothing),
+        secret: inner.get(secret).unwrap_or(&nothing),
+    };
+    let after = side("after", "after_unknown", "after_sensitive");
+    let before = side("before", "", "before_sensitive");
     let Some(mut request) = request(kind, address, &after, provider, change, prices) else {
         planned.not_judged.push(address.to_owned());
         return Ok(());
@@ -122,11 +129,14 @@ fn one(
 struct Side<'a> {
     values: &'a Map<String, Value>,
     unknown: &'a Value,
+    /// Which values are sensitive. A plan has them in plain text, and nothing here may repeat them.
+    secret: &'a Value,
 }
 
 impl Side<'_> {
     fn hidden(&self, key: &str) -> bool {
-        self.unknown == &Value::Bool(true) || self.unknown.get(key) == Some(&Value::Bool(true))
+        let whole = |marks: &Value| marks == &Value::Bool(true) || marks.get(key) == Some(&Value::Bool(true));
+        whole(self.unknown) || whole(self.secret)
     }
 
     /// A text; `null` and a missing key are a certain "not set".
@@ -148,13 +158,20 @@ impl Side<'_> {
         }
     }
 
+    /// What is marked of one block: its own marks, or those of the whole list.
+    fn marks<'v>(&self, marks: &'v Value, key: &str, index: usize) -> &'v Value {
+        match marks.get(key) {
+            Some(Value::Array(items)) => items.get(index).unwrap_or(&Value::Null),
+            whole => whole.unwrap_or(&Value::Null),
+        }
+    }
+
     /// The blocks under a key, each as a side of its own.
     fn blocks(&self, key: &str) -> Vec<Side<'_>> {
         let list = self.values.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let unknown = self.unknown.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let sides = list.iter().enumerate().filter_map(|(index, block)| {
-            let hidden = unknown.get(index).unwrap_or(&Value::Null);
-            block.as_object().map(|values| Side { values, unknown: hidden })
+            let (unknown, secret) = (self.marks(self.unknown, key, index), self.marks(self.secret, key, index));
+            block.as_object().map(|values| Side { values, unknown, secret })
         });
         sides.collect()
     }
@@ -208,7 +225,8 @@ impl<'a> Provider<'a> {
         }
         let same = |key: &str, resource: &Value| resource.get(key) == change.get(key);
         let resources = module.get("resources").and_then(Value::as_array)?;
-        resources.iter().find(|resource| same("type", resource) && same("name", resource))
+        // A data source may have the type and the name of a resource.
+        resources.iter().find(|resource| ["mode", "type", "name"].iter().all(|key| same(key, resource)))
     }
 
     /// A value that is written out, or that one variable gives.
@@ -378,7 +396,8 @@ fn map(side: &Side<'_>, key: &str) -> Option<BTreeMap<String, Fact<String>>> {
         };
         found.insert(name.clone(), value);
     }
-    for (name, hidden) in side.unknown.get(key).and_then(Value::as_object).into_iter().flatten() {
+    let marks = [side.unknown, side.secret].into_iter().filter_map(|marks| marks.get(key).and_then(Value::as_object));
+    for (name, hidden) in marks.flatten() {
         if hidden == &Value::Bool(true) {
             found.insert(name.clone(), Fact::unknown(AFTER_APPLY));
         }

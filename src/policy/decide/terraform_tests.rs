@@ -105,3 +105,41 @@ fn what_is_no_whole_plan_is_refused_in_words() {
     let partial = read(&MIXED.replace("\"complete\": true", "\"complete\": false"));
     assert!(partial.notes[0].contains("not complete"), "{:?}", partial.notes);
 }
+
+#[test]
+fn what_a_plan_marks_as_sensitive_is_not_known_so_no_message_can_repeat_it() {
+    let text = r#"{"format_version": "1.2", "resource_changes": [{
+        "address": "aws_instance.a", "mode": "managed", "type": "aws_instance", "name": "a",
+        "change": {"actions": ["create"], "before": null,
+            "after": {"instance_type": "hunter2.large", "tags": {"owner": "hunter2", "team": "x"},
+                      "tags_all": {"owner": "hunter2", "team": "x"}},
+            "after_unknown": {},
+            "after_sensitive": {"instance_type": true, "tags": {"owner": true}, "tags_all": {"owner": true}}}}]}"#;
+    let planned = read(text);
+    let request = named(&planned, "aws_instance.a");
+    assert_eq!(tags(request), [("owner", None), ("team", Some("x"))]);
+    assert!(request.specs.instance_type.is_unknown());
+    assert!(!format!("{planned:?}").contains("hunter2"), "{planned:?}");
+}
+
+#[test]
+fn a_data_source_of_the_same_name_says_nothing_about_a_resource() {
+    let text = r#"{"format_version": "1.2", "resource_changes": [{
+        "address": "aws_instance.a", "mode": "managed", "type": "aws_instance", "name": "a",
+        "change": {"actions": ["create"], "before": null, "after": {"instance_type": "m5.large", "tags_all": {}},
+            "after_unknown": {"instance_market_options": true}}}],
+        "configuration": {"root_module": {"resources": [
+            {"address": "data.aws_instance.a", "mode": "data", "type": "aws_instance", "name": "a", "expressions": {}},
+            {"address": "aws_instance.a", "mode": "managed", "type": "aws_instance", "name": "a",
+             "expressions": {"instance_market_options": [{}]}}]}}}"#;
+    assert!(named(&read(text), "aws_instance.a").purchase.is_unknown(), "spot is written, and which is not known");
+}
+
+#[test]
+fn a_plan_whose_changes_were_cut_out_is_refused_and_not_let_through() {
+    let text = |root: &str| format!("{{\"format_version\": \"1.2\", \"planned_values\": {{\"root_module\": {root}}}}}");
+    assert_eq!(plan(&text("{}"), &prices()).unwrap().requests, []);
+    for root in ["{\"resources\": [{}]}", "{\"child_modules\": [{}]}"] {
+        assert!(plan(&text(root), &prices()).unwrap_err().contains("no resource_changes"), "{root}");
+    }
+}
