@@ -42,7 +42,7 @@ pub struct RequestDocument {
     pub specs: Option<SpecsDocument>,
     /// How it is bought.
     pub purchase: Option<Purchase>,
-    /// Dollars a month, where the requester knows better than the list price.
+    /// Dollars a month, where the price book has no price; below its price the book is believed.
     #[schemars(range(min = 0, max = 1e12))]
     pub monthly_usd: Option<f64>,
     /// Who asks.
@@ -100,9 +100,11 @@ pub fn requests(file: &Path, text: &str, prices: &PriceBook) -> Result<Vec<Reque
 
 fn request(checker: &mut Checker<'_>, at: &At<'_>, document: RequestDocument, prices: &PriceBook) -> Request {
     let kind = document.resource_type;
-    if kind.split('/').count() != 2 || kind.split('/').any(|part| part.is_empty() || part.contains('*')) {
+    // A capital letter or a space would make a type of it that no rule covers.
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+    if kind.split('/').count() != 2 || kind.split('/').any(|part| part.is_empty() || !part.chars().all(plain)) {
         let problem = format!("{:?} is not a resource type", clean(&kind));
-        checker.fail(&at.key("type"), problem, "a group and a kind, such as compute/instance");
+        checker.fail(&at.key("type"), problem, "a group and a kind in small letters, such as compute/instance");
     }
     let mut request = Request::of_type(&kind);
     request.id = document.id;
@@ -144,7 +146,8 @@ fn request(checker: &mut Checker<'_>, at: &At<'_>, document: RequestDocument, pr
     }
     estimate::complete(&mut request, prices);
     if let Some(usd) = document.monthly_usd.and_then(Usd::from_f64) {
-        request.monthly = Fact::Known(usd);
+        // A requester can say more than the list price, and what the book lacks; less is not believed.
+        request.monthly = Fact::Known(request.monthly.known().map_or(usd, |listed| usd.max(*listed)));
     }
     request
 }
@@ -173,6 +176,25 @@ pub(crate) mod tests {
         assert_eq!(known.specs.vcpus, Fact::Known(2.0), "the type's own figure, not the requester's");
         assert_eq!(known.specs.family, Fact::Known(Family::GeneralPurpose));
         assert!(known.monthly.known().is_some());
+    }
+
+    #[test]
+    fn v3_a_type_that_no_rule_could_cover_and_a_price_below_the_list_are_no_way_out() {
+        for kind in ["Compute/instance", "compute/instance ", " compute/instance", "compute/іnstance", "compute/inst.*"]
+        {
+            let errors = read(&format!("type: {kind:?}\n")).unwrap_err();
+            assert!(errors.to_string().contains("is not a resource type"), "{kind}: {errors}");
+        }
+        assert!(read("type: aws/aws_s3_bucket\n").is_ok());
+        let month = |more: &str| {
+            let text = format!("type: compute/instance\nspecs: {{instance_type: m5.large}}\n{more}");
+            *read(&text).unwrap()[0].monthly.known().unwrap()
+        };
+        let listed = month("");
+        assert_eq!(month("monthly_usd: 0\n"), listed);
+        assert_eq!(month("monthly_usd: 5000\n"), Usd::dollars(5000));
+        let unlisted = &read("type: database/instance\nmonthly_usd: 7\n").unwrap()[0];
+        assert_eq!(unlisted.monthly, Fact::Known(Usd::dollars(7)));
     }
 
     #[test]
