@@ -357,12 +357,12 @@ impl Review {
 
 impl PolicyRecord {
     /// The version in force at an instant; what is due counts although nobody wrote it down yet (L8), and a deprecated
-    /// policy is in force until its date (L9).
+    /// policy is in force until its date (L9). What was in force once stays so when the clock goes back behind its date.
     pub fn in_force(&self, at: Instant) -> Option<&Force> {
         if self.stage == Stage::Archived || self.deprecation.as_ref().is_some_and(|end| end.on <= at) {
             return None;
         }
-        [&self.next, &self.current].into_iter().flatten().find(|force| force.from <= at)
+        self.next.as_ref().filter(|next| next.from <= at).or(self.current.as_ref())
     }
 
     /// The limit that holds at an instant: one that was set on the version which is replaced then ends with it.

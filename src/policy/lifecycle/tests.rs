@@ -240,6 +240,18 @@ fn l5_a_major_change_is_reviewed_while_the_old_version_stays_in_force() {
 }
 
 #[test]
+fn l8_what_was_in_force_stays_so_when_the_clock_goes_back_and_what_is_to_come_waits_all_the_same() {
+    let mut life = Life::active();
+    assert_eq!(life.in_force(2).as_deref(), Some("0.1.0"), "activated at three, and the clock says two again");
+    assert_eq!(Life::new().in_force(1000), None);
+    life.edit(&content(30, "enforce", "Disks"), by(ANN, 10)).approve(BOB);
+    let planned = activate(&life.record, by(ANN, 12), Some(hour(100)));
+    life.take(planned);
+    assert_eq!((life.in_force(2).as_deref(), life.in_force(99).as_deref()), (Some("0.1.0"), Some("0.1.0")));
+    assert_eq!(life.in_force(100).as_deref(), Some("1.0.0"));
+}
+
+#[test]
 fn l5_every_edit_in_review_or_approved_clears_the_approvals_and_asks_again() {
     let mut life = Life::new();
     life.submit(&[BOB, EVE]).approve(BOB);
