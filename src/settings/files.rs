@@ -47,7 +47,8 @@ pub fn policy_files(path: &Path) -> Result<Vec<PathBuf>, Errors> {
         let file = entry.map_err(failed)?.path();
         let hidden = file.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
         let ours = ["yaml", "yml", "toml", "json"];
-        let policy = file.extension().is_some_and(|extension| ours.iter().any(|ending| extension == *ending));
+        let policy =
+            file.extension().is_some_and(|extension| ours.iter().any(|ending| extension.eq_ignore_ascii_case(ending)));
         let schema = file.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".schema.json"));
         if policy && !schema && !hidden {
             files.push(file);

@@ -582,6 +582,18 @@ fn a_folder_of_policies_is_read_in_name_order_and_all_its_mistakes_come_at_once(
 }
 
 #[test]
+fn a_policy_file_with_its_ending_in_capitals_is_not_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.yaml", "b.YAML", "c.Yml"] {
+        std::fs::write(folder.path().join(name), "x: 1\n").unwrap();
+    }
+    std::fs::write(folder.path().join("d.yaml.bak"), "x: 1\n").unwrap();
+    let files = policy_files(folder.path()).unwrap();
+    let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["a.yaml", "b.YAML", "c.Yml"]);
+}
+
+#[test]
 fn a_secret_comes_only_from_a_file_that_others_cannot_reach() {
     use secrecy::ExposeSecret;
     let folder = tempfile::tempdir().unwrap();
