@@ -140,7 +140,7 @@ pub fn todo(violation: &PolicyViolation, handlers: &Handlers) -> Vec<(Stage, Tod
     }
     list.push((Stage::Remediation, Todo::Metrics));
     if enforced {
-        for rule in &violation.violated_rules {
+        for rule in &violation.certain {
             let remedy = handlers.remedy(violation.category, rule);
             list.push((Stage::Remediation, Todo::Remedy(rule.clone(), remedy)));
         }
@@ -305,6 +305,7 @@ mod tests {
             mode: EnforcementMode::Enforce,
             reasons: rules.iter().map(|rule| format!("{rule} is bad")).collect(),
             actions,
+            certain: rules.iter().map(|rule| (*rule).into()).collect(),
         }
     }
 

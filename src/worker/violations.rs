@@ -292,6 +292,7 @@ mod tests {
             mode: EnforcementMode::Enforce,
             reasons: rules.iter().map(|rule| format!("{rule} is bad")).collect(),
             actions,
+            certain: rules.iter().map(|rule| (*rule).into()).collect(),
         }
     }
 

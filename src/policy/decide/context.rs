@@ -86,23 +86,21 @@ impl Context {
 
     /// Whether a policy is about this question (P7).
     pub fn reached_by(&self, policy: &Policy) -> bool {
-        let matches = |wanted: &Option<String>, own: Option<&str>| match (wanted, own) {
-            (_, None) => false,
-            (None, Some(_)) => true,
-            (Some(wanted), Some(own)) => wanted == own,
+        let matches = |wanted: &Option<String>, own: &[Option<&str>]| {
+            own.iter().flatten().any(|own| wanted.as_deref().is_none_or(|wanted| wanted == *own))
         };
         policy.is_over_contexts()
             && match &policy.reach {
                 Reach::Global => true,
-                Reach::Organization(id) => matches(id, self.id(&self.organization_id, "organization")),
-                Reach::User(id) => matches(id, self.id(&self.user_id, "user")),
-                Reach::Resource(id) => matches(id, Some(&self.resource)),
+                Reach::Organization(id) => matches(id, &self.ids(&self.organization_id, "organization")),
+                Reach::User(id) => matches(id, &self.ids(&self.user_id, "user")),
+                Reach::Resource(id) => matches(id, &[Some(&self.resource)]),
             }
     }
 
-    /// An id of its own key, else the `id` under the root of that name.
-    fn id<'a>(&'a self, own: &'a Option<String>, root: &str) -> Option<&'a str> {
-        own.as_deref().or_else(|| self.roots.get(root)?.get("id")?.as_str())
+    /// An id of its own key, and the `id` under the root of that name: a policy for either is asked.
+    fn ids<'a>(&'a self, own: &'a Option<String>, root: &str) -> [Option<&'a str>; 2] {
+        [own.as_deref(), self.roots.get(root).and_then(|root| root.get("id")?.as_str())]
     }
 
     /// Who wants what, on one line.

@@ -5,6 +5,8 @@
 //! unknown denies with the reason. The decision cannot be had without its violations having been logged first:
 //! [`decide`] returns [`Undisclosed`], and only [`Undisclosed::logged`] opens it (E3).
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -51,6 +53,9 @@ pub struct PolicyViolation {
     pub reasons: Vec<String>,
     /// What follows, each once, in the rules' order.
     pub actions: Vec<ViolationAction>,
+    /// Of the rules, those that are violated for certain and enforced: nothing is ordered about people over the others.
+    #[serde(skip)]
+    pub certain: Vec<String>,
 }
 
 /// What one policy says (E5): S0 reads both `result` and `compliant` of it.
@@ -96,17 +101,17 @@ impl Undisclosed {
 
 /// Asks all policies that reach a context.
 pub fn decide(policies: &[Policy], context: &Context) -> Undisclosed {
-    let mut evaluation = Evaluation { result: Ruling::Allow, violations: Vec::new() };
+    let (mut tally, mut violations) = (Tally::default(), Vec::new());
     let facts = context.facts();
     for policy in policies.iter().filter(|policy| context.reached_by(policy)) {
         let said = match &facts {
             Ok(facts) => evaluate_policy(policy, facts),
             Err(problem) => refused(policy, problem),
         };
-        evaluation.result = strictest(evaluation.result, said.result);
-        evaluation.violations.extend(said.violation);
+        tally.add(said.result);
+        violations.extend(said.violation);
     }
-    Undisclosed(evaluation)
+    Undisclosed(Evaluation { result: tally.ruling(), violations })
 }
 
 /// What one policy says about facts. A policy that is switched off is compliant.
@@ -142,22 +147,26 @@ fn refused(policy: &Policy, problem: &str) -> PolicyEvaluation {
 #[derive(Default)]
 struct Said {
     rules: Vec<String>,
+    certain: Vec<String>,
     reasons: Vec<String>,
     actions: Vec<ViolationAction>,
+    known_actions: HashSet<ViolationAction>,
     severity: Option<Severity>,
-    result: Option<Ruling>,
+    tally: Tally,
 }
 
 impl Said {
     fn violated(&mut self, policy: &Policy, rule: &Rule) {
         let reason = rule.title.as_deref().map_or_else(|| format!("rule {} is violated", rule.name), clean);
         let actions = policy.actions_of(rule);
-        if enforced(policy, rule) {
+        let enforced = enforced(policy, rule);
+        if enforced {
+            self.certain.push(rule.name.clone());
             for action in actions {
                 match action {
-                    ViolationAction::Block => self.answer(Ruling::Deny { reason: reason.clone() }),
+                    ViolationAction::Block => self.tally.add(Ruling::Deny { reason: reason.clone() }),
                     ViolationAction::RequireApproval { approvers } => {
-                        self.answer(Ruling::RequireApproval { approvers: approvers.clone() });
+                        self.tally.add(Ruling::RequireApproval { approvers: approvers.clone() });
                     }
                     ViolationAction::Log
                     | ViolationAction::Alert { .. }
@@ -166,34 +175,30 @@ impl Said {
                 }
             }
         }
-        self.note(rule, reason, actions);
+        // A rule that only monitors tells, whatever its policy does.
+        let tells = |action: &&ViolationAction| matches!(action, ViolationAction::Log | ViolationAction::Alert { .. });
+        let hold = |action: &&ViolationAction| enforced || policy.mode != EnforcementMode::Enforce || tells(action);
+        self.note(rule, reason, actions.iter().filter(hold));
     }
 
     fn unknown(&mut self, policy: &Policy, rule: &Rule, why: &str) {
         let reason = format!("rule {} cannot be decided: {}", rule.name, clean(why));
         if enforced(policy, rule) {
-            self.answer(Ruling::Deny { reason: reason.clone() });
+            self.tally.add(Ruling::Deny { reason: reason.clone() });
         }
         // Nobody is suspended or asked for approval over what is not known; it is logged.
-        self.note(rule, reason, &[]);
+        self.note(rule, reason, std::iter::empty());
     }
 
-    fn note(&mut self, rule: &Rule, reason: String, actions: &[ViolationAction]) {
+    fn note<'a>(&mut self, rule: &Rule, reason: String, actions: impl Iterator<Item = &'a ViolationAction>) {
         self.rules.push(rule.name.clone());
         self.reasons.push(reason);
         self.severity = self.severity.max(Some(rule.severity));
         for action in actions {
-            if !self.actions.contains(action) {
+            if self.known_actions.insert(action.clone()) {
                 self.actions.push(action.clone());
             }
         }
-    }
-
-    fn answer(&mut self, ruling: Ruling) {
-        self.result = Some(match self.result.take() {
-            Some(before) => strictest(before, ruling),
-            None => ruling,
-        });
     }
 
     fn finish(self, policy: &Policy) -> PolicyEvaluation {
@@ -206,9 +211,10 @@ impl Said {
             mode: policy.mode,
             reasons: self.reasons,
             actions: self.actions,
+            certain: self.certain,
         });
         PolicyEvaluation {
-            result: self.result.unwrap_or(Ruling::Allow),
+            result: self.tally.ruling(),
             compliant: violation.is_none(),
             violated_rules: self.rules,
             violation,
@@ -220,23 +226,43 @@ fn enforced(policy: &Policy, rule: &Rule) -> bool {
     policy.mode == EnforcementMode::Enforce && rule.mode == EnforcementMode::Enforce
 }
 
-/// Deny over approval over allow; of two denials the first speaks, with the other's reason behind it; approvers add up.
-fn strictest(first: Ruling, second: Ruling) -> Ruling {
-    match (first, second) {
-        (Ruling::Deny { reason: first }, Ruling::Deny { reason: second }) if first != second => {
-            Ruling::Deny { reason: format!("{first}; {second}") }
-        }
-        (deny @ Ruling::Deny { .. }, _) | (_, deny @ Ruling::Deny { .. }) => deny,
-        (Ruling::RequireApproval { mut approvers }, Ruling::RequireApproval { approvers: more }) => {
-            for approver in more {
-                if !approvers.contains(&approver) {
-                    approvers.push(approver);
+/// Rulings added up: deny over approval over allow. Reasons and approvers add up too, each once, in their order.
+#[derive(Default)]
+struct Tally {
+    denied: bool,
+    reasons: Vec<String>,
+    waits: bool,
+    approvers: Vec<String>,
+    known: HashSet<String>,
+}
+
+impl Tally {
+    fn add(&mut self, ruling: Ruling) {
+        match ruling {
+            Ruling::Allow => {}
+            Ruling::Deny { reason } => {
+                self.denied = true;
+                if self.known.insert(format!("reason {reason}")) {
+                    self.reasons.push(reason);
                 }
             }
-            Ruling::RequireApproval { approvers }
+            Ruling::RequireApproval { approvers } => {
+                self.waits = true;
+                for approver in approvers {
+                    if self.known.insert(format!("approver {approver}")) {
+                        self.approvers.push(approver);
+                    }
+                }
+            }
         }
-        (waits @ Ruling::RequireApproval { .. }, _) | (_, waits @ Ruling::RequireApproval { .. }) => waits,
-        (Ruling::Allow, Ruling::Allow) => Ruling::Allow,
+    }
+
+    fn ruling(self) -> Ruling {
+        match (self.denied, self.waits) {
+            (true, _) => Ruling::Deny { reason: self.reasons.join("; ") },
+            (false, true) => Ruling::RequireApproval { approvers: self.approvers },
+            (false, false) => Ruling::Allow,
+        }
     }
 }
 

@@ -197,3 +197,34 @@ fn e6_a_synthetic_context_is_compared_with_allow() {
         "has_special": true, "history_position": null}});
     assert_eq!(violated(&ask(&seeds(), short)), [("policy_password_001", vec!["rule_pwd_length"])]);
 }
+
+fn loaded(text: &str) -> Vec<Policy> {
+    crate::policy::parse(std::path::Path::new("p.yaml"), text, &[]).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[test]
+fn m7_nothing_is_ordered_about_people_over_a_rule_that_is_unknown_or_only_monitors() {
+    let text = "id: p\nname: P\npolicy_type: security\nenforcement_mode: enforce\nseverity: high\nviolation_actions: [{type: log}, {type: suspend, duration_minutes: 5}]\nrules: [{id: suspicious_login, condition: x.odd}, {id: mfa_not_enabled, require: x.mfa}]\n";
+    let mut policies = loaded(text);
+    let found = |policies: &[Policy]| {
+        let context = context(json!({"x": {"mfa": false}}));
+        decide(policies, &context).logged(|_| Ok::<_, ()>(())).unwrap().violations.remove(0)
+    };
+    let violation = found(&policies);
+    assert_eq!(violation.violated_rules, ["suspicious_login", "mfa_not_enabled"]);
+    assert_eq!(violation.certain, ["mfa_not_enabled"], "nobody is locked out over an unknown");
+    policies[0].rules[1].mode = EnforcementMode::Monitor;
+    let violation = found(&policies);
+    assert_eq!((violation.certain, violation.actions), (vec![], vec![ViolationAction::Log]));
+}
+
+#[test]
+fn p7_a_policy_for_a_user_is_asked_whichever_of_the_two_ids_names_them() {
+    let text = "id: p\nname: P\npolicy_type: security\nenforcement_mode: enforce\nseverity: high\nscope: user\nscope_id: bob\nviolation_actions: [{type: block}]\nrules: [{id: r, condition: user.id == 'bob'}]\n";
+    let policies = loaded(text);
+    let ruling =
+        |facts: serde_json::Value| decide(&policies, &context(facts)).logged(|_| Ok::<_, ()>(())).unwrap().result;
+    assert!(matches!(ruling(json!({"user_id": "ann", "user": {"id": "bob"}})), Ruling::Deny { .. }));
+    assert!(matches!(ruling(json!({"user": {"id": "bob"}})), Ruling::Deny { .. }));
+    assert_eq!(ruling(json!({"user_id": "ann", "user": {"id": "ann"}})), Ruling::Allow);
+}
