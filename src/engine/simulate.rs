@@ -188,15 +188,20 @@ impl<'a> Backtest<'a> {
     /// The findings after a night: reconciled, told, and acted on where the clocks have run out.
     fn settle(&mut self, existing: Vec<Finding>, reconciler: Reconciler<'_>, at: Instant) -> Vec<Finding> {
         let mut findings: Vec<Finding> = existing;
+        let mut places: HashMap<FindingId, usize> =
+            findings.iter().enumerate().map(|(place, known)| (known.id.clone(), place)).collect();
         for changed in reconciler.finish().changed {
-            match findings.iter_mut().find(|known| known.id == changed.id) {
-                Some(known) => *known = changed,
-                None => findings.push(changed),
+            match places.get(&changed.id) {
+                Some(place) => findings[*place] = changed,
+                None => {
+                    places.insert(changed.id.clone(), findings.len());
+                    findings.push(changed);
+                }
             }
         }
         for notice in decide(&findings, &HashSet::new(), at) {
-            if let Some(finding) = findings.iter_mut().find(|finding| finding.id == notice.finding) {
-                grace::delivered(finding, notice.kind, at);
+            if let Some(place) = places.get(&notice.finding) {
+                grace::delivered(&mut findings[*place], notice.kind, at);
             }
         }
         for finding in findings.iter().filter(|finding| finding.state == State::Open && finding.unjudged.is_none()) {
