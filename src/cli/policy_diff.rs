@@ -25,9 +25,9 @@ use crate::domain::money::Usd;
 use crate::domain::text::clean;
 use crate::engine::ruleset::Ruleset;
 use crate::engine::simulate::Simulation;
+use crate::policy::Policy;
 use crate::policy::lifecycle::{change_type, differences, in_force};
-use crate::policy::{Policy, parse};
-use crate::settings::read_text;
+use crate::settings::{load_policies, read_text};
 use crate::worker::policies::{find, one};
 use crate::worker::simulate::{Nights, backtest};
 
@@ -135,7 +135,7 @@ fn side(global: &Global, given: &str) -> Result<Side> {
     if path.is_file() {
         let text = read_text(path).map_err(ExitError::bad_use)?;
         let content = one(path, &text).map_err(told)?;
-        let policies = parse(path, &text, &checks::infos()).map_err(ExitError::bad_use)?;
+        let policies = load_policies(&[path.to_owned()], &checks::infos()).map_err(ExitError::bad_use)?;
         return Ok(Side { label: given.to_owned(), text, json: content.json, policies });
     }
     let store = open::read_store_in(&open::state_dir(global)?)?;

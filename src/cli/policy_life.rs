@@ -23,7 +23,7 @@ use crate::policy::lifecycle::{By, Edit, contents};
 use crate::settings::{self, read_text};
 use crate::store::Store;
 use crate::worker::policies::import::{Import, import};
-use crate::worker::policies::{Desk, Done, PolicyError, find, one};
+use crate::worker::policies::{Desk, Done, PolicyError, draft, find, storable};
 
 /// The commands of the life cycle. A policy is named by its id, or by its name where one policy has it.
 #[derive(Debug, Subcommand)]
@@ -195,10 +195,10 @@ pub fn run(global: &Global, command: &Command) -> Result<Exit> {
         Command::List => list(global),
         Command::Show { id } => show(global, id),
         Command::History { id } => history(global, id),
-        Command::Create { file, by } => step(global, by, |desk, by| desk.create(&one(file, &read_text(file)?)?, by)),
+        Command::Create { file, by } => step(global, by, |desk, by| desk.create(&draft(file, &read_text(file)?)?, by)),
         Command::Update { id, file, summary, reviewer, by } => step(global, by, |desk, by| {
             let reviewers = (!reviewer.is_empty()).then_some(reviewer.as_slice());
-            desk.update(id, &one(file, &read_text(file)?)?, by, Edit { summary: summary.as_deref(), reviewers })
+            desk.update(id, &draft(file, &read_text(file)?)?, by, Edit { summary: summary.as_deref(), reviewers })
         }),
         Command::Submit { id, reviewer, by } => step(global, by, |desk, by| desk.submit(id, reviewer, by)),
         Command::Approve { id, of, comment, by } => {
@@ -385,6 +385,9 @@ fn apply(global: &Global, paths: &[PathBuf], dry_run: bool, by: &ByArg) -> Resul
         for file in settings::policy_files(path).map_err(ExitError::bad_use)? {
             let text = read_text(&file).map_err(ExitError::bad_use)?;
             let found = contents(&file, &text, &checks).map_err(ExitError::bad_use)?;
+            for content in &found {
+                storable(&file, content).map_err(ExitError::bad_use)?;
+            }
             documents.extend(found.into_iter().map(|content| (file.clone(), content)));
         }
     }

@@ -1,7 +1,9 @@
 //! What changed between two versions, and whether it is words or behaviour (L5).
 //!
 //! Everything is behaviour but the texts for people at the places where the documents keep them. A key of the same
-//! name elsewhere, such as a tag called `description` in a scope, is behaviour like its neighbours.
+//! name elsewhere, such as a tag called `description` in a scope, is behaviour like its neighbours. What a policy over
+//! contexts keeps about itself (`metadata`, who made it and when) decides nothing and counts as words too; its name and
+//! its rules' descriptions do so where an id stands beside them, as the id is made from them otherwise.
 
 use serde_json::Value;
 
@@ -22,6 +24,9 @@ const HOLDERS: [&[&str]; 8] = [
     &["spec", "rules", "*", "requiredTags", "*"],
     &["spec", "metadata"],
 ];
+
+/// Keys at the top of a policy over contexts that decide nothing.
+const RECORD: [&str; 4] = ["metadata", "created_at", "updated_at", "created_by"];
 
 /// Longest value in a summary, in characters.
 const LONGEST: usize = 40;
@@ -99,7 +104,7 @@ fn walk<'a>(
             keys.sort_unstable();
             keys.dedup();
             for key in keys {
-                let words = words || (WORDS.contains(&key) && holds_words(path));
+                let words = words || is_words(path, key, before, after);
                 path.push(Step::Key(key));
                 walk(found, path, old.get(key), new.get(key), words);
                 path.pop();
@@ -118,6 +123,22 @@ fn walk<'a>(
             after: after.cloned(),
             change: if words { ChangeType::Minor } else { ChangeType::Major },
         }),
+    }
+}
+
+/// Whether what stands under a key of two objects is for people alone.
+fn is_words(path: &[Step<'_>], key: &str, before: Option<&Value>, after: Option<&Value>) -> bool {
+    let both = |key: &str| [before, after].iter().all(|value| value.is_some_and(|value| value.get(key).is_some()));
+    let named = both("id") || both("name");
+    match key {
+        "$schema" => path.is_empty(),
+        "name" => path.is_empty() && both("policy_type") && both("id"),
+        "namespace" => matches!(path, [Step::Key("metadata")]),
+        "description" if path.last().is_some_and(|step| matches!(step, Step::Item(_))) && !named && !both("key") => {
+            false
+        }
+        _ if RECORD.contains(&key) && path.is_empty() && both("policy_type") => true,
+        _ => WORDS.contains(&key) && holds_words(path),
     }
 }
 

@@ -1,15 +1,17 @@
 //! Documents as versions keep them: one policy each, as text and as a plain value.
 //!
-//! A file with several documents is cut at its `---` lines; what cannot be cut out of its file is kept as JSON, which
-//! every loader of YAML reads.
+//! A policy of a file with several is cut out of it with its comments (`cut`). A piece counts only when it loads alone
+//! and says the same; what cannot be cut out is written anew: TOML as TOML, everything else as JSON.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::cut;
 use crate::domain::check::CheckInfo;
 use crate::domain::lifecycle::{Brake, PolicyVersion};
-use crate::policy::document::{DocumentError, Errors, Node, parse_toml, parse_yaml, short_hash};
+use crate::policy::document::{self, DocumentError, Errors, Node, short_hash, to_toml};
+use crate::policy::front::trees;
 use crate::policy::{EnforcementMode, Policy, parse};
 
 /// One policy's document.
@@ -33,30 +35,20 @@ pub struct Content {
 /// Every mistake of the file; nothing is taken then.
 pub fn contents(file: &Path, text: &str, checks: &[&'static CheckInfo]) -> Result<Vec<Content>, Errors> {
     let policies = parse(file, text, checks)?;
-    if let [policy] = &policies[..]
-        && let [json] = &values(file, text)?[..]
-        && short_hash(json) == policy.hash
-    {
-        let (name, hash) = (policy.name.clone(), policy.hash.clone());
-        return Ok(vec![Content { name, hash, format: format_of(file), text: text.to_owned(), json: json.clone() }]);
-    }
-    let values = values(file, text)?;
-    let pieces = pieces(text);
+    let trees = trees(file, text)?;
+    let nodes: Vec<&Node> = trees.iter().flat_map(policies_of).collect();
     let mut found = Vec::with_capacity(policies.len());
     for policy in &policies {
-        let Some(json) = values.iter().find(|json| short_hash(json) == policy.hash) else {
+        let json = nodes.iter().map(|node| node.to_json()).find(|json| short_hash(json) == policy.hash);
+        let content = json.and_then(|json| {
+            let (text, format) = kept(file, text, policy, &nodes, &json, checks)?;
+            Some(Content { name: policy.name.clone(), hash: policy.hash.clone(), format, text, json })
+        });
+        let Some(content) = content else {
             let problem = format!("the policy {:?} cannot be taken out of its file", policy.name);
             return Err(DocumentError::of_file(file, problem, "a file with this policy alone").into());
         };
-        let alone = |text: &str, file: &Path| {
-            parse(file, text, checks).is_ok_and(|list| matches!(&list[..], [one] if one.hash == policy.hash))
-        };
-        let (text, format) = match pieces.iter().find(|(lines, _)| lines.contains(&policy.source.line)) {
-            Some((_, piece)) if alone(piece, file) => ((*piece).to_owned(), format_of(file)),
-            _ => (json_text(json), "yaml".to_owned()),
-        };
-        let (name, hash) = (policy.name.clone(), policy.hash.clone());
-        found.push(Content { name, hash, format, text, json: json.clone() });
+        found.push(content);
     }
     Ok(found)
 }
@@ -64,33 +56,36 @@ pub fn contents(file: &Path, text: &str, checks: &[&'static CheckInfo]) -> Resul
 /// The document with another mode: the text as it was, with that one value changed, where that can be done safely.
 ///
 /// # Errors
-/// The document does not load any more.
+/// The document does not load any more; `enabled: false` would turn the policy off whatever the mode.
 pub fn with_mode(
     version: &PolicyVersion,
     mode: EnforcementMode,
     checks: &[&'static CheckInfo],
 ) -> Result<Content, Errors> {
     let file = file_of(version);
-    let switched = |text: &str, file: &Path| {
-        let found = contents(file, text, checks).ok()?.into_iter().next()?;
-        let mut expected = version.json.clone();
-        set_mode(&mut expected, mode);
-        (found.hash == short_hash(&expected)).then_some(found)
-    };
-    if let Some(found) = edited(&file, &version.text, mode).and_then(|text| switched(&text, &file)) {
-        return Ok(found);
+    if mode != EnforcementMode::Disabled && version.json.get("enabled") == Some(&Value::Bool(false)) {
+        let problem = format!("enabled is false, so the mode {} would change nothing", mode.word());
+        return Err(DocumentError::of_file(&file, problem, "an update with a document that is enabled").into());
     }
     let mut json = version.json.clone();
     set_mode(&mut json, mode);
-    let file = file.with_extension("yaml");
-    let found = contents(&file, &json_text(&json), checks)?;
-    Ok(found.into_iter().next().unwrap_or_else(|| Content {
-        name: version.policy.clone(),
-        hash: short_hash(&json),
-        format: "yaml".into(),
-        text: json_text(&json),
-        json,
-    }))
+    let hash = short_hash(&json);
+    let alone = |text: &str, format: &str| loads_as(&file.with_extension(format), text, &hash, checks);
+    let edited = edited(&file, &version.text, mode).filter(|text| alone(text, &version.format));
+    let (text, format) =
+        match edited.map(|text| (text, version.format.clone())).or_else(|| written(&file, &json, alone)) {
+            Some(found) => found,
+            None => {
+                // Says why it does not load.
+                let file = file.with_extension("json");
+                parse(&file, &json_text(&json), checks)?;
+                let problem = format!("cannot be written with the mode {}", mode.word());
+                return Err(DocumentError::of_file(&file, problem, "an update with a document of that mode").into());
+            }
+        };
+    // The version has the policy's id; a document has its name.
+    let name = parse(&file.with_extension(&format), &text, checks)?.into_iter().next().map(|policy| policy.name);
+    Ok(Content { name: name.unwrap_or_else(|| version.policy.clone()), hash, format, text, json })
 }
 
 /// A stored version as a policy for the engine, with the version that its findings carry and the brake on it.
@@ -134,31 +129,56 @@ fn json_text(json: &Value) -> String {
     format!("{json:#}\n")
 }
 
-/// The documents of a file as plain values; those of a template-like file with a list of policies are its items.
-fn values(file: &Path, text: &str) -> Result<Vec<Value>, Errors> {
-    let nodes: Vec<Node> =
-        if format_of(file) == "toml" { vec![parse_toml(file, text)?] } else { parse_yaml(file, text)? };
-    let mut found: Vec<Value> = Vec::new();
-    for json in nodes.iter().map(Node::to_json) {
-        found.extend(json.get("policies").and_then(Value::as_array).into_iter().flatten().cloned());
-        found.push(json);
+/// The policies of a tree: the tree itself, the items of a list, or those below `policies`.
+fn policies_of(tree: &Node) -> Vec<&Node> {
+    let list = tree.get("policies").unwrap_or(tree);
+    match &list.value {
+        document::Value::List(items) => items.iter().collect(),
+        _ => vec![tree],
     }
-    Ok(found)
 }
 
-/// The text between `---` lines, with the lines that each covers, from 1.
-fn pieces(text: &str) -> Vec<(std::ops::RangeInclusive<usize>, &str)> {
-    let mut found = Vec::new();
-    let (mut begin, mut first, mut at) = (0, 1, 0);
-    for (index, line) in text.split_inclusive('\n').enumerate() {
-        if line.trim_end() == "---" {
-            found.push((first..=index, &text[begin..at]));
-            (begin, first) = (at + line.len(), index + 2);
-        }
-        at += line.len();
+/// The text of one policy of a file, and the ending of its name: the file when it is alone there, a piece of it, or
+/// the policy written anew.
+fn kept(
+    file: &Path,
+    text: &str,
+    policy: &Policy,
+    nodes: &[&Node],
+    json: &Value,
+    checks: &[&'static CheckInfo],
+) -> Option<(String, String)> {
+    let alone = |text: &str, format: &str| loads_as(&file.with_extension(format), text, &policy.hash, checks);
+    let format = format_of(file);
+    let line = policy.source.line;
+    if nodes.len() == 1 && alone(text, &format) {
+        return Some((text.to_owned(), format));
     }
-    found.push((first..=text.lines().count().max(first), &text[begin..]));
-    found
+    let piece = match format.as_str() {
+        "toml" => cut::table(text, line),
+        "json" => None,
+        _ => {
+            let begins: Vec<usize> = nodes.iter().map(|node| node.spot.line).collect();
+            cut::document(text, line).filter(|piece| alone(piece, &format)).or_else(|| cut::item(text, line, &begins))
+        }
+    };
+    match piece.filter(|piece| alone(piece, &format)) {
+        Some(piece) => Some((piece, format)),
+        None => written(file, json, alone),
+    }
+}
+
+/// A document written anew: a TOML file as TOML, everything else as JSON, the first that says the same.
+fn written(file: &Path, json: &Value, same: impl Fn(&str, &str) -> bool) -> Option<(String, String)> {
+    let toml = (format_of(file) == "toml").then(|| to_toml(json).ok()).flatten();
+    let toml = toml.map(|text| (text, "toml".to_owned()));
+    let json = (json_text(json), "json".to_owned());
+    toml.into_iter().chain([json]).find(|(text, format)| same(text, format))
+}
+
+/// Whether a text holds this one policy and nothing else.
+fn loads_as(file: &Path, text: &str, hash: &str, checks: &[&'static CheckInfo]) -> bool {
+    parse(file, text, checks).is_ok_and(|list| matches!(&list[..], [one] if one.hash == hash))
 }
 
 /// Where a document keeps its mode.
@@ -179,13 +199,11 @@ fn set_mode(json: &mut Value, mode: EnforcementMode) {
     *value = Value::from(mode.word());
 }
 
-/// The text of a YAML document with the mode's word replaced, or with a line for it below `spec:`.
+/// The text of a document with the mode's word replaced, or with a line for it before the other keys beside it.
 fn edited(file: &Path, text: &str, mode: EnforcementMode) -> Option<String> {
-    if format_of(file) == "toml" {
-        return None;
-    }
-    let nodes = parse_yaml(file, text).ok()?;
-    let [node] = &nodes[..] else { return None };
+    let trees = trees(file, text).ok()?;
+    let nodes: Vec<&Node> = trees.iter().flat_map(policies_of).collect();
+    let [node] = nodes[..] else { return None };
     let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
     let found = MODES.iter().find_map(|path| path.iter().try_fold(node, |node, key| node.get(key)));
     if let Some(word) = found {
@@ -196,13 +214,21 @@ fn edited(file: &Path, text: &str, mode: EnforcementMode) -> Option<String> {
         line.replace_range(at..at + given.len(), mode.word());
         return Some(lines.concat());
     }
-    let spec = node.entry("spec")?;
-    let crate::policy::document::Value::Map(entries) = &spec.node.value else { return None };
+    let (beside, above) = match node.entry("spec") {
+        Some(spec) => (&spec.node, spec.key_spot.line),
+        None => (node, 0),
+    };
+    let document::Value::Map(entries) = &beside.value else { return None };
     let first = entries.first()?.key_spot;
-    if first.line <= spec.key_spot.line {
+    if first.line <= above {
         return None;
     }
     let indent = " ".repeat(first.column.checked_sub(1)?);
-    lines.insert(first.line.checked_sub(1)?, format!("{indent}mode: {}\n", mode.word()));
+    let line = match format_of(file).as_str() {
+        "json" => format!("{indent}\"mode\": \"{}\",\n", mode.word()),
+        "toml" => format!("mode = \"{}\"\n", mode.word()),
+        _ => format!("{indent}mode: {}\n", mode.word()),
+    };
+    lines.insert(first.line.checked_sub(1)?, line);
     Some(lines.concat())
 }

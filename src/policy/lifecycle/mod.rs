@@ -9,6 +9,7 @@
 mod change;
 mod content;
 mod create;
+mod cut;
 mod review;
 mod serve;
 mod update;
@@ -185,5 +186,7 @@ fn day(at: Instant) -> String {
     text.strip_suffix(" 00:00 UTC").map(str::to_owned).unwrap_or(text)
 }
 
+#[cfg(test)]
+mod content_tests;
 #[cfg(test)]
 mod tests;

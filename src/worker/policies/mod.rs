@@ -259,7 +259,7 @@ impl Desk<'_> {
 /// # Errors
 /// Every mistake of the document; a document with more than one policy.
 pub fn create_policy(desk: &Desk<'_>, file: &Path, text: &str, by: By<'_>) -> Result<PolicyRecord, PolicyError> {
-    Ok(desk.create(&one(file, text)?, by)?.record)
+    Ok(desk.create(&draft(file, text)?, by)?.record)
 }
 
 /// The one policy of a document.
@@ -274,6 +274,34 @@ pub fn one(file: &Path, text: &str) -> Result<Content, PolicyError> {
         return Err(Errors::from(DocumentError::of_file(file, problem, accepted)).into());
     }
     Ok(found.remove(0))
+}
+
+/// The one policy of a document that is to be stored.
+///
+/// # Errors
+/// As [`one`] and [`storable`].
+pub fn draft(file: &Path, text: &str) -> Result<Content, PolicyError> {
+    let content = one(file, text)?;
+    storable(file, &content)?;
+    Ok(content)
+}
+
+/// Whether a document is whole by itself. One that reads a calendar beside its file is not: its days could change
+/// without a version, and without the file no policy at all would load.
+///
+/// # Errors
+/// The rule, and what it can say instead.
+pub fn storable(file: &Path, content: &Content) -> Result<(), Errors> {
+    let rules = content.json.pointer("/spec/rules").or_else(|| content.json.get("rules"));
+    let rules = rules.and_then(serde_json::Value::as_array).into_iter().flatten().enumerate();
+    let mut errors = Vec::new();
+    for (index, calendar) in rules.filter_map(|(index, rule)| Some((index, rule.get("holidayCalendar")?.as_str()?))) {
+        let calendar = crate::domain::text::clean(calendar);
+        let problem = format!("{}: rules[{index}] reads the file {calendar:?}, which no version keeps", content.name);
+        let accepted = "the days themselves under holidays; policies that stay files may read calendars";
+        errors.push(Errors::from(DocumentError::of_file(file, problem, accepted)));
+    }
+    Errors::join(errors).map_or(Ok(()), Err)
 }
 
 /// One policy by its id, or by its name where only one that is not archived has it.

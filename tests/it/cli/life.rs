@@ -323,3 +323,78 @@ fn t7_the_quarterly_review_is_written_confirmed_and_mailed_with_its_pdf() {
     assert!(wrong.one_error(2).contains("is not one mail address"), "{wrong:?}");
     assert_eq!(table.call(&["policy", "review", "--out", "review.doc"]).code, 2);
 }
+
+#[test]
+fn l2_p13_the_policies_of_both_seeds_and_the_shipped_ones_are_applied_and_a_second_time_nothing_changes() {
+    let table = Table::set_up();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let shipped = ["config/policies", "fixtures/policies/seeds"];
+    let paths: Vec<String> = shipped.iter().map(|path| root.join(path).display().to_string()).collect();
+    let apply = |paths: &[&str]| {
+        let json = done(&table, &[&["apply"], paths].concat(), "ann@example.com");
+        let rows = json["policies"].as_array().unwrap().clone();
+        rows.iter()
+            .map(|row| (row["name"].as_str().unwrap().to_owned(), row["result"].as_str().unwrap().to_owned()))
+            .collect::<Vec<_>>()
+    };
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let first = apply(&paths);
+    let names: Vec<&str> = first.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(first.iter().all(|(_, result)| result == "new"), "{first:?}");
+    for name in ["policy_password_001", "policy_budget_001", "policy_retention_001", "idle-resource-detection"] {
+        assert!(names.contains(&name), "{name}: {names:?}");
+    }
+    assert!(apply(&paths).iter().all(|(_, result)| result == "unchanged"));
+    // One policy is shown as its file has it, comments included.
+    assert_eq!(
+        table.call(&["policy", "show", "policy_password_001", "-o", "json"]).json()["content"],
+        text("fixtures/policies/seeds/password.toml")
+    );
+
+    // Two policies of one TOML file live on their own.
+    let two = "[[policies]]\nid = \"one\"\nname = \"One\"\npolicy_type = \"usage\"\nenforcement_mode = \"monitor\"\nseverity = \
+               \"info\"\n[[policies.rules]]\nid = \"r\"\ncondition = \"api.calls > 10\"\n\n";
+    let two = [two.to_owned(), two.replace("one", "two").replace("One", "Two")].concat();
+    table.write("two.toml", &two);
+    let ours = |rows: Vec<(String, String)>| {
+        rows.into_iter().filter(|(_, result)| result != "gone").map(|(_, result)| result).collect::<Vec<_>>()
+    };
+    assert_eq!(ours(apply(&["two.toml"])), ["new", "new"]);
+    table.write("two.toml", two.replacen("\"One\"", "\"Uno\"", 1).replace("\"Two\"", "\"Two\"\nscope = \"user\""));
+    assert_eq!(ours(apply(&["two.toml"])), ["changed (minor)", "changed (major)"]);
+    let switched = done(&table, &["mode", "two", "enforce"], "ann@example.com");
+    assert_eq!(switched["policy"]["version"], "2.0.0");
+    let shown = table.call(&["policy", "show", "two"]).out;
+    assert!(shown.contains("enforcement_mode = \"enforce\"") && shown.contains("scope = \"user\""), "{shown}");
+    assert!(!shown.contains("\"Uno\""), "{shown}");
+
+    // And update, create and diff take every format.
+    let mfa = text("fixtures/policies/seeds/mfa.json");
+    table.write("mfa.json", mfa.replace("\"critical\"", "\"high\""));
+    let id = "policy-mfa-requirement-for-admins";
+    let changed = done(&table, &["update", id, "mfa.json"], "ann@example.com");
+    assert_eq!(changed["policy"]["version"], "1.0.0");
+    let diff = table.call(&["policy", "diff", &format!("{id}@0.1.0"), "mfa.json", "-o", "json"]);
+    assert!(diff.code == 0 && diff.json()["change"] == "major", "{diff:?}");
+    table.write("new.json", mfa.replace("\"name\": \"MFA", "\"name\": \"Other MFA"));
+    assert_eq!(done(&table, &["create", "new.json"], "ann@example.com")["policy"]["stage"], "draft");
+}
+
+#[test]
+fn l2_a_policy_that_reads_a_calendar_beside_its_file_is_refused_by_the_store_before_anything_is_written() {
+    let table = stocked();
+    let text = "apiVersion: costwarden.dev/v1\nkind: CostPolicy\nmetadata:\n  name: hours\nspec:\n  type: Schedule\n  rules:\n    - \
+                name: office\n      timeZone: Europe/Berlin\n      from: \"07:00\"\n      until: \"19:00\"\n      \
+                holidayCalendar: feasts.ics\n";
+    let feasts = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nSUMMARY:x\r\nDTSTART;VALUE=DATE:20261225\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+    table.write("in/feasts.ics", feasts);
+    table.write("in/disks.yaml", POLICY);
+    table.write("in/hours.yaml", text);
+    assert_eq!(table.call(&["policy", "validate", "in"]).code, 0, "as a file it is fine");
+    for args in [&["apply", "in"][..], &["create", "in/hours.yaml"]] {
+        let refused = step(&table, args, "ann");
+        assert!(refused.one_error(2).contains("hours: rules[0] reads the file \"feasts.ics\""), "{refused:?}");
+    }
+    assert!(store(&table).policies().unwrap().is_empty());
+}
