@@ -15,7 +15,7 @@ use crate::cloud::{CloudAct, CloudRead};
 use crate::domain::mode::Mode;
 use crate::engine::ruleset::Ruleset;
 use crate::policy::{self, Policy};
-use crate::settings::{self, Settings};
+use crate::settings::{self, PoliciesFrom, Settings};
 use crate::store::Store;
 use crate::worker::context::Context;
 
@@ -144,13 +144,18 @@ impl WorldApp {
         Ok(WorldApp { cloud, settings, policies, clock, world })
     }
 
-    /// A context on this world.
+    /// A context on this world: with its own policies, or with those that the state has in force at the world's
+    /// instant where its settings say `policy_source: store`.
     ///
     /// # Errors
-    /// As [`context`].
+    /// As [`context`]; a stored policy does not load.
     pub fn context(&self, store: Store) -> anyhow::Result<Context> {
         let reader: Arc<dyn CloudRead> = Arc::new(self.cloud.reader());
-        context(self.settings.clone(), &self.policies, store, reader, self.clock.clone())
+        let policies = match self.settings.policies_from {
+            PoliciesFrom::Files => self.policies.clone(),
+            PoliciesFrom::Store => crate::worker::policies::in_force(&store, self.clock.now())?,
+        };
+        context(self.settings.clone(), &policies, store, reader, self.clock.clone())
     }
 
     /// The settings at an instant: exceptions that were granted by then.

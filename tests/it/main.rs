@@ -19,6 +19,7 @@ mod report_pdf;
 mod slack;
 mod support;
 mod tidy;
+mod versions;
 #[cfg(feature = "aws")]
 mod wire;
 mod worlds;
