@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use clap::Args as ClapArgs;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use similar::TextDiff;
@@ -63,26 +64,39 @@ struct Effect {
     unknown: (u64, u64),
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// What `policy diff -o json` prints.
+#[derive(Serialize, JsonSchema)]
+pub struct DiffDocument<'a> {
+    /// Version of this shape.
     schema_version: u32,
+    /// A file, or a policy with its version.
     before: &'a str,
+    /// Likewise.
     after: &'a str,
     /// `null` when both say the same.
     change: Option<ChangeType>,
+    /// Each place that differs, in words.
     differences: Vec<String>,
+    /// A unified diff; empty when both are the same text.
     text: &'a str,
     /// `null` when no night is stored.
     effect: Option<EffectJson<'a>>,
 }
 
-#[derive(Serialize)]
-struct EffectJson<'a> {
+/// What changes on the last stored night.
+#[derive(Serialize, JsonSchema)]
+pub struct EffectJson<'a> {
+    /// The night.
     night: Instant,
+    /// Findings of the second alone.
     appear: Vec<FindingJson<'a>>,
+    /// Findings of the first alone.
     vanish: Vec<FindingJson<'a>>,
+    /// How many both have.
     unchanged: usize,
+    /// Verdicts that the first could not give.
     unknown_before: u64,
+    /// Verdicts that the second could not give.
     unknown_after: u64,
 }
 
@@ -103,7 +117,7 @@ pub fn run(global: &Global, args: &Args) -> Result<Exit> {
     let appeared = effect.as_ref().is_some_and(|effect| !effect.appear.is_empty());
     let exit = if args.fail_on_new && appeared { Exit::Findings } else { Exit::Done };
     if global.output == Format::Json {
-        output::json(&Document {
+        output::json(&DiffDocument {
             schema_version: SCHEMA_VERSION,
             before: &before.label,
             after: &after.label,

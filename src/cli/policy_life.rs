@@ -7,11 +7,13 @@ use std::path::PathBuf;
 use anyhow::Result;
 use chrono::{NaiveDate, NaiveTime};
 use clap::{Subcommand, ValueEnum};
-use serde_json::json;
 
 use super::exit::{Exit, ExitError};
 use super::output::{self, Format, SCHEMA_VERSION};
-use super::policy_json::{PolicyJson, VersionJson};
+use super::policy_json::{
+    AppliedJson, PolicyApplyDocument, PolicyHistoryDocument, PolicyJson, PolicyListDocument, PolicyShowDocument,
+    PolicyStepDocument, VersionJson,
+};
 use super::{Global, open, policy_diff, policy_review};
 use crate::checks;
 use crate::clock::Clock;
@@ -246,12 +248,12 @@ fn step(
     let done = work(&desk, By { who: &who, at: now }).map_err(told)?;
     let record = &done.record;
     if global.output == Format::Json {
-        output::json(&json!({
-            "schema_version": SCHEMA_VERSION,
-            "policy": PolicyJson::of(record, now),
-            "happened": done.happened,
-            "messages": done.mails,
-        }))?;
+        output::json(&PolicyStepDocument {
+            schema_version: SCHEMA_VERSION,
+            policy: PolicyJson::of(record, now),
+            happened: &done.happened,
+            messages: done.mails,
+        })?;
         return Ok(Exit::Done);
     }
     output::line(&format!("{} {} is in stage {}", record.id, record.version, record.stage_at(now)))?;
@@ -272,8 +274,8 @@ fn list(global: &Global) -> Result<Exit> {
     let (store, now) = (read(global)?, Clock::System.now());
     let records = store.policies()?;
     if global.output == Format::Json {
-        let policies: Vec<_> = records.iter().map(|record| PolicyJson::of(record, now)).collect();
-        output::json(&json!({ "schema_version": SCHEMA_VERSION, "at": now, "policies": policies }))?;
+        let policies = records.iter().map(|record| PolicyJson::of(record, now)).collect();
+        output::json(&PolicyListDocument { schema_version: SCHEMA_VERSION, at: now, policies })?;
         return Ok(Exit::Done);
     }
     if records.is_empty() {
@@ -302,11 +304,8 @@ fn show(global: &Global, id: &str) -> Result<Exit> {
     let latest = store.policy_version(&record.id, record.seq)?;
     let text = latest.as_ref().map_or("", |version| version.text.as_str());
     if global.output == Format::Json {
-        output::json(&json!({
-            "schema_version": SCHEMA_VERSION,
-            "policy": PolicyJson::of(&record, now),
-            "content": text,
-        }))?;
+        let policy = PolicyJson::of(&record, now);
+        output::json(&PolicyShowDocument { schema_version: SCHEMA_VERSION, policy, content: text })?;
         return Ok(Exit::Done);
     }
     output::print(&page(&record, now))?;
@@ -348,12 +347,12 @@ fn history(global: &Global, id: &str) -> Result<Exit> {
     let record = find(&store, id).map_err(told)?;
     let (versions, events) = (store.policy_versions(&record.id)?, store.policy_events(&record.id)?);
     if global.output == Format::Json {
-        output::json(&json!({
-            "schema_version": SCHEMA_VERSION,
-            "policy": record.id,
-            "versions": VersionJson::list(&versions),
-            "events": events,
-        }))?;
+        output::json(&PolicyHistoryDocument {
+            schema_version: SCHEMA_VERSION,
+            policy: &record.id,
+            versions: VersionJson::list(&versions),
+            events: &events,
+        })?;
         return Ok(Exit::Done);
     }
     let rows = versions.iter().map(|version| {
@@ -404,16 +403,17 @@ fn apply(global: &Global, paths: &[PathBuf], dry_run: bool, by: &ByArg) -> Resul
     let refused = rows.iter().any(|row| row.what == Import::Refused);
     let exit = if refused { Exit::Failed } else { Exit::Done };
     if global.output == Format::Json {
-        let rows: Vec<_> = rows
+        let policies = rows
             .iter()
-            .map(|row| {
-                json!({
-                    "name": row.name, "id": row.id, "result": row.what.word(), "detail": row.detail,
-                    "file": row.file.as_ref().map(|file| file.display().to_string()),
-                })
+            .map(|row| AppliedJson {
+                name: &row.name,
+                id: row.id.as_deref(),
+                result: row.what.word(),
+                detail: &row.detail,
+                file: row.file.as_ref().map(|file| file.display().to_string()),
             })
             .collect();
-        output::json(&json!({ "schema_version": SCHEMA_VERSION, "dry_run": dry_run, "policies": rows }))?;
+        output::json(&PolicyApplyDocument { schema_version: SCHEMA_VERSION, dry_run, policies })?;
         return Ok(exit);
     }
     let table = rows.iter().map(|row| vec![row.name.clone(), row.what.word().to_owned(), row.detail.clone()]);

@@ -137,7 +137,11 @@ fn confirmed<'a>(store: &Store, ids: impl Iterator<Item = &'a str>) -> Result<Ha
 fn write(made: &PolicyReview, file: &Path) -> Result<()> {
     let bytes = match file.extension().and_then(|ending| ending.to_str()).unwrap_or("") {
         "txt" => layout::text(made).into_bytes(),
-        "json" => format!("{:#}\n", layout::json(made)).into_bytes(),
+        "json" => {
+            let mut bytes = Vec::new();
+            output::write_json(&mut bytes, &layout::json(made)).context("making JSON")?;
+            bytes
+        }
         "pdf" => match pdf(made)? {
             Some((_, bytes)) => bytes,
             None => return Err(ExitError::bad_use("this build makes no PDF (feature `pdf`)")),

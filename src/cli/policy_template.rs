@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Subcommand, ValueEnum};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
@@ -104,12 +105,73 @@ pub enum ScopeWord {
     Resource,
 }
 
-#[derive(Serialize)]
-struct TemplateJson<'a> {
+/// What `policy template list -o json` prints.
+#[derive(Serialize, JsonSchema)]
+pub struct TemplatesDocument<'a> {
+    /// Version of this shape.
+    pub schema_version: u32,
+    /// The built-in ones.
+    pub templates: Vec<TemplateJson<'a>>,
+}
+
+/// What `policy template show -o json` prints.
+#[derive(Serialize, JsonSchema)]
+pub struct TemplateDocument<'a> {
+    /// Version of this shape.
+    pub schema_version: u32,
+    /// The template.
+    pub template: TemplateJson<'a>,
+}
+
+/// What `policy template instantiate -o json` prints.
+#[derive(Serialize, JsonSchema)]
+pub struct InstancesDocument<'a> {
+    /// Version of this shape.
+    pub schema_version: u32,
+    /// The policies, as their files would have them.
+    pub policies: &'a [Json],
+}
+
+/// What `policy generate -o json` prints.
+#[derive(Serialize, JsonSchema)]
+pub struct GeneratedDocument<'a> {
+    /// Version of this shape.
+    pub schema_version: u32,
+    /// In the order of writing.
+    pub files: Vec<FileJson<'a>>,
+    /// What the files hold.
+    pub policies: Vec<GeneratedJson<'a>>,
+}
+
+/// A template.
+#[derive(Serialize, JsonSchema)]
+pub struct TemplateJson<'a> {
+    /// Its name.
     name: &'a str,
+    /// What it makes.
     description: &'a str,
+    /// `policy_type` of its policies.
     category: &'static str,
+    /// What can be set.
     variables: &'a [Variable],
+}
+
+/// A file.
+#[derive(Serialize, JsonSchema)]
+pub struct FileJson<'a> {
+    /// Its path.
+    file: &'a str,
+    /// `written`, `unchanged` or `replaced`.
+    state: &'static str,
+}
+
+/// A generated policy.
+#[derive(Serialize, JsonSchema)]
+pub struct GeneratedJson<'a> {
+    /// Its id or name.
+    id: &'a str,
+    /// The same for the same words.
+    hash: &'a str,
 }
 
 /// Runs a command below `policy template`.
@@ -127,8 +189,8 @@ pub fn run(global: &Global, command: &Command) -> Result<Exit> {
 fn list(global: &Global) -> Result<Exit> {
     let templates = Template::built_in().map_err(ExitError::bad_use)?;
     if global.output == Format::Json {
-        let templates: Vec<TemplateJson<'_>> = templates.iter().map(TemplateJson::of).collect();
-        output::json(&json!({"schema_version": SCHEMA_VERSION, "templates": templates}))?;
+        let templates = templates.iter().map(TemplateJson::of).collect();
+        output::json(&TemplatesDocument { schema_version: SCHEMA_VERSION, templates })?;
     } else {
         let rows = templates.iter().map(|template| {
             let variables: Vec<&str> = template.variables.iter().map(|variable| variable.name.as_str()).collect();
@@ -142,7 +204,7 @@ fn list(global: &Global) -> Result<Exit> {
 fn show(global: &Global, name: &str) -> Result<Exit> {
     let template = find(name)?;
     if global.output == Format::Json {
-        output::json(&json!({"schema_version": SCHEMA_VERSION, "template": TemplateJson::of(&template)}))?;
+        output::json(&TemplateDocument { schema_version: SCHEMA_VERSION, template: TemplateJson::of(&template) })?;
         return Ok(Exit::Done);
     }
     output::line(&format!("{}: {}", clean(&template.name), clean(&template.description)))?;
@@ -174,7 +236,7 @@ fn instantiate(global: &Global, name: &str, set: &[String], out: Option<&Path>) 
             }
         }
         None if global.output == Format::Json => {
-            output::json(&json!({"schema_version": SCHEMA_VERSION, "policies": documents}))?;
+            output::json(&InstancesDocument { schema_version: SCHEMA_VERSION, policies: &documents })?;
         }
         None => output::print(&text)?,
     }
@@ -223,10 +285,10 @@ pub fn generate_files(global: &Global, args: &GenerateArgs) -> Result<Exit> {
         rows.push((file.display().to_string(), write(file, text, args.force)?.word()));
     }
     if global.output == Format::Json {
-        let files: Vec<Json> = rows.iter().map(|(file, state)| json!({"file": file, "state": state})).collect();
-        let policies: Vec<Json> =
-            generated.iter().map(|one| json!({"id": one.policy.name, "hash": one.policy.hash})).collect();
-        output::json(&json!({"schema_version": SCHEMA_VERSION, "files": files, "policies": policies}))?;
+        let files = rows.iter().map(|(file, state)| FileJson { file, state }).collect();
+        let policies =
+            generated.iter().map(|one| GeneratedJson { id: &one.policy.name, hash: &one.policy.hash }).collect();
+        output::json(&GeneratedDocument { schema_version: SCHEMA_VERSION, files, policies })?;
     } else {
         for (file, state) in &rows {
             output::line(&format!("{state:9}  {}", clean(file)))?;

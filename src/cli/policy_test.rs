@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::exit::{Exit, ExitError};
@@ -30,9 +31,11 @@ pub struct Args {
     strict: bool,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    schema_version: u32,
+/// What `policy test -o json` prints.
+#[derive(Serialize, JsonSchema)]
+pub struct TestDocument<'a> {
+    /// Version of this shape.
+    pub schema_version: u32,
     #[serde(flatten)]
     run: &'a TestRun,
 }
@@ -46,7 +49,7 @@ pub async fn run(global: &Global, args: &Args) -> Result<Exit> {
     let policies = settings::load_policies(&paths, &checks::infos()).map_err(ExitError::bad_use)?;
     let run = ask(&policies).await?;
     match global.output {
-        Format::Json => output::json(&Document { schema_version: SCHEMA_VERSION, run: &run })?,
+        Format::Json => output::json(&TestDocument { schema_version: SCHEMA_VERSION, run: &run })?,
         Format::Junit => output::print(&junit(&run, args.strict)?)?,
         _ => table(global, &run)?,
     }

@@ -13,13 +13,14 @@ use super::findings::FindingDocument;
 use super::json::{FindingsDocument, schema_of_output};
 use super::output::{Format, SCHEMA_VERSION};
 use super::scan_json::ScanDocument;
-use super::{Global, output};
+use super::{Global, output, policy_diff, policy_json, policy_template, policy_test, simulate};
 use crate::cloud::sim::World;
 use crate::domain::place::Kind;
 use crate::domain::plan::Plan;
 use crate::policy::decide::RequestDocument;
 use crate::policy::document::{nearest, schema_of};
 use crate::policy::expression::FIELDS;
+use crate::report::review::ReviewDocument;
 use crate::{policy, settings};
 
 /// Flags of `schema`.
@@ -64,6 +65,32 @@ pub enum What {
     Scan,
     /// World files: simulated accounts
     World,
+    /// `policy test -o json`
+    PolicyTest,
+    /// `policy template list -o json`
+    PolicyTemplateList,
+    /// `policy template show -o json`
+    PolicyTemplateShow,
+    /// `policy template instantiate -o json`
+    PolicyTemplateInstantiate,
+    /// `policy generate -o json`
+    PolicyGenerate,
+    /// `policy diff -o json`
+    PolicyDiff,
+    /// `policy review -o json`
+    PolicyReview,
+    /// `policy list -o json`
+    PolicyList,
+    /// `policy show -o json`
+    PolicyShow,
+    /// `policy history -o json`
+    PolicyHistory,
+    /// `policy create -o json`, and every other step of the life cycle
+    PolicyStep,
+    /// `policy apply -o json`
+    PolicyApply,
+    /// `simulate -o json`
+    Simulate,
 }
 
 /// Prints one schema or writes several.
@@ -97,6 +124,31 @@ impl What {
             What::Evaluate => (schema_of_output::<EvaluateDocument<'_>>(), "costwarden evaluate"),
             What::Scan => (schema_of_output::<ScanDocument<'_>>(), "costwarden scan"),
             What::World => (World::schema(), "costwarden world"),
+            What::PolicyTest => (schema_of_output::<policy_test::TestDocument<'_>>(), "costwarden policy test"),
+            What::PolicyTemplateList => {
+                (schema_of_output::<policy_template::TemplatesDocument<'_>>(), "costwarden policy template list")
+            }
+            What::PolicyTemplateShow => {
+                (schema_of_output::<policy_template::TemplateDocument<'_>>(), "costwarden policy template show")
+            }
+            What::PolicyTemplateInstantiate => {
+                (schema_of_output::<policy_template::InstancesDocument<'_>>(), "costwarden policy template instantiate")
+            }
+            What::PolicyGenerate => {
+                (schema_of_output::<policy_template::GeneratedDocument<'_>>(), "costwarden policy generate")
+            }
+            What::PolicyDiff => (schema_of_output::<policy_diff::DiffDocument<'_>>(), "costwarden policy diff"),
+            What::PolicyReview => (schema_of_output::<ReviewDocument<'_>>(), "costwarden policy review"),
+            What::PolicyList => (schema_of_output::<policy_json::PolicyListDocument<'_>>(), "costwarden policy list"),
+            What::PolicyShow => (schema_of_output::<policy_json::PolicyShowDocument<'_>>(), "costwarden policy show"),
+            What::PolicyHistory => {
+                (schema_of_output::<policy_json::PolicyHistoryDocument<'_>>(), "costwarden policy history")
+            }
+            What::PolicyStep => (schema_of_output::<policy_json::PolicyStepDocument<'_>>(), "costwarden policy steps"),
+            What::PolicyApply => {
+                (schema_of_output::<policy_json::PolicyApplyDocument<'_>>(), "costwarden policy apply")
+            }
+            What::Simulate => (schema_of_output::<simulate::SimulateDocument<'_>>(), "costwarden simulate"),
         };
         schema["title"] = title.into();
         schema
@@ -114,6 +166,19 @@ impl What {
             What::Evaluate => "evaluate",
             What::Scan => "scan",
             What::World => "world",
+            What::PolicyTest => "policy-test",
+            What::PolicyTemplateList => "policy-template-list",
+            What::PolicyTemplateShow => "policy-template-show",
+            What::PolicyTemplateInstantiate => "policy-template-instantiate",
+            What::PolicyGenerate => "policy-generate",
+            What::PolicyDiff => "policy-diff",
+            What::PolicyReview => "policy-review",
+            What::PolicyList => "policy-list",
+            What::PolicyShow => "policy-show",
+            What::PolicyHistory => "policy-history",
+            What::PolicyStep => "policy-step",
+            What::PolicyApply => "policy-apply",
+            What::Simulate => "simulate",
         }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use chrono::{NaiveDate, TimeDelta};
 use clap::Args as ClapArgs;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -157,36 +158,58 @@ fn invented(file: &Path) -> anyhow::Result<WorldApp> {
     WorldApp::open(world, Mode::Observe)
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// What `simulate -o json` prints.
+#[derive(Serialize, JsonSchema)]
+pub struct SimulateDocument<'a> {
+    /// Version of this shape.
     schema_version: u32,
+    /// The nights that were judged.
     nights: &'a [Instant],
+    /// The policies' names.
     policies: Vec<&'a str>,
+    /// Everything that was found.
     found: Vec<FoundJson<'a>>,
+    /// The sums.
     totals: Totals,
     /// Verdicts that depended on something unknown, by rule.
     unknown: &'a std::collections::BTreeMap<String, u64>,
 }
 
-#[derive(Serialize)]
-struct FoundJson<'a> {
+/// One finding of a simulation.
+#[derive(Serialize, JsonSchema)]
+pub struct FoundJson<'a> {
+    /// As it was on the last night on which it was seen.
     finding: FindingJson<'a>,
+    /// On how many nights it was violated.
     nights: u32,
+    /// When it would have been acted on; `null` is never.
     acted_at: Option<Instant>,
+    /// By which act.
     act: Option<&'static str>,
+    /// Saved from the act to the last night; `null` without an act or a price.
     saved_usd: Option<f64>,
+    /// When the resource was used again; `null` is never.
     used_again_at: Option<Instant>,
+    /// By what.
     used_again: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-struct Totals {
+/// The sums of a simulation.
+#[derive(Serialize, JsonSchema)]
+pub struct Totals {
+    /// Findings.
     found: usize,
+    /// What those with a price cost a month.
     monthly_usd: f64,
+    /// Findings without a price.
     unpriced: u64,
+    /// Acted on.
     acted: usize,
+    /// Saved by the last night.
     saved_usd: f64,
+    /// Used again later.
     false_positives: usize,
+    /// Used again after the act.
     wrong_acts: usize,
 }
 
@@ -210,7 +233,7 @@ fn print(global: &Global, cx: &Context, simulation: &Simulation) -> anyhow::Resu
     let now = simulation.nights.last().copied().context("a judged night")?;
     let (totals, amounts, saved) = totals(simulation);
     if global.output == Format::Json {
-        return output::json(&Document {
+        return output::json(&SimulateDocument {
             schema_version: SCHEMA_VERSION,
             nights: &simulation.nights,
             policies: cx.rules.policy_names(),

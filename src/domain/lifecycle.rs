@@ -177,7 +177,7 @@ pub struct PolicyVersion {
 }
 
 /// Something that happened to a policy; append only.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PolicyEvent {
     /// When.
     pub at: Instant,

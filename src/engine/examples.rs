@@ -13,7 +13,7 @@ use crate::policy::expression::{Facts, Truth};
 use crate::policy::{Decision, EnforcementMode, Example, Given, Logic, Outcome, Polarity, Policy, Rule};
 
 /// What the examples of several policies said.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct TestRun {
     /// Examples that were run.
     pub total_tests: usize,
@@ -30,7 +30,7 @@ pub struct TestRun {
 }
 
 /// An example that did not say what was expected.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Failure {
     /// The policy.
     pub policy_name: String,
@@ -43,7 +43,7 @@ pub struct Failure {
 }
 
 /// One example that was run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Case {
     /// The policy.
     pub policy_name: String,

@@ -1,6 +1,7 @@
 //! The periodic review of policies as text and JSON; the PDF is in `pdf::review`.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::domain::Instant;
 use crate::domain::money::Usd;
@@ -47,24 +48,98 @@ pub fn text(review: &PolicyReview) -> String {
 }
 
 /// As JSON.
-pub fn json(review: &PolicyReview) -> Value {
-    let money = |amounts: &Amounts| json!({ "count": amounts.count, "monthly_usd": Usd::as_f64(amounts.monthly), "unpriced": amounts.unpriced });
-    let policies: Vec<Value> = review
-        .policies
-        .iter()
-        .map(|policy| {
-            json!({
-                "policy": policy.name, "id": policy.id, "version": policy.version, "standing": policy.standing,
-                "age_days": policy.age_days, "last_review": policy.last_review, "hits": policy.hits,
-                "open": money(&policy.open), "exceptions": policy.exceptions, "saved": money(&policy.saved),
-                "stale": policy.stale,
-            })
-        })
-        .collect();
-    json!({
-        "schema_version": 1, "type": "quarterly", "from": review.from, "at": review.at,
-        "open": money(&review.open), "stale": review.stale(), "policies": policies,
-    })
+pub fn json(review: &PolicyReview) -> ReviewDocument<'_> {
+    ReviewDocument {
+        schema_version: 1,
+        kind: "quarterly",
+        from: review.from,
+        at: review.at,
+        open: MoneyJson::of(&review.open),
+        stale: review.stale(),
+        policies: review.policies.iter().map(ReviewedJson::of).collect(),
+    }
+}
+
+/// A review as JSON.
+#[derive(Serialize, JsonSchema)]
+pub struct ReviewDocument<'a> {
+    /// Version of this shape.
+    schema_version: u32,
+    /// Always `quarterly`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// First instant of the period.
+    from: Instant,
+    /// When it was made; the period's end.
+    at: Instant,
+    /// What open findings would save; each resource once.
+    open: MoneyJson,
+    /// How many policies somebody should look at.
+    stale: usize,
+    /// Every policy, those that need somebody first.
+    policies: Vec<ReviewedJson<'a>>,
+}
+
+/// One policy of a review.
+#[derive(Serialize, JsonSchema)]
+pub struct ReviewedJson<'a> {
+    /// Its name.
+    policy: &'a str,
+    /// Its id in the store; `null` for one that comes from a file alone.
+    id: Option<&'a str>,
+    /// The version in force, or the latest where none is.
+    version: Option<&'a str>,
+    /// Stage, or `file`, and the mode that holds.
+    standing: &'a str,
+    /// Since it was created; `null` for files.
+    age_days: Option<i64>,
+    /// `null` is never, or unknown for files.
+    last_review: Option<Instant>,
+    /// Findings that it raised in the period.
+    hits: u64,
+    /// Findings that are open.
+    open: MoneyJson,
+    /// Exceptions that hold now.
+    exceptions: u64,
+    /// What our acts on its findings save.
+    saved: MoneyJson,
+    /// Why somebody should look at it.
+    stale: &'a [String],
+}
+
+/// Findings and what they are worth.
+#[derive(Serialize, JsonSchema)]
+pub struct MoneyJson {
+    /// How many.
+    count: u64,
+    /// Those with a price, in dollars a month.
+    monthly_usd: f64,
+    /// Those without a price.
+    unpriced: u64,
+}
+
+impl MoneyJson {
+    fn of(amounts: &Amounts) -> MoneyJson {
+        MoneyJson { count: amounts.count, monthly_usd: amounts.monthly.as_f64(), unpriced: amounts.unpriced }
+    }
+}
+
+impl<'a> ReviewedJson<'a> {
+    fn of(policy: &'a ReviewedPolicy) -> ReviewedJson<'a> {
+        ReviewedJson {
+            policy: &policy.name,
+            id: policy.id.as_deref(),
+            version: policy.version.as_deref(),
+            standing: &policy.standing,
+            age_days: policy.age_days,
+            last_review: policy.last_review,
+            hits: policy.hits,
+            open: MoneyJson::of(&policy.open),
+            exceptions: policy.exceptions,
+            saved: MoneyJson::of(&policy.saved),
+            stale: &policy.stale,
+        }
+    }
 }
 
 /// How old a policy is, in words.
@@ -146,7 +221,7 @@ mod tests {
 
     #[test]
     fn t7_text_and_json_hold_every_figure_and_no_foreign_escape() {
-        let (text, json) = (text(&sample()), json(&sample()));
+        let (text, json) = (text(&sample()), serde_json::to_value(json(&sample())).unwrap());
         for words in [
             "4 policies, 2 of them stale. Open findings come to $4,010 a month, 6 more without a price.",
             "orphaned-resource-detection 2.1.0, active, enforce",
@@ -159,6 +234,6 @@ mod tests {
         }
         assert!(!text.contains('\u{1b}'));
         assert_eq!((&json["stale"], &json["policies"][1]["open"]["monthly_usd"]), (&2.into(), &1284.0.into()));
-        assert_eq!(json["policies"][3]["age_days"], Value::Null);
+        assert_eq!(json["policies"][3]["age_days"], serde_json::Value::Null);
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::text::clean;
 use crate::policy::document::nearest;
 
 /// One variable of a template.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Variable {
     /// What stands between the braces.
     pub name: String,
