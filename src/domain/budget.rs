@@ -119,6 +119,17 @@ pub struct Standing {
     pub estimated: bool,
 }
 
+/// What a period will come to at the pace of its whole days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forecast {
+    /// Dollars at the period's end.
+    pub amount: Usd,
+    /// First day that the pace was taken from.
+    pub from: NaiveDate,
+    /// Last one; today is not over and never counts.
+    pub to: NaiveDate,
+}
+
 /// One threshold that was crossed; spend is summed over all accounts of the settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BudgetAlert {

@@ -6,7 +6,7 @@
 
 use chrono::{Datelike, NaiveDate};
 
-use crate::domain::budget::{BudgetAlert, BudgetRule, CostGroup, CostRow, Period, Standing};
+use crate::domain::budget::{BudgetAlert, BudgetRule, CostGroup, CostRow, Forecast, Period, Standing};
 use crate::domain::fact::Fact;
 use crate::domain::money::Usd;
 
@@ -106,6 +106,16 @@ pub fn standing(budget: &BudgetRule, rows: &[CostRow], read: &Read, today: Naive
         through: Some(through),
         estimated: rows.iter().any(|row| row.estimated && selects(budget, row)),
     }
+}
+
+/// What a period of a budget will come to, with the days that say so; `None` where nothing can be said.
+pub fn forecast(standing: &Standing, period: Period, today: NaiveDate) -> Option<Forecast> {
+    let amount = match period {
+        Period::Month(_) => standing.month_forecast?,
+        Period::Quarter(_) => standing.quarter_forecast?,
+    };
+    let to = standing.through?.min(today.pred_opt()?);
+    Some(Forecast { amount, from: start(period), to })
 }
 
 /// Whether a budget has no spend to look at in its month, so that nothing can be said about it.
@@ -222,10 +232,17 @@ mod tests {
             row("2026-11-11", "CC-001234", 500),
         ];
         let now = standing(&rule, &rows, &Read::Through(day("2026-11-11")), day("2026-11-11"));
-        assert_eq!((now.month, now.quarter), (Fact::Known(Usd::dollars(2_500)), Fact::Known(Usd::dollars(33_500))));
+        assert_eq!(
+            (now.month.clone(), now.quarter.clone()),
+            (Fact::Known(Usd::dollars(2_500)), Fact::Known(Usd::dollars(33_500)))
+        );
         assert_eq!(now.month_forecast, Some(Usd::dollars(6_000)), "2,000 in 10 days, 30 days");
         assert_eq!(now.quarter_forecast, Some(Usd::dollars(33_000).scaled(92, 41)));
+        let month = Period::Month(day("2026-11-01"));
+        let expected = Forecast { amount: Usd::dollars(6_000), from: day("2026-11-01"), to: day("2026-11-10") };
+        assert_eq!(forecast(&now, month, day("2026-11-11")), Some(expected));
         let first = standing(&rule, &rows, &Read::Through(day("2026-11-30")), day("2026-12-01"));
+        assert_eq!(forecast(&first, Period::Month(day("2026-12-01")), day("2026-12-01")), None);
         assert_eq!((first.month, first.month_forecast), (Fact::Known(Usd::ZERO), None));
     }
 

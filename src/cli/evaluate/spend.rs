@@ -10,10 +10,10 @@ use anyhow::{Context as _, Result};
 use crate::cli::open;
 use crate::domain::Instant;
 use crate::domain::budget::{BudgetRule, Spending};
-use crate::engine::budgets::{self, Read};
+use crate::engine::budgets;
 use crate::policy::{Logic, Policy};
 use crate::settings::Settings;
-use crate::store::Store;
+use crate::worker::jobs::costs::{grouping, last_read};
 
 /// The standing of every budget of the policies.
 ///
@@ -52,23 +52,4 @@ fn of(policies: &[Policy]) -> impl Iterator<Item = (&str, &str, &BudgetRule)> {
             _ => None,
         })
     })
-}
-
-fn grouping(budget: &BudgetRule) -> String {
-    budget.tag.as_ref().map_or_else(|| "service".to_owned(), |(key, _)| format!("tag:{key}"))
-}
-
-/// The earliest of the accounts' last reads.
-fn last_read(store: &Store, settings: &Settings, grouping: &str) -> Result<Read> {
-    let mut read = Read::Never("no account is listed in the settings".to_owned());
-    for account in &settings.accounts {
-        read = match (store.cost_read(&account.id, grouping)?, read) {
-            (None, _) => {
-                return Ok(Read::Never(format!("the spend of account {} was never read by {grouping}", account.id)));
-            }
-            (Some(found), Read::Through(day)) => Read::Through(day.min(found.to)),
-            (Some(found), Read::Never(_)) => Read::Through(found.to),
-        };
-    }
-    Ok(read)
 }

@@ -12,7 +12,9 @@ use crate::deliver::outbox::outgoing;
 use crate::domain::Instant;
 use crate::domain::budget::{BudgetAlert, BudgetRule, CostRow};
 use crate::domain::place::AccountId;
-use crate::engine::budgets;
+use crate::engine::budgets::{self, Read};
+use crate::settings::Settings;
+use crate::store::Store;
 use crate::worker::context::Context;
 
 /// Days back that are asked for, at least: Cost Explorer revises the last few, and a month needs its first.
@@ -61,6 +63,29 @@ pub fn rows(cx: &Context, now: Instant) -> anyhow::Result<Vec<CostRow>> {
         rows.extend(cx.store.costs(from, to, &name(&group_by)).context("reading the spend on file")?);
     }
     Ok(rows)
+}
+
+/// The name of the grouping that a budget's spend is read by.
+pub fn grouping(budget: &BudgetRule) -> String {
+    name(&budget.tag.as_ref().map_or(CostGroupBy::Service, |(key, _)| CostGroupBy::Tag(key.clone())))
+}
+
+/// How far a grouping was read for all accounts: the earliest of their last reads.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn last_read(store: &Store, settings: &Settings, grouping: &str) -> anyhow::Result<Read> {
+    let mut read = Read::Never("no account is listed in the settings".to_owned());
+    for account in &settings.accounts {
+        read = match (store.cost_read(&account.id, grouping)?, read) {
+            (None, _) => {
+                return Ok(Read::Never(format!("the spend of account {} was never read by {grouping}", account.id)));
+            }
+            (Some(found), Read::Through(day)) => Read::Through(day.min(found.to)),
+            (Some(found), Read::Never(_)) => Read::Through(found.to),
+        };
+    }
+    Ok(read)
 }
 
 fn groupings(cx: &Context) -> Vec<CostGroupBy> {
@@ -122,8 +147,12 @@ fn tell(cx: &Context, now: Instant, outcome: &mut CostOutcome) -> anyhow::Result
         if budgets::unread(budget, &rows, now.date_naive()) {
             outcome.problems.push(format!("budget {policy} / {rule}: no spend on file for {}", selector(budget)));
         }
-        for alert in budgets::reached(policy, rule, budget, &rows, now.date_naive()) {
-            let messages: Vec<_> = budget::messages(&with_channels(cx, &alert))?
+        let today = now.date_naive();
+        let read = last_read(&cx.store, &cx.settings, &grouping(budget))?;
+        let standing = budgets::standing(budget, &rows, &read, today);
+        for alert in budgets::reached(policy, rule, budget, &rows, today) {
+            let forecast = budgets::forecast(&standing, alert.period, today);
+            let messages: Vec<_> = budget::messages(&with_channels(cx, &alert), forecast)?
                 .iter()
                 .map(|message| outgoing(message, Vec::new()))
                 .collect::<anyhow::Result<_>>()?;
