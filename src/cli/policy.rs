@@ -123,7 +123,7 @@ fn validate(global: &Global, given: &[PathBuf]) -> Result<Exit> {
 }
 
 /// The only rule of `policy validate -o sarif`.
-const SARIF_RULES: &[sarif::RuleInfo] = &[("policy-invalid", "A policy file does not load")];
+const SARIF_RULES: &[sarif::RuleInfo<'static>] = &[("policy-invalid", "A policy file does not load")];
 
 fn mistake(error: &DocumentError) -> sarif::Mistake {
     let mut message = if error.path.is_empty() { String::new() } else { format!("{}: ", error.path) };
@@ -132,7 +132,8 @@ fn mistake(error: &DocumentError) -> sarif::Mistake {
         message += &format!(" (accepted: {})", error.accepted);
     }
     let place = Some((error.file.display().to_string(), error.line, error.column));
-    sarif::Mistake { rule: SARIF_RULES[0].0, level: sarif::Level::Error, message, place }
+    let (rule, level) = (SARIF_RULES[0].0.to_owned(), sarif::Level::Error);
+    sarif::Mistake { rule, level, message, place, resource: None, properties: None }
 }
 
 fn count(policies: usize, files: usize) -> String {

@@ -118,6 +118,19 @@ impl Purchase {
 }
 
 impl Request {
+    /// Whether it has this tag with this value; one that is not known may.
+    pub fn may_carry(&self, key: &str, value: &str) -> bool {
+        match &self.tags {
+            Fact::Known(tags) => match tags.get(key) {
+                Some(Fact::Known(own)) => own == value,
+                Some(Fact::Unknown(_)) => true,
+                Some(Fact::Absent) | None => false,
+            },
+            Fact::Absent => false,
+            Fact::Unknown(_) => true,
+        }
+    }
+
     /// A request of a type that says nothing else.
     pub fn of_type(resource_type: &str) -> Request {
         let unsaid = "the request does not say it";

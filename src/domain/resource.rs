@@ -256,6 +256,17 @@ impl Resource {
         }
     }
 
+    /// Whether it is a volume that is attached to nothing, or an address that leads nowhere.
+    pub fn lies_idle(&self) -> bool {
+        match (self.volume(), self.address()) {
+            (Some(volume), _) => volume.attachments.is_empty() && &*volume.state == "available",
+            (_, Some(address)) => {
+                address.association.is_none() && address.instance.is_none() && address.network_interface.is_none()
+            }
+            _ => false,
+        }
+    }
+
     /// The image, if it is one.
     pub fn image(&self) -> Option<&Image> {
         match &self.detail {

@@ -234,7 +234,7 @@ fn sightings(night: &Night<'_>, before: &HashMap<Str, Sighting>) -> HashMap<Str,
     if !matches!(night.partition.kind, Kind::Volume | Kind::Address) {
         return HashMap::new();
     }
-    let idle = night.resources.iter().map(|(resource, _)| resource).filter(|resource| lies_idle(resource));
+    let idle = night.resources.iter().map(|(resource, _)| resource).filter(|resource| resource.lies_idle());
     idle.map(|resource| {
         let id = resource.key.id.clone();
         let known = before.get(&id).copied();
@@ -248,17 +248,6 @@ fn sightings(night: &Night<'_>, before: &HashMap<Str, Sighting>) -> HashMap<Str,
         (id, sighting)
     })
     .collect()
-}
-
-/// Whether a volume is attached to nothing, or an address leads nowhere.
-fn lies_idle(resource: &Resource) -> bool {
-    match (resource.volume(), resource.address()) {
-        (Some(volume), _) => volume.attachments.is_empty() && &*volume.state == "available",
-        (_, Some(address)) => {
-            address.association.is_none() && address.instance.is_none() && address.network_interface.is_none()
-        }
-        _ => false,
-    }
 }
 
 /// How a resource that no longer violates its rule shows that somebody uses it; `None` where that cannot be told.

@@ -182,15 +182,7 @@ impl Case<'_, '_> {
 /// Whether a request's cost falls under a budget; a tag whose value is not known may.
 fn counts(budget: &BudgetRule, request: &Request) -> bool {
     if let Some((key, value)) = &budget.tag {
-        return match &request.tags {
-            Fact::Known(tags) => match tags.get(key) {
-                Some(Fact::Known(own)) => own == value,
-                Some(Fact::Unknown(_)) => true,
-                Some(Fact::Absent) | None => false,
-            },
-            Fact::Absent => false,
-            Fact::Unknown(_) => true,
-        };
+        return request.may_carry(key, value);
     }
     match &budget.service {
         Some(service) => {

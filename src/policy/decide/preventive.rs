@@ -149,15 +149,7 @@ fn covers(policy: &Policy, rule: &Rule, request: &Request) -> bool {
 pub(super) fn within(scope: &PolicyScope, request: &Request) -> bool {
     let account = request.account.known().is_none_or(|own| scope.accounts.is_empty() || scope.accounts.contains(own));
     let region = request.region.known().is_none_or(|own| scope.regions.is_empty() || scope.regions.contains(own));
-    let tags = scope.tags.iter().all(|(key, value)| match &request.tags {
-        Fact::Known(tags) => match tags.get(key) {
-            Some(Fact::Known(own)) => own == value,
-            Some(Fact::Unknown(_)) => true,
-            Some(Fact::Absent) | None => false,
-        },
-        Fact::Absent => false,
-        Fact::Unknown(_) => true,
-    });
+    let tags = scope.tags.iter().all(|(key, value)| request.may_carry(key, value));
     account && region && tags
 }
 

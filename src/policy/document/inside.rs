@@ -117,14 +117,7 @@ impl<'t> Raw<'t> {
 
     fn take(&mut self, bytes: usize) {
         let (taken, rest) = self.rest.split_at(bytes);
-        for character in taken.chars() {
-            if character == '\n' {
-                self.spot.line += 1;
-                self.spot.column = 1;
-            } else {
-                self.spot.column += 1;
-            }
-        }
+        self.spot.pass(taken);
         self.rest = rest;
     }
 }

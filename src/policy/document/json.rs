@@ -155,14 +155,7 @@ impl<'t> Walk<'t> {
 
     fn take(&mut self, bytes: usize) -> &'t str {
         let (taken, rest) = self.rest.split_at(bytes);
-        for character in taken.chars() {
-            if character == '\n' {
-                self.spot.line += 1;
-                self.spot.column = 1;
-            } else {
-                self.spot.column += 1;
-            }
-        }
+        self.spot.pass(taken);
         self.rest = rest;
         taken
     }

@@ -92,6 +92,20 @@ pub struct Checker<'a> {
     errors: Vec<DocumentError>,
 }
 
+impl Spot {
+    /// Moves behind a piece of text.
+    pub(crate) fn pass(&mut self, taken: &str) {
+        for character in taken.chars() {
+            if character == '\n' {
+                self.line += 1;
+                self.column = 1;
+            } else {
+                self.column += 1;
+            }
+        }
+    }
+}
+
 impl Node {
     /// The value under a key.
     pub fn get(&self, key: &str) -> Option<&Node> {

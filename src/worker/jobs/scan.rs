@@ -342,7 +342,7 @@ fn sightings(
     let known = cx.store.sightings(partition).context("reading our own sightings")?;
     Ok(resources
         .iter()
-        .filter(|resource| lies_idle(resource))
+        .filter(|resource| resource.lies_idle())
         .map(|resource| {
             let sighting = match known.get(&*resource.key.id) {
                 Some(old) => Sighting { since: old.since.min(now), scans: old.scans.saturating_add(1) },
@@ -351,16 +351,6 @@ fn sightings(
             (resource.key.id.clone(), sighting)
         })
         .collect())
-}
-
-fn lies_idle(resource: &Resource) -> bool {
-    match (resource.volume(), resource.address()) {
-        (Some(volume), _) => volume.attachments.is_empty() && &*volume.state == "available",
-        (_, Some(address)) => {
-            address.association.is_none() && address.instance.is_none() && address.network_interface.is_none()
-        }
-        _ => false,
-    }
 }
 
 /// The inventory floor: why a complete listing is not believed. Our own removals since the last believed one do not
