@@ -140,7 +140,7 @@ impl Run<'_> {
             bail!("nobody is named to be told");
         }
         let (mut told, mut bad) = (Vec::new(), Vec::new());
-        for to in recipients {
+        for to in recipients.iter().map(|to| to.strip_prefix("email:").unwrap_or(to)) {
             if is_mail_address(to) || to.starts_with("slack:#") {
                 self.send(what, to, self.text())?;
                 told.push(clean(to));
@@ -325,6 +325,29 @@ mod tests {
 
     fn ends(processed: &Processed) -> Vec<(&str, StepEnd)> {
         processed.steps.iter().map(|step| (step.what.as_str(), step.end)).collect()
+    }
+
+    #[test]
+    fn settled_9_mail_is_the_default_and_rooms_and_webhooks_stand_beside_it() {
+        let recipients = ["fin@example.com", "email:cto@example.com", "slack:#finops"].map(str::to_owned).to_vec();
+        let all = |recipients| {
+            vec![
+                ViolationAction::Alert { recipients },
+                ViolationAction::Webhook { url: "https://hooks.example.com/x".into() },
+            ]
+        };
+        let bench = Bench::new();
+        bench.process(&violation(&["r"], all(recipients)), None);
+        let sent = ["fin@example.com", "cto@example.com", "slack:#finops", "webhook:https://hooks.example.com/x"];
+        assert_eq!(bench.outbox()[..4], sent);
+        // A channel that nothing here delivers to is a failed step that says so, never a silent one.
+        let bench = Bench::new();
+        let processed =
+            bench.process(&violation(&["r"], all(vec!["teams:finance".into(), "a@example.com".into()])), None);
+        let alert = processed.steps.iter().find(|step| step.what == "alert").unwrap();
+        assert_eq!(alert.end, StepEnd::Failed);
+        assert!(alert.detail.contains("teams:finance") && alert.detail.contains("told: a@example.com"), "{alert:?}");
+        assert_eq!(bench.outbox()[..2], ["a@example.com", "webhook:https://hooks.example.com/x"]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod night;
 mod readme;
 #[cfg(feature = "pdf")]
 mod report_pdf;
+mod settled;
 mod slack;
 mod support;
 mod tidy;

@@ -137,6 +137,16 @@ fn d4_enforcement_deny_denies_and_warn_warns_whatever_the_severity() {
 }
 
 #[test]
+fn d4_two_rules_about_one_key_are_two_rules() {
+    let text = "metadata: {name: t}\ntype: TagRequirement\nrules:\n  - {name: form, requiredTags: [{key: owner, pattern: \
+                '^[a-z]+@company.com$'}]}\n  - {name: length, requiredTags: [{key: owner, minLength: 30}]}\n";
+    let owned = instance(1.0, 1.0, Family::GeneralPurpose, &[("owner", "ann.b@company.com")]);
+    let judged = ask(text, &owned);
+    let rules: Vec<&str> = judged.violations.iter().map(|violation| violation.rule_name.as_str()).collect();
+    assert_eq!(rules, ["form", "length"], "neither hides the other");
+}
+
+#[test]
 fn v3_equal_passes_more_does_not_and_what_is_not_said_denies() {
     let mut request = good();
     request.specs.vcpus = Fact::Known(16.0);

@@ -253,3 +253,38 @@ fn e2_forty_thousand_denials_are_told_once_each_without_going_over_them_again_an
     // Each reason joined to all before it would copy some twenty gigabytes.
     assert!(start.elapsed() < std::time::Duration::from_secs(2), "{:?}", start.elapsed());
 }
+
+#[test]
+fn t12_a_pasted_context_is_evaluated_and_nothing_is_left_behind() {
+    use costwarden::policy::decide::evaluate_policy;
+    use costwarden::policy::expression::Facts;
+    // The library's half, on which a simulator page can stand: a policy and facts in, an answer out, nothing else.
+    let policy = costwarden::policy::parse_one_json(MFA).unwrap();
+    let facts = |verified: bool| json!({"user": {"role": "admin"}, "auth": {"mfa_verified": verified}});
+    let ask = |facts: &Value| evaluate_policy(&policy, &Facts::from_json(facts).unwrap());
+    assert_eq!((ask(&facts(false)).compliant, ask(&facts(true)).compliant), (false, true));
+    assert_eq!(ask(&facts(false)).violated_rules, ["rule-an-administrator-has-shown-a-second-factor"]);
+
+    let desk = Desk::empty();
+    desk.write("mfa.json", MFA);
+    desk.write(
+        "pasted.json",
+        json!({"action": "log in", "resource": "console", "user": {"role": "admin"}, "auth": {"mfa_verified": false}})
+            .to_string(),
+    );
+    let before = desk.files();
+    let ended = desk.call(&["evaluate", "--policies", "mfa.json", "pasted.json", "-o", "json"]);
+    assert_eq!((ended.code, &document(&ended)["decisions"][0]["result"]), (3, &json!("deny")));
+    assert_eq!(desk.files(), before, "no state, no log, no message");
+}
+
+#[test]
+fn t11_one_file_is_validated_by_itself() {
+    let desk = Desk::empty();
+    desk.write("good.json", MFA);
+    desk.write("bad.json", MFA.replace("\"security\"", "\"secure\""));
+    assert_eq!(desk.call(&["policy", "validate", "good.json"]).code, 0);
+    let wrong = desk.call(&["policy", "validate", "bad.json"]);
+    assert!(wrong.code == 2 && wrong.err.contains("bad.json:4:18") && wrong.err.contains("accepted: access_control"), "{wrong:?}");
+    assert_eq!(desk.call(&["policy", "validate", "gone.json"]).code, 2);
+}
