@@ -285,6 +285,9 @@ fn t11_one_file_is_validated_by_itself() {
     desk.write("bad.json", MFA.replace("\"security\"", "\"secure\""));
     assert_eq!(desk.call(&["policy", "validate", "good.json"]).code, 0);
     let wrong = desk.call(&["policy", "validate", "bad.json"]);
-    assert!(wrong.code == 2 && wrong.err.contains("bad.json:4:18") && wrong.err.contains("accepted: access_control"), "{wrong:?}");
+    assert!(
+        wrong.code == 2 && wrong.err.contains("bad.json:4:18") && wrong.err.contains("accepted: access_control"),
+        "{wrong:?}"
+    );
     assert_eq!(desk.call(&["policy", "validate", "gone.json"]).code, 2);
 }
