@@ -3,6 +3,7 @@
 mod cli;
 mod conformance;
 mod corpus;
+mod cutting;
 #[cfg(feature = "aws")]
 mod daemon;
 mod demo;

@@ -187,6 +187,4 @@ fn day(at: Instant) -> String {
 }
 
 #[cfg(test)]
-mod content_tests;
-#[cfg(test)]
 mod tests;

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::*;
-use crate::checks::infos;
-use crate::domain::lifecycle::{ChangeType, SemVer};
-use crate::policy::EnforcementMode;
-use crate::policy::document::short_hash;
+use costwarden::checks::infos;
+use costwarden::domain::lifecycle::{ChangeType, PolicyVersion, SemVer};
+use costwarden::policy::EnforcementMode;
+use costwarden::policy::document::short_hash;
+use costwarden::policy::lifecycle::{Content, change_type, contents, differences, with_mode};
 
 const TWO: &str = r#"#:schema policy.schema.json
 
@@ -47,14 +47,14 @@ fn cut(file: &str, text: &str) -> Vec<Content> {
 
 /// Each piece loads alone to the very policy that the file holds, and is cut no further.
 fn held(file: &str, text: &str) -> Vec<Content> {
-    let whole = crate::policy::parse(Path::new(file), text, &infos()).unwrap();
+    let whole = costwarden::policy::parse(Path::new(file), text, &infos()).unwrap();
     let found = cut(file, text);
     let names = |list: &[Content]| list.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&found), whole.iter().map(|policy| policy.name.clone()).collect::<Vec<_>>(), "{file}");
     for (one, policy) in found.iter().zip(whole) {
         assert_eq!((&one.hash, short_hash(&one.json)), (&policy.hash, policy.hash.clone()), "{file}");
         let path = format!("{}.{}", one.name, one.format);
-        let mut alone = crate::policy::parse(Path::new(&path), &one.text, &infos()).unwrap();
+        let mut alone = costwarden::policy::parse(Path::new(&path), &one.text, &infos()).unwrap();
         let mut policy = policy;
         for policy in [&mut policy, &mut alone[0]] {
             (policy.source.path, policy.source.line) = (path.clone().into(), 0);
