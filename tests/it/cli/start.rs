@@ -142,7 +142,31 @@ fn every_shell_gets_completions_that_know_the_commands() {
 #[test]
 fn schemas_are_json_schemas_and_out_writes_each_to_its_file() {
     let desk = Desk::empty();
-    let all = ["config", "evaluate", "finding", "findings", "plan", "policy", "request", "scan", "template", "world"];
+    let all = [
+        "config",
+        "evaluate",
+        "finding",
+        "findings",
+        "plan",
+        "policy-apply",
+        "policy-diff",
+        "policy-generate",
+        "policy-history",
+        "policy-list",
+        "policy-review",
+        "policy-show",
+        "policy-step",
+        "policy-template-instantiate",
+        "policy-template-list",
+        "policy-template-show",
+        "policy-test",
+        "policy",
+        "request",
+        "scan",
+        "simulate",
+        "template",
+        "world",
+    ];
     assert_eq!(desk.call(&["schema", "--out", "schemas"]).code, 0);
     let names: Vec<String> = desk.files().iter().map(|(path, _)| path.display().to_string()).collect();
     assert_eq!(names, all.map(|name| format!("schemas/{name}.schema.json")));
