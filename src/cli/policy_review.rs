@@ -21,6 +21,7 @@ use crate::engine::review::{ReviewInput, review};
 use crate::policy::lifecycle::By;
 use crate::report::review as layout;
 use crate::store::{FindingFilter, Store};
+use crate::worker::exceptions::in_force;
 use crate::worker::policies::Desk;
 
 /// Flags of `policy review`.
@@ -98,7 +99,7 @@ pub fn run(global: &Global, args: &Args) -> Result<Exit> {
         records: &records,
         confirmed: &confirmed(&store, records.iter().map(|record| record.id.as_str()))?,
         findings: &store.findings(&FindingFilter::default()).context("reading the findings")?,
-        exceptions: &settings.exceptions,
+        exceptions: &in_force(&store, &settings)?,
     });
     if let Some(file) = &args.out {
         write(&made, file)?;

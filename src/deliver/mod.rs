@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub mod address;
 pub mod alert;
 pub mod budget;
+pub mod exception;
 pub mod frame;
 pub mod mail;
 pub mod notice;
@@ -70,6 +71,8 @@ pub enum MessageKind {
     Alert,
     /// The life of a policy.
     Policy,
+    /// An exception, or an act that people must approve.
+    Approval,
 }
 
 impl MessageKind {
@@ -81,6 +84,7 @@ impl MessageKind {
             MessageKind::Budget => "budget",
             MessageKind::Alert => "alert",
             MessageKind::Policy => "policy",
+            MessageKind::Approval => "approval",
         }
     }
 }

@@ -1,11 +1,19 @@
 //! An exception: a person's decision that a rule does not lead to an act on a resource, for a while.
 //!
-//! Keyed by resource, policy and rule, so an exception for one policy hides nothing of another (C5). For now they
-//! are read from the settings; requests and approvals come later.
+//! Keyed by resource, policy and rule, so an exception for one policy hides nothing of another (C5). [`Exception`] is
+//! what scan, planner and gate look at: who covers what until when. It stands in the settings, or is made from a
+//! [`ExceptionRecord`], which carries request, approval, reviews and end. One that ended is kept in the lists that are
+//! handed around: a grace period that began before that end does not count.
 
 use serde::{Deserialize, Serialize};
 
 use super::Instant;
+
+mod record;
+
+pub use record::{
+    ApproverRules, ExceptionEvent, ExceptionRecord, ExceptionStatus, ExceptionType, ExceptionUse, OVERDUE_DAYS, person,
+};
 
 /// One exception in force or past.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,10 +39,14 @@ pub struct Exception {
 impl Exception {
     /// Whether it covers a resource under a rule at an instant.
     pub fn covers(&self, account: &str, resource: &str, policy: &str, rule: &str, now: Instant) -> bool {
+        self.concerns(account, resource, policy, rule) && now <= self.until
+    }
+
+    /// Whether it is about a resource under a rule, in force or past.
+    pub fn concerns(&self, account: &str, resource: &str, policy: &str, rule: &str) -> bool {
         self.resource == resource
             && self.account.as_deref().is_none_or(|own| own == account)
             && self.policy == policy
             && self.rule.as_deref().is_none_or(|own| own == rule)
-            && now <= self.until
     }
 }

@@ -169,6 +169,9 @@ pub struct Finding {
     /// The grace period that the policy sets in place of the severity's, in hours.
     #[serde(default)]
     pub grace_hours: Option<i64>,
+    /// How many people must approve the act before it is done, as the policy asks; 0 where it does not ask.
+    #[serde(default)]
+    pub approvals: u8,
     /// First complete listing that did not show the resource; a second one at least five minutes later closes.
     pub missing_since: Option<Instant>,
     /// When it was closed or remediated.

@@ -3,6 +3,7 @@
 //! Everything else imports from here and this folder imports nothing of ours but the `Instant` alias. A value
 //! that can be unknown says so in its type ([`fact::Fact`]); money is whole micro-dollars ([`money::Usd`]).
 
+pub mod act_approval;
 pub mod budget;
 pub mod check;
 pub mod exception;

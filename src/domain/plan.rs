@@ -151,6 +151,8 @@ pub enum HoldCode {
     Acting,
     /// Another finding on the same resource goes first.
     Outranked,
+    /// Its policy asks for people's word first.
+    WaitsForApproval,
     /// Only the owner can fix it; nothing for us to do.
     OwnerActs,
 }
@@ -183,13 +185,33 @@ impl HoldCode {
             HoldCode::ActedRecently => "acted_recently",
             HoldCode::Acting => "acting",
             HoldCode::Outranked => "outranked",
+            HoldCode::WaitsForApproval => "waits_for_approval",
             HoldCode::OwnerActs => "owner_acts",
         }
     }
 
     /// True where a person must decide before the finding can move (exit code 6).
     pub fn waits_for_a_person(self) -> bool {
-        matches!(self, HoldCode::Frozen | HoldCode::Breaker | HoldCode::PolicyChanged | HoldCode::NotArmed)
+        matches!(
+            self,
+            HoldCode::Frozen
+                | HoldCode::Breaker
+                | HoldCode::PolicyChanged
+                | HoldCode::NotArmed
+                | HoldCode::WaitsForApproval
+        )
+    }
+}
+
+impl Step {
+    /// What people approve: the act, its target, the policy and all that the resource must still look like. Words,
+    /// prices and the plan that it stands in may change from night to night, this may not.
+    pub fn approval_hash(&self) -> String {
+        let bound = serde_json::json!([
+            self.finding, self.key, self.act, self.policy, self.rule, self.policy_hash, self.backup, self.add_tags,
+            self.fingerprint,
+        ]);
+        Sha256::digest(bound.to_string().as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

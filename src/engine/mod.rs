@@ -8,6 +8,7 @@ pub mod budgets;
 pub mod condition;
 pub mod evaluate;
 pub mod examples;
+pub mod exceptions;
 pub mod explain;
 pub mod grace;
 pub mod notices;

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::TimeDelta;
 
+use super::exceptions::{asked_for, stale_grace};
 use super::reconcile::{exception_for, kept};
 use crate::checks;
 use crate::domain::Instant;
 use crate::domain::check::Standing;
 use crate::domain::exception::Exception;
-use crate::domain::finding::{Act, Action, Finding, OpenRemediation, Severity, State};
+use crate::domain::finding::{Act, Action, Finding, FindingId, OpenRemediation, Severity, State};
 use crate::domain::mode::{Arming, Breaker, Freeze, Mode, Pace, Window};
 use crate::domain::money::Usd;
 use crate::domain::place::{AccountId, Kind, Partition, ResourceKey};
@@ -42,8 +43,12 @@ pub struct PlanInput<'a> {
     pub armings: &'a [Arming],
     /// Hash of each policy in force, by name.
     pub policies: &'a BTreeMap<String, String>,
-    /// Exceptions of the settings, looked at again because they may have come after the scan.
+    /// Granted exceptions, looked at again because they may have come or gone after the scan.
     pub exceptions: &'a [Exception],
+    /// Requests for exceptions that hold by themselves for a while.
+    pub asked: &'a [Exception],
+    /// How many people approved the act on a finding, where its policy asks for that.
+    pub approved: &'a BTreeMap<FindingId, u8>,
     /// The last look at each partition.
     pub partitions: &'a HashMap<Partition, PartitionLook>,
     /// Oldest look that an act may rest on.
@@ -191,6 +196,7 @@ fn hold(input: &PlanInput<'_>, finding: &Finding) -> Result<Act, Reason> {
     in_time(input, finding)?;
     believed(input, finding)?;
     allowed(input, finding)?;
+    approved(input, finding)?;
     Ok(act)
 }
 
@@ -204,6 +210,16 @@ fn exempt(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
     if finding.state == State::Excepted {
         let reason = finding.excepted_by.clone().unwrap_or_default();
         return Err((HoldCode::Excepted, format!("was exempt at the last scan ({reason}); the next scan ends that")));
+    }
+    if let Some(end) = stale_grace(finding, input.exceptions, input.now) {
+        let end = end.format("%Y-%m-%d %H:%M UTC");
+        let reason = format!("an exception ended {end}; the next scan begins a new full grace period");
+        return Err((HoldCode::Excepted, reason));
+    }
+    if let Some(asked) = asked_for(finding, input.asked, input.now) {
+        let until = asked.until.format("%Y-%m-%d %H:%M UTC");
+        let reason = format!("{} asked for exception {}; held until {until} and the scan after it", asked.approved_by, asked.id);
+        return Err((HoldCode::Excepted, reason));
     }
     Ok(())
 }
@@ -311,6 +327,20 @@ fn allowed(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
         Some(reason) => Err((HoldCode::Window, reason)),
         None => Ok(()),
     }
+}
+
+/// The policy's own demand for people. Asked last, so that nobody is asked about what could not be done anyway.
+fn approved(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
+    let said = input.approved.get(&finding.id).copied().unwrap_or(0);
+    if said >= finding.approvals {
+        return Ok(());
+    }
+    let reason = format!("waits for approval: {said} of {} said yes; `costwarden approval list`", people(finding.approvals));
+    Err((HoldCode::WaitsForApproval, reason))
+}
+
+fn people(count: u8) -> String {
+    if count == 1 { "1 person".to_owned() } else { format!("{count} people") }
 }
 
 fn armed(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use chrono::{NaiveDate, TimeDelta};
 
-use super::grace;
+use super::{exceptions, grace};
 use super::ruleset::CompiledRule;
 use crate::domain::Instant;
 use crate::domain::check::{Standing, Verdict, Violation};
@@ -30,7 +30,7 @@ const SETTLING: TimeDelta = TimeDelta::minutes(15);
 pub struct Look<'a> {
     /// The scan's instant.
     pub now: Instant,
-    /// Exceptions of the settings.
+    /// Granted exceptions, those that are over included.
     pub exceptions: &'a [Exception],
     /// Who is told about a resource.
     pub owner_of: &'a (dyn Fn(&Resource) -> Option<String> + Sync),
@@ -199,6 +199,7 @@ impl<'a> Reconciler<'a> {
             keep_until: None,
             keep_tag: None,
             grace_hours: None,
+            approvals: 0,
             missing_since: None,
             closed_at: None,
             reason: "violates its rule".into(),
@@ -318,6 +319,7 @@ fn refresh(look: &Look<'_>, finding: &mut Finding, resource: &Resource, rule: &C
     finding.severity = rule.severity;
     finding.action = rule.action;
     finding.grace_hours = rule.grace_hours;
+    finding.approvals = rule.approval.as_ref().map_or(0, |asked| asked.people);
     finding.message = violation.message;
     finding.evidence = violation.evidence;
     finding.savings = violation.savings;
@@ -367,6 +369,15 @@ fn apply_exemption(look: &Look<'_>, events: &mut Vec<FindingEvent>, finding: &mu
             finding.reason = format!("its exemption ended ({ended}); a new full grace period begins");
             grace::restart(finding);
             events.push(event(finding, now, "exception_ended", ended));
+        }
+        (State::Open, None) => {
+            // Granted and over between two scans: what ran before it does not count.
+            if let Some(end) = exceptions::stale_grace(finding, look.exceptions, now) {
+                let ended = format!("an exception ended {}", end.format("%Y-%m-%d %H:%M UTC"));
+                finding.reason = format!("{ended}; a new full grace period begins");
+                grace::restart(finding);
+                events.push(event(finding, now, "exception_ended", ended));
+            }
         }
         _ => {}
     }

@@ -14,7 +14,7 @@ use crate::domain::finding::{Action, Severity};
 use crate::domain::place::Kind;
 use crate::domain::resource::Resource;
 use crate::domain::text::Str;
-use crate::policy::{EnforcementMode, Logic, Policy, PolicyScope, Rule};
+use crate::policy::{ActApproval, EnforcementMode, Logic, Policy, PolicyScope, Rule};
 
 /// All rules in force.
 pub struct Ruleset {
@@ -47,6 +47,8 @@ pub struct CompiledRule {
     pub action: Action,
     /// The grace period in place of the severity's, in hours.
     pub grace_hours: Option<i64>,
+    /// Whose word an act needs first.
+    pub approval: Option<ActApproval>,
     /// The check's parameters, for rules that have them.
     pub params: Option<Params>,
     scope: PolicyScope,
@@ -158,6 +160,7 @@ impl Ruleset {
             } else {
                 rule.action
             },
+            approval: policy.approval.clone(),
             grace_hours: rule.grace.map(|grace| grace.num_hours()),
             params: match &rule.logic {
                 Logic::Check { params, .. } => Some(params.clone()),

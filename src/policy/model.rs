@@ -45,6 +45,8 @@ pub struct Policy {
     pub reach: Reach,
     /// What happens on a violation, for rules that say nothing of their own.
     pub actions: Vec<ViolationAction>,
+    /// Whose word an act on its findings needs first; `None` where nobody's.
+    pub approval: Option<ActApproval>,
     /// At least one.
     pub rules: Vec<Rule>,
     /// What it must say about given contexts and resources; `policy test` asks it.
@@ -110,6 +112,15 @@ pub struct PolicyScope {
     pub regions: Vec<Region>,
     /// Tag keys and values that a resource must carry, all of them.
     pub tags: Vec<(String, String)>,
+}
+
+/// Whose word an act needs before it is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActApproval {
+    /// How many different people.
+    pub people: u8,
+    /// Who may say yes; those of the settings when empty.
+    pub approvers: Vec<String>,
 }
 
 /// One rule of a policy.

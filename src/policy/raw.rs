@@ -83,9 +83,23 @@ pub struct Spec<R> {
     pub mode: Option<EnforcementMode>,
     /// Which accounts, Regions and tags the policy is for; everything when absent.
     pub scope: Option<Scope>,
+    /// Whose word an act on its findings needs first; nobody's when absent.
+    pub approval: Option<RawActApproval>,
     /// What it must say about given resources; `costwarden policy test` asks it.
     #[schemars(length(min = 1))]
     pub examples: Option<Vec<expressions::RawExample>>,
+}
+
+/// Whose word an act needs: each time, for this very act on the resource as it is then.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RawActApproval {
+    /// How many different people must say yes: 1 or 2.
+    #[schemars(range(min = 1, max = 2))]
+    pub people: u8,
+    /// Mail addresses of those who may; FinOps and security of the settings when absent.
+    #[schemars(length(min = 1))]
+    pub approvers: Option<Vec<String>>,
 }
 
 /// Which accounts, Regions and tags; all that are given must match.

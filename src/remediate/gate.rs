@@ -11,8 +11,11 @@ use chrono::{NaiveTime, TimeDelta};
 use super::{FRESH_SECONDS, GateRules, Remediator, Ruling, Run};
 use crate::cloud::Call;
 use crate::domain::Instant;
+use crate::domain::act_approval::ActRequest;
+use crate::domain::exception::{Exception, ExceptionRecord};
 use crate::domain::fact::Fact;
 use crate::domain::finding::{Act, Finding, State};
+use crate::domain::lifecycle::{Approval, ApprovalState};
 use crate::domain::mode::{Arming, Freeze, Mode};
 use crate::domain::notice::NoticeKind;
 use crate::domain::place::Kind;
@@ -47,6 +50,10 @@ pub(super) struct Facts<'a> {
     pub frozen: Option<Freeze>,
     pub arming: Option<Arming>,
     pub finding: Option<Finding>,
+    /// Exceptions on the resource as they stand in the state now: granted, asked for and past.
+    pub stored: Vec<ExceptionRecord>,
+    /// What people were asked about this act, and what they said.
+    pub answers: Vec<(ActRequest, Vec<Approval>)>,
     /// Delivered notices of the finding.
     pub notices: Vec<(NoticeKind, Instant)>,
     /// The last act on the resource that was not a tag.
@@ -92,6 +99,8 @@ impl Remediator {
             frozen: self.tools.store.frozen()?,
             arming: self.tools.store.arming(account)?,
             finding: self.tools.store.finding(&step.finding)?,
+            stored: self.tools.store.exceptions_on(account.as_str(), &step.key.id)?,
+            answers: self.tools.store.act_requests_of(&step.finding)?,
             notices: self
                 .tools
                 .store
@@ -127,6 +136,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Ruling {
         .or_else(|| halted(facts))
         .or_else(|| unarmed(facts))
         .or_else(|| not_due(facts))
+        .or_else(|| unapproved(facts))
         .or_else(|| untouchable(facts))
         .or_else(|| over_pace(facts))
         .unwrap_or(Ruling::Pass)
@@ -252,11 +262,8 @@ fn not_due(facts: &Facts<'_>) -> Option<Ruling> {
     if finding.suppressed {
         return refuse(HoldCode::ActedRecently, "a person undid the last act".into());
     }
-    let place = step.key.account().as_str();
-    if let Some(exception) =
-        facts.rules.exceptions.iter().find(|own| own.covers(place, &step.key.id, &step.policy, &step.rule, now))
-    {
-        return refuse(HoldCode::Excepted, format!("exception {} holds", clean(&exception.id)));
+    if let Some(why) = excepted(facts, finding) {
+        return refuse(HoldCode::Excepted, why);
     }
     if let Some(day) = finding.keep_until.filter(|day| now.date_naive() <= *day) {
         return refuse(HoldCode::KeepUntil, format!("its owner keeps it through {day}"));
@@ -292,6 +299,60 @@ fn not_due(facts: &Facts<'_>) -> Option<Ruling> {
         return refuse(HoldCode::ActedRecently, format!("we acted on it {last}, less than seven days ago"));
     }
     None
+}
+
+/// An exception that holds, that is asked for, or whose end began a new grace period. One of the settings and one of
+/// the state count alike.
+fn excepted(facts: &Facts<'_>, finding: &Finding) -> Option<String> {
+    let (step, now) = (facts.step, facts.now);
+    let about = |own: &Exception| own.concerns(step.key.account().as_str(), &step.key.id, &step.policy, &step.rule);
+    let stored = facts.stored.iter().filter_map(ExceptionRecord::cover);
+    for own in facts.rules.exceptions.iter().cloned().chain(stored).filter(about) {
+        if own.until >= now {
+            return Some(format!("exception {} holds", clean(&own.id)));
+        }
+        if finding.clock.first_notice.is_none_or(|first| first <= own.until) {
+            return Some(format!("exception {} ended {}; a full new grace comes first", clean(&own.id), own.until));
+        }
+    }
+    let mut asked = facts.stored.iter().filter_map(ExceptionRecord::asked).filter(about);
+    asked
+        .find(|own| own.until >= now || own.until >= finding.seen_at)
+        .map(|own| format!("exception {} is asked for and not decided", clean(&own.id)))
+}
+
+/// The policy asks for people's word, and not enough of them gave it for this very act.
+fn unapproved(facts: &Facts<'_>) -> Option<Ruling> {
+    let step = facts.step;
+    let wanted = facts.rules.people.get(&(step.policy.clone(), step.rule.clone())).copied().unwrap_or(0);
+    let wanted = wanted.max(facts.finding.as_ref().map_or(0, |finding| finding.approvals));
+    if wanted == 0 {
+        return None;
+    }
+    let bound = step.approval_hash();
+    let day = TimeDelta::hours(24);
+    let mut best = 0;
+    for (_, answers) in facts.answers.iter().filter(|(request, _)| request.step == bound) {
+        let mut people: Vec<String> = Vec::new();
+        for answer in answers {
+            let who = answer.approver.trim().to_lowercase();
+            let fresh = answer.decided_at.is_some_and(|at| at <= facts.now && facts.now - at <= day);
+            match answer.state {
+                ApprovalState::Rejected => {
+                    let why = format!("{} refused the act", clean(&answer.approver));
+                    return Some(Ruling::Refuse(HoldCode::WaitsForApproval, why));
+                }
+                ApprovalState::Approved if fresh && !people.contains(&who) => people.push(who),
+                _ => {}
+            }
+        }
+        best = best.max(people.len());
+    }
+    if best >= usize::from(wanted) {
+        return None;
+    }
+    let why = format!("waits for approval: {best} of {wanted} people approved this act in the last 24 hours");
+    Some(Ruling::Refuse(HoldCode::WaitsForApproval, why))
 }
 
 /// What the resource itself forbids, read by code of its own: the guards said so before, or should have.

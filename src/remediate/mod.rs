@@ -95,8 +95,10 @@ pub struct GateRules {
     pub switches: Switches,
     /// Protect list, public addresses, own tags.
     pub guards: GuardRules,
-    /// Exceptions of the settings.
+    /// Exceptions of the settings; those of the state are read at each question.
     pub exceptions: Vec<Exception>,
+    /// How many people must approve an act, by policy and rule, where a policy asks for that.
+    pub people: BTreeMap<(String, String), u8>,
     /// Hash of each policy in force, by name.
     pub policies: BTreeMap<String, String>,
     /// Tag keys that may change without the resource counting as changed.

@@ -273,6 +273,7 @@ pub fn hold(code: HoldCode) -> String {
         HoldCode::ActedRecently => "acted on recently",
         HoldCode::Acting => "an act is under way",
         HoldCode::Outranked => "another finding goes first",
+        HoldCode::WaitsForApproval => "waits for approval",
         HoldCode::OwnerActs => "only the owner can fix it",
     };
     words.to_owned()

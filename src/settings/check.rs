@@ -6,13 +6,13 @@ use chrono::Utc;
 
 use super::accounts::{account_id, accounts};
 use super::mail::mail;
-use super::raw::{RawEnforcement, RawException, RawSettings};
+use super::raw::{RawApprovals, RawEnforcement, RawException, RawSettings};
 use super::when::{bad_date, date, schedule, window};
 use super::{
     CostSettings, Enforcement, Env, InventorySettings, Owners, ReportSettings, Settings, TagSettings, WebhookSettings,
 };
 use crate::domain::Instant;
-use crate::domain::exception::Exception;
+use crate::domain::exception::{ApproverRules, Exception};
 use crate::domain::mode::{Breaker, Pace};
 use crate::domain::money::Usd;
 use crate::domain::place::Kind;
@@ -71,6 +71,7 @@ pub(super) fn settings(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawSettings
         owners: owners(checker, &at.key("owners"), raw),
         tags: tags(checker, &at.key("tags"), raw),
         exceptions: exceptions(checker, &at.key("exceptions"), &raw.exceptions),
+        approvals: approvals(checker, &at.key("approvals"), &raw.approvals),
         mail: raw.mail.as_ref().and_then(|raw| mail(checker, &at.key("mail"), raw, base)),
         slack: slack(checker, &at.key("slack"), raw, base),
         webhooks: webhooks(checker, &at.key("webhooks"), raw, base),
@@ -250,6 +251,22 @@ fn exceptions(checker: &mut Checker<'_>, at: &At<'_>, raw: &[RawException]) -> V
         });
     }
     list
+}
+
+fn approvals(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawApprovals) -> ApproverRules {
+    for (who, manager) in &raw.managers {
+        let at = at.key("managers");
+        check_address(checker, &at.name_of(who), who);
+        check_address(checker, &at.key(who), manager);
+    }
+    ApproverRules {
+        managers: raw.managers.clone(),
+        finops: addresses(checker, &at.key("finops"), &raw.finops),
+        security: addresses(checker, &at.key("security"), &raw.security),
+        finops_for: raw.finops_for.clone(),
+        security_for: raw.security_for.clone(),
+        sla: chrono::TimeDelta::hours(i64::from(raw.hold_hours)),
+    }
 }
 
 /// A day means its last second, UTC.

@@ -20,7 +20,7 @@ mod when;
 
 use std::path::PathBuf;
 
-use crate::domain::exception::Exception;
+use crate::domain::exception::{ApproverRules, Exception};
 use crate::domain::mode::{Breaker, Mode, Pace, Window};
 use crate::domain::place::{AccountId, Region};
 use crate::policy::document::{self, schema_of};
@@ -70,6 +70,8 @@ pub struct Settings {
     pub tags: TagSettings,
     /// `[[exceptions]]`
     pub exceptions: Vec<Exception>,
+    /// `[approvals]`
+    pub approvals: ApproverRules,
     /// `[mail]`; without it nothing is sent, so no grace period starts.
     pub mail: Option<MailSettings>,
     /// `[slack]`: room name (`#finops`) to the file that holds its webhook address; for [`read_secret`].

@@ -38,6 +38,8 @@ pub struct RawSettings {
     pub tags: RawTags,
     /// Resources that a rule does not act on, for a while.
     pub exceptions: Vec<RawException>,
+    /// Who grants exceptions and acts.
+    pub approvals: RawApprovals,
     /// How mail leaves; without it nothing is sent, so no grace period starts.
     pub mail: Option<RawMail>,
     /// Slack rooms such as `#finops`, with the file that holds the webhook's address, or `credential:NAME`.
@@ -219,6 +221,25 @@ pub struct RawException {
     pub until: String,
 }
 
+/// `[approvals]`
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawApprovals {
+    /// FinOps, by mail address: decides for the policies of `finops_for`, and where nobody else may.
+    pub finops: Vec<String>,
+    /// Security, by mail address: decides for the policies of `security_for`.
+    pub security: Vec<String>,
+    /// Policies whose exceptions FinOps decides on.
+    pub finops_for: Vec<String>,
+    /// Policies whose exceptions security decides on.
+    pub security_for: Vec<String>,
+    /// Who decides for whom: a person's mail address, and the manager's.
+    pub managers: BTreeMap<String, String>,
+    /// How long a request for an exception holds the act by itself, at most, in hours.
+    #[schemars(range(min = 1, max = 336))]
+    pub hold_hours: u32,
+}
+
 /// `[mail]`
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -341,6 +362,7 @@ impl Default for RawSettings {
             owners: RawOwners::default(),
             tags: RawTags::default(),
             exceptions: Vec::new(),
+            approvals: RawApprovals::default(),
             mail: None,
             slack: BTreeMap::new(),
             webhooks: RawWebhooks::default(),
@@ -414,6 +436,20 @@ impl Default for RawOwners {
 impl Default for RawTags {
     fn default() -> RawTags {
         RawTags { prefix: "costwarden:".into(), ignore: Vec::new(), team: "cost-center".into() }
+    }
+}
+
+impl Default for RawApprovals {
+    fn default() -> RawApprovals {
+        let list = |names: [&str; 2]| names.map(str::to_owned).into();
+        RawApprovals {
+            finops: Vec::new(),
+            security: Vec::new(),
+            finops_for: list(["team-budgets", "project-budgets"]),
+            security_for: list(["mandatory-tags", "resource-limits"]),
+            managers: BTreeMap::new(),
+            hold_hours: 72,
+        }
     }
 }
 

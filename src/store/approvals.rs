@@ -40,6 +40,11 @@ pub(super) fn of(connection: &Connection, kind: ApprovalKind, subject: &str) -> 
     approvals(connection, "WHERE kind = ?1 AND subject = ?2 ORDER BY id", params![kind.word(), subject])
 }
 
+/// One question.
+pub(super) fn by_id(connection: &Connection, id: i64) -> Inner<Vec<Approval>> {
+    approvals(connection, "WHERE id = ?1", params![id])
+}
+
 /// Asks, inside a transaction that does more.
 pub(super) fn ask(transaction: &Transaction<'_>, asked: &Approval) -> Inner<i64> {
     transaction

@@ -9,11 +9,13 @@
 //! database can guard (one open act per resource, fences, once per slot and period, append-only trails).
 
 mod acts;
+mod act_approvals;
 mod approvals;
 mod audit;
 mod control;
 mod costs;
 mod error;
+mod exceptions;
 mod findings;
 mod gate;
 mod journal;
@@ -34,7 +36,9 @@ mod violations;
 pub use acts::Transition;
 pub use audit::{AuditEntry, AuditHead, AuditRow, VerifyError};
 pub use costs::CostRead;
+pub use act_approvals::AskAct;
 pub use error::{Fault, Result, StoreError};
+pub use exceptions::ExceptionStep;
 pub use findings::FindingFilter;
 pub use gate::{GateClass, GateCounts, GatePass};
 pub use journal::ClaimError;

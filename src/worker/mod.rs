@@ -6,10 +6,12 @@
 //! through the [`daemon::Jobs`] trait. `context` is what every job is handed, `inventory` reads one place, `night`
 //! packs it, `recheck` judges a step again right before an act.
 
+pub mod act_approvals;
 pub mod clock_guard;
 pub mod consent;
 pub mod context;
 pub mod daemon;
+pub mod exceptions;
 pub mod explain;
 pub mod inventory;
 pub mod jobs;

@@ -41,10 +41,11 @@ pub enum Nights {
 pub fn backtest(cx: &Context, rules: &Ruleset, nights: &Nights) -> anyhow::Result<Simulation> {
     let owner_of = |resource: &Resource| cx.owner_of(resource);
     let refused = |act: Act, resource: &Resource| cx.refused(act, resource);
+    let exceptions = super::exceptions::in_force(&cx.store, &cx.settings)?;
     let mut test = Backtest::new(Setting {
         rules,
         prices: &cx.prices,
-        exceptions: &cx.settings.exceptions,
+        exceptions: &exceptions,
         owner_of: &owner_of,
         refused: &refused,
         tag_prefix: &cx.settings.tags.prefix,

@@ -31,6 +31,8 @@ struct World {
     armings: Vec<Arming>,
     policies: BTreeMap<String, String>,
     exceptions: Vec<Exception>,
+    asked: Vec<Exception>,
+    approved: BTreeMap<FindingId, u8>,
     partitions: HashMap<Partition, PartitionLook>,
     totals: HashMap<(AccountId, Kind), u64>,
     today: Vec<PastAct>,
@@ -56,6 +58,8 @@ impl World {
             }],
             policies: BTreeMap::from([("policy".to_owned(), "hash".to_owned())]),
             exceptions: Vec::new(),
+            asked: Vec::new(),
+            approved: BTreeMap::new(),
             partitions: Kind::ALL
                 .into_iter()
                 .map(|kind| (place.partition(kind), PartitionLook { at: now() - TimeDelta::hours(8), doubt: None }))
@@ -80,6 +84,8 @@ impl World {
             armings: &self.armings,
             policies: &self.policies,
             exceptions: &self.exceptions,
+            asked: &self.asked,
+            approved: &self.approved,
             partitions: &self.partitions,
             max_age: TimeDelta::hours(26),
             totals: &self.totals,
@@ -323,6 +329,8 @@ fn a_step_is_bound_to_what_the_resource_looks_like_and_a_plan_to_its_contents() 
         armings: &world.armings,
         policies: &world.policies,
         exceptions: &[],
+        asked: &[],
+        approved: &BTreeMap::new(),
         partitions: &world.partitions,
         max_age: TimeDelta::hours(26),
         totals: &world.totals,

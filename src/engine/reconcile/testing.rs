@@ -38,6 +38,7 @@ pub fn finding(id: &str, severity: Severity, action: Action) -> Finding {
         keep_until: None,
         keep_tag: None,
         grace_hours: None,
+        approvals: 0,
         missing_since: None,
         closed_at: None,
         reason: String::new(),

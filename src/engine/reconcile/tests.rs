@@ -25,6 +25,7 @@ fn ruleset() -> Ruleset {
         scope: PolicyScope::default(),
         reach: Reach::Global,
         actions: Vec::new(),
+        approval: None,
         rules: vec![Rule {
             name: "low-utilization".into(),
             title: None,

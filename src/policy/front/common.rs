@@ -6,8 +6,8 @@ use crate::domain::finding::{Act, Action, Severity};
 use crate::domain::place::{AccountId, Kind, Region};
 use crate::domain::rule::TypePattern;
 use crate::policy::document::{At, Checker};
-use crate::policy::raw::{ActionWord, Overrides, Scope, Spec};
-use crate::policy::{EnforcementMode, PolicyScope, Preventive};
+use crate::policy::raw::{ActionWord, Overrides, RawActApproval, Scope, Spec};
+use crate::policy::{ActApproval, EnforcementMode, PolicyScope, Preventive};
 
 /// Longest grace period that a policy may ask for.
 const MAX_GRACE_DAYS: i64 = 365;
@@ -171,6 +171,31 @@ pub(super) fn scope(checker: &mut Checker<'_>, at: &At<'_>, raw: Option<&Scope>)
         checker.fail(at, "the scope is empty", "accounts, regions or tags; leave the key out for everything");
     }
     Some(scope)
+}
+
+/// Whose word an act needs, or `None` where the policy does not ask.
+pub(super) fn act_approval(
+    checker: &mut Checker<'_>,
+    at: &At<'_>,
+    raw: Option<&RawActApproval>,
+) -> Option<ActApproval> {
+    let raw = raw?;
+    let mut approvers: Vec<String> = Vec::new();
+    for (index, text) in raw.approvers.iter().flatten().enumerate() {
+        let at = at.key("approvers").item(index);
+        let given = crate::domain::text::clean(text);
+        if !is_mail_address(text) {
+            checker.fail(&at, format!("{given:?} is not a mail address"), "an address such as name@example.com");
+        } else if approvers.iter().any(|known| known.eq_ignore_ascii_case(text)) {
+            checker.fail(&at, format!("{given:?} stands twice"), "each person once");
+        }
+        approvers.push(text.clone());
+    }
+    if raw.approvers.is_some() && approvers.len() < usize::from(raw.people) {
+        let problem = format!("{} people must say yes and {} may", raw.people, approvers.len());
+        checker.fail(&at.key("approvers"), problem, "at least as many approvers as people");
+    }
+    Some(ActApproval { people: raw.people, approvers })
 }
 
 fn bad_account(checker: &mut Checker<'_>, at: &At<'_>, text: &str) {

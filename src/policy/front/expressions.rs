@@ -123,6 +123,7 @@ pub(crate) fn policy(checker: &mut Checker<'_>, at: &At<'_>, node: &Node, file: 
         scope: PolicyScope::default(),
         reach,
         actions,
+        approval: None,
         rules,
         examples,
         record,

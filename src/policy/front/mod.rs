@@ -172,6 +172,7 @@ fn policy<R: Front>(
     common::check_name(checker, &name_at, &raw.metadata.name);
     let scope = common::scope(checker, &spec.key("scope"), raw.spec.scope.as_ref());
     let defaults = Defaults::of(checker, &spec, &raw.spec);
+    let approval = common::act_approval(checker, &spec.key("approval"), raw.spec.approval.as_ref());
     let mut rules = Vec::with_capacity(raw.spec.rules.len());
     let mut names: Vec<(&str, usize)> = Vec::new();
     for (index, rule) in raw.spec.rules.iter().enumerate() {
@@ -198,6 +199,7 @@ fn policy<R: Front>(
         scope: scope.unwrap_or_default(),
         reach: Reach::Global,
         actions: Vec::new(),
+        approval,
         rules,
         examples,
         record: Record::default(),

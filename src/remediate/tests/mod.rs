@@ -165,6 +165,7 @@ impl Stage {
             switches: Switches { allow_auto_delete_volumes: true, ..Switches::default() },
             guards: GuardRules { tag_prefix: "costwarden:".into(), ..GuardRules::default() },
             exceptions: Vec::new(),
+            people: BTreeMap::new(),
             policies: BTreeMap::from([("policy".to_owned(), "hash".to_owned())]),
             ignore_tags: vec!["last-seen".into()],
             prices: book(),

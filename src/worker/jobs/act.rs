@@ -222,6 +222,15 @@ fn remediator(cx: &Context, acting: &Acting<'_>) -> Result<Remediator, NotActing
         switches: cx.switches(),
         guards: cx.guard_rules(),
         exceptions: cx.settings.exceptions.clone(),
+        people: cx
+            .rules
+            .rules()
+            .iter()
+            .filter_map(|rule| {
+                let asked = rule.approval.as_ref()?;
+                Some(((rule.policy.to_string(), rule.rule.to_string()), asked.people))
+            })
+            .collect(),
         policies: cx.rules.hashes.clone(),
         ignore_tags: cx.settings.tags.ignore.clone(),
         prices: cx.prices.clone(),

@@ -3,13 +3,14 @@
 //! Called by the act slot, `plan`, `run` and `arm`. Reads the cloud once per chosen resource and changes nothing but
 //! our own record of the plan.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Context as _;
 use chrono::{NaiveTime, TimeDelta};
 
 use crate::domain::Instant;
-use crate::domain::finding::{Act, Finding};
+use crate::domain::exception::{Exception, ExceptionRecord};
+use crate::domain::finding::{Act, Finding, FindingId};
 use crate::domain::inventory::Coverage;
 use crate::domain::mode::{Arming, Freeze};
 use crate::domain::place::{AccountId, Kind, Partition, ResourceKey};
@@ -19,6 +20,7 @@ use crate::engine::ruleset::Ruleset;
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::worker::context::Context;
+use crate::worker::{act_approvals, exceptions};
 
 /// How far back scans are looked through for the newest look at a partition.
 const LOOK_BACK: TimeDelta = TimeDelta::days(7);
@@ -48,6 +50,12 @@ pub struct Posture {
     pub today: Vec<PastAct>,
     /// Last act other than tagging, by resource key.
     pub last_acts: HashMap<ResourceKey, Instant>,
+    /// Exceptions of the settings and granted ones of the state, those that are over included.
+    pub exceptions: Vec<Exception>,
+    /// Requests that hold by themselves.
+    pub asked: Vec<Exception>,
+    /// How many people approved an act, by finding.
+    pub approved: BTreeMap<FindingId, u8>,
 }
 
 /// Makes a plan and stores it. `by_hand` is for `plan` and `apply`, where a person looks.
@@ -65,7 +73,10 @@ pub async fn plan(cx: &Context, by_hand: bool) -> anyhow::Result<PlanOutcome> {
     for finding in selection.chosen {
         match cx.cloud.describe(&finding.key).await {
             Ok(fresh) => match plan::step(finding, &fresh, &cx.settings.tags.ignore, snapshot_before_stop) {
-                Ok(step) => steps.push(step),
+                Ok(step) => match act_approvals::missing(&cx.store, finding, &step, posture.now)? {
+                    None => steps.push(step),
+                    Some(why) => held.push(plan::held(finding, HoldCode::WaitsForApproval, why)),
+                },
                 Err(row) => held.push(*row),
             },
             Err(error) => {
@@ -76,6 +87,7 @@ pub async fn plan(cx: &Context, by_hand: bool) -> anyhow::Result<PlanOutcome> {
     let state_id = cx.store.state_id().context("reading the state's id")?;
     let plan = plan::assemble(&input, &state_id, steps, &held);
     cx.store.save_plan(&plan, &held).context("storing the plan")?;
+    act_approvals::ask(cx, &plan, &held, &findings).await?;
     Ok(PlanOutcome { plan, held })
 }
 
@@ -125,6 +137,9 @@ pub fn posture_of(store: &Store, settings: &Settings, now: Instant) -> anyhow::R
         totals,
         today,
         last_acts,
+        exceptions: exceptions::in_force(store, settings)?,
+        asked: store.exceptions()?.iter().filter_map(ExceptionRecord::asked).collect(),
+        approved: act_approvals::approved(store, now)?,
     })
 }
 
@@ -149,7 +164,9 @@ pub fn input_of<'a>(
         frozen: posture.frozen.as_ref(),
         armings: &posture.armings,
         policies: &rules.hashes,
-        exceptions: &settings.exceptions,
+        exceptions: &posture.exceptions,
+        asked: &posture.asked,
+        approved: &posture.approved,
         partitions: &posture.partitions,
         max_age: TimeDelta::hours(i64::from(settings.inventory.max_age_hours)),
         totals: &posture.totals,

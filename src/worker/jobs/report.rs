@@ -72,7 +72,7 @@ pub fn make_for(cx: &Context, kind: ReportKind, from: Instant, to: Instant) -> a
         held: &selection.held,
         due_now: &due_now,
         remediations: &remediations,
-        exceptions: &cx.settings.exceptions,
+        exceptions: &posture.exceptions,
         budgets: budgets.into_iter().map(|(_, alert)| alert).collect(),
         spend: spend(cx, from, to)?,
         self_cost: self_cost(cx, from, to)?,

@@ -26,6 +26,8 @@ use crate::engine::reconcile::{CountsAs, Look, Reconciler};
 use crate::engine::score::ScanSummary;
 use crate::store::PartitionNight;
 use crate::worker::context::Context;
+use crate::worker::exceptions::Desk;
+use crate::worker::exceptions::night::{self, Watch};
 use crate::worker::inventory::{self, PartitionRead, UsageMap};
 use crate::worker::night::Packer;
 use crate::worker::supervise::{Pulse, Work};
@@ -60,6 +62,7 @@ pub async fn scan(cx: &Context, choice: &Choice, work: &Work) -> anyhow::Result<
     let before = cx.cloud.requests();
     let id = cx.store.begin_scan(started_at).context("beginning a scan")?;
     let places: Vec<Place> = choice.places.clone().unwrap_or_else(|| cx.places().into_iter().collect());
+    night::pass_time(&Desk::of(&cx.store, &cx.settings), started_at)?;
     let strangers = strangers(cx, &places).await;
 
     let mut summary = ScanSummary::default();
@@ -212,8 +215,21 @@ async fn judge_partition(
     let mut on_file = cx.store.resources_with_findings(&partition).context("reading the findings on file")?;
     let owner_of = |resource: &Resource| cx.owner_of(resource);
     let refused = |act: Act, resource: &Resource| cx.refused(act, resource);
-    let look =
-        Look { now, exceptions: &cx.settings.exceptions, owner_of: &owner_of, tag_prefix: &cx.settings.tags.prefix };
+    let desk = Desk::of(&cx.store, &cx.settings);
+    let mut watch = Watch::open(&desk, &cx.settings, now)?;
+    for resource in resources.iter().filter(|resource| watch.asks_about(resource)).collect::<Vec<_>>() {
+        let subject = Subject {
+            resource,
+            usage: usage.get(&resource.key.id),
+            refs,
+            sighting: sightings.get(&resource.key.id).copied(),
+            prices: &cx.prices,
+            now,
+        };
+        watch.look(&desk, &subject)?;
+    }
+    let exceptions = watch.exceptions.clone();
+    let look = Look { now, exceptions: &exceptions, owner_of: &owner_of, tag_prefix: &cx.settings.tags.prefix };
     let rules = EvaluateRules { tag_prefix: &cx.settings.tags.prefix, refused: &refused };
     let mut reconciler = Reconciler::new(look);
     let mut verdicts: Vec<(&str, &str, CountsAs)> = Vec::new();
@@ -236,6 +252,9 @@ async fn judge_partition(
         };
         for judged in evaluate(&cx.rules, &subject, rules) {
             let counts_as = reconciler.observe(resource, judged.rule, judged.verdict);
+            if counts_as == CountsAs::Excepted {
+                watch.used(resource, &judged.rule.policy, &judged.rule.rule, scan, now);
+            }
             verdicts.push((&judged.rule.policy, judged.rule.check.id, counts_as));
         }
         summary.resource(resource, &cx.settings.tags.team, verdicts.drain(..));
@@ -248,6 +267,7 @@ async fn judge_partition(
     }
     drop(usage);
     let result = reconciler.finish();
+    cx.store.note_exception_uses(&watch.into_uses()).context("noting the use of exceptions")?;
     let sightings: Vec<(ResourceKey, Sighting)> =
         sightings.into_iter().map(|(id, sighting)| (partition.key(&id), sighting)).collect();
     save(cx, scan, &coverage, now, packer.finish()?, Some((&result.changed, &result.events, &sightings)))?;
