@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 pub mod actions;
 pub mod apply;
+pub mod approval;
 pub mod arm;
 pub mod checks;
 pub mod completion;
@@ -18,6 +19,7 @@ pub mod daemon;
 pub mod demo;
 pub mod doctor;
 pub mod evaluate;
+pub mod exception;
 pub mod exit;
 pub mod explain;
 pub mod findings;
@@ -143,6 +145,14 @@ pub enum Command {
     #[command(subcommand)]
     Findings(findings::Command),
 
+    /// Ask that a rule does not lead to an act on a resource; grant, refuse, revoke and renew that
+    #[command(subcommand)]
+    Exception(exception::Command),
+
+    /// Questions that wait for a person, and the answers
+    #[command(subcommand)]
+    Approval(approval::Command),
+
     /// What was done, and a person's word on what is stuck
     #[command(subcommand)]
     Actions(actions::Command),
@@ -208,6 +218,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Simulate(args) => simulate::run(global, args).await,
         Command::Checks(command) => checks::run(global, command),
         Command::Findings(command) => findings::run(global, command),
+        Command::Exception(command) => exception::run(global, command),
+        Command::Approval(command) => approval::run(global, command),
         Command::Actions(command) => actions::run(global, command),
         Command::Freeze(args) => control::freeze(global, args),
         Command::Unfreeze(args) => control::unfreeze(global, args),

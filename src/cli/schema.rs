@@ -7,7 +7,9 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::approval::ApprovalsDocument;
 use super::evaluate::EvaluateDocument;
+use super::exception::{ExceptionDocument, ExceptionsDocument};
 use super::exit::{Exit, ExitError};
 use super::findings::FindingDocument;
 use super::json::{FindingsDocument, schema_of_output};
@@ -21,6 +23,7 @@ use crate::policy::decide::RequestDocument;
 use crate::policy::document::{nearest, schema_of};
 use crate::policy::expression::FIELDS;
 use crate::report::review::ReviewDocument;
+use crate::worker::exceptions::report::ExceptionReport;
 use crate::{policy, settings};
 
 /// Flags of `schema`.
@@ -55,6 +58,14 @@ pub enum What {
     Finding,
     /// `findings list -o json`
     Findings,
+    /// `exception list -o json`
+    Exceptions,
+    /// `exception show -o json`
+    Exception,
+    /// `exception report -o json`
+    ExceptionReport,
+    /// `approval list -o json` and `approval show -o json`
+    Approvals,
     /// Plan files
     Plan,
     /// Request documents, which `evaluate` reads
@@ -119,6 +130,10 @@ impl What {
             What::Template => (policy::template::schema(), "costwarden policy template"),
             What::Finding => (schema_of_output::<FindingDocument<'_>>(), "costwarden findings show"),
             What::Findings => (schema_of_output::<FindingsDocument<'_>>(), "costwarden findings list"),
+            What::Exceptions => (schema_of_output::<ExceptionsDocument>(), "costwarden exception list"),
+            What::Exception => (schema_of_output::<ExceptionDocument>(), "costwarden exception show"),
+            What::ExceptionReport => (schema_of_output::<ExceptionReport>(), "costwarden exception report"),
+            What::Approvals => (schema_of_output::<ApprovalsDocument>(), "costwarden approval list"),
             What::Plan => (schema_of_output::<Plan>(), "costwarden plan"),
             What::Request => (schema_of::<RequestDocument>(), "costwarden request"),
             What::Evaluate => (schema_of_output::<EvaluateDocument<'_>>(), "costwarden evaluate"),
@@ -161,6 +176,10 @@ impl What {
             What::Config => "config",
             What::Finding => "finding",
             What::Findings => "findings",
+            What::Exceptions => "exceptions",
+            What::Exception => "exception",
+            What::ExceptionReport => "exception-report",
+            What::Approvals => "approvals",
             What::Plan => "plan",
             What::Request => "request",
             What::Evaluate => "evaluate",

@@ -32,7 +32,9 @@ pub fn letter(to: &str, record: &ExceptionRecord, event: &ExceptionEvent, length
         "renewed" => (format!("The exception for {resource} was renewed"), format!("costwarden exception show {id}")),
         "review_asked" => (
             format!("The exception for {resource} is due for review"),
-            format!("costwarden exception renew {id} --by YOUR-ADDRESS, or costwarden exception revoke {id} --reason TEXT --by YOUR-ADDRESS"),
+            format!(
+                "costwarden exception renew {id} --by YOUR-ADDRESS, or costwarden exception revoke {id} --reason TEXT --by YOUR-ADDRESS"
+            ),
         ),
         _ => (format!("The exception for {resource} has ended"), format!("costwarden exception show {id}")),
     };
@@ -51,7 +53,8 @@ pub fn letter(to: &str, record: &ExceptionRecord, event: &ExceptionEvent, length
         details.push("Nothing is done at once: a full new grace period begins, with its own notice".to_owned());
     }
     details.push(format!("Look, or go on: {next}"));
-    let sentence = format!("{} by {}, {}: {}", event.what, clean(&event.by), shown_at(event.at, zone), clean(&event.detail));
+    let sentence =
+        format!("{} by {}, {}: {}", event.what, clean(&event.by), shown_at(event.at, zone), clean(&event.detail));
     let dedup = format!("exception:{id}:{}:{}:{to}", event.what, event.at.timestamp_micros());
     made(to, dedup, title, Item { resource, place: format!("account {}", clean(&record.account)), sentence, details })
 }

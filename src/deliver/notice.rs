@@ -213,6 +213,13 @@ fn row(item: &NoticeItem<'_>, context: DigestContext<'_>) -> Item {
     {
         details.push(format!("To bring it back: {how}"));
     }
+    if item.ending.is_none() {
+        let to = finding.owner.as_deref().filter(|to| super::address::parse(to).is_ok()).unwrap_or("YOUR-ADDRESS");
+        details.push(format!(
+            "To ask for an exception: costwarden exception request {} --days 30 --reason \"WHY\" --by {to}",
+            finding.id
+        ));
+    }
     details.push(format!("Finding {}", finding.id));
     Item { resource: resource(finding), place: place(finding), sentence: sentence(item, context), details }
 }

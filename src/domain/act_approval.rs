@@ -12,8 +12,8 @@ use super::Instant;
 use super::exception::person;
 use super::finding::{Act, FindingId};
 use super::lifecycle::{Approval, ApprovalState};
-use super::plan::PLAN_HOURS;
 use super::place::ResourceKey;
+use super::plan::PLAN_HOURS;
 
 /// An act that waits for people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -208,7 +208,14 @@ impl Step {
     /// prices and the plan that it stands in may change from night to night, this may not.
     pub fn approval_hash(&self) -> String {
         let bound = serde_json::json!([
-            self.finding, self.key, self.act, self.policy, self.rule, self.policy_hash, self.backup, self.add_tags,
+            self.finding,
+            self.key,
+            self.act,
+            self.policy,
+            self.rule,
+            self.policy_hash,
+            self.backup,
+            self.add_tags,
             self.fingerprint,
         ]);
         Sha256::digest(bound.to_string().as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()

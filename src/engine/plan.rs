@@ -218,7 +218,8 @@ fn exempt(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
     }
     if let Some(asked) = asked_for(finding, input.asked, input.now) {
         let until = asked.until.format("%Y-%m-%d %H:%M UTC");
-        let reason = format!("{} asked for exception {}; held until {until} and the scan after it", asked.approved_by, asked.id);
+        let reason =
+            format!("{} asked for exception {}; held until {until} and the scan after it", asked.approved_by, asked.id);
         return Err((HoldCode::Excepted, reason));
     }
     Ok(())
@@ -335,7 +336,8 @@ fn approved(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
     if said >= finding.approvals {
         return Ok(());
     }
-    let reason = format!("waits for approval: {said} of {} said yes; `costwarden approval list`", people(finding.approvals));
+    let reason =
+        format!("waits for approval: {said} of {} said yes; `costwarden approval list`", people(finding.approvals));
     Err((HoldCode::WaitsForApproval, reason))
 }
 

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 use chrono::{NaiveDate, TimeDelta};
 
-use super::{exceptions, grace};
 use super::ruleset::CompiledRule;
+use super::{exceptions, grace};
 use crate::domain::Instant;
 use crate::domain::check::{Standing, Verdict, Violation};
 use crate::domain::exception::Exception;

@@ -23,7 +23,9 @@ mod violation;
 pub use example::{Decision, Example, Given, Outcome};
 pub(crate) use front::{is_domain, is_mail_address};
 pub use front::{parse, parse_one_json, unite};
-pub use model::{ActApproval, EnforcementMode, Logic, Polarity, Policy, PolicyScope, PolicySource, PolicyType, Preventive, Rule};
+pub use model::{
+    ActApproval, EnforcementMode, Logic, Polarity, Policy, PolicyScope, PolicySource, PolicyType, Preventive, Rule,
+};
 pub use schema::schema;
 pub use summary::{PolicyLine, summary, summary_text};
 pub use violation::{Category, Reach, Record, ViolationAction};

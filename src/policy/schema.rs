@@ -170,6 +170,7 @@ mod tests {
             "grace",
             "mode",
             "scope",
+            "approval",
             "examples",
             "apiVersion",
             "kind",

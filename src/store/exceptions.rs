@@ -195,9 +195,8 @@ fn answer(transaction: &Transaction<'_>, step: &ExceptionStep<'_>) -> Inner<()> 
     };
     let (id, at) = (&step.record.id, step.event.at);
     let rows = approvals::of(transaction, ApprovalKind::Exception, id)?;
-    let own = rows
-        .iter()
-        .find(|row| row.state == ApprovalState::Pending && person(&row.approver) == person(&step.event.by));
+    let own =
+        rows.iter().find(|row| row.state == ApprovalState::Pending && person(&row.approver) == person(&step.event.by));
     let Some(own) = own else {
         return Err(Fault::Refused(format!("{:?} was not asked", step.event.by)));
     };

@@ -8,8 +8,8 @@
 //! It leaves out every decision: it holds what `engine`, `remediate` and `worker` decided, and guards only what a
 //! database can guard (one open act per resource, fences, once per slot and period, append-only trails).
 
-mod acts;
 mod act_approvals;
+mod acts;
 mod approvals;
 mod audit;
 mod control;
@@ -33,10 +33,10 @@ mod scans;
 mod slots;
 mod violations;
 
+pub use act_approvals::AskAct;
 pub use acts::Transition;
 pub use audit::{AuditEntry, AuditHead, AuditRow, VerifyError};
 pub use costs::CostRead;
-pub use act_approvals::AskAct;
 pub use error::{Fault, Result, StoreError};
 pub use exceptions::ExceptionStep;
 pub use findings::FindingFilter;

@@ -128,7 +128,8 @@ pub fn answer(
             return Err(ExceptionError::Unknown(format!("there is no request {}", clean(&row.subject))));
         };
         if yes && by.at > request.expires_at {
-            let words = format!("{} could be answered until {}; the next plan asks anew", row.subject, request.expires_at);
+            let words =
+                format!("{} could be answered until {}; the next plan asks anew", row.subject, request.expires_at);
             return Err(Refusal::Wrong(words).into());
         }
         detail["plan"] = request.plan.into();

@@ -382,3 +382,61 @@ fn tags_go_last_whatever_they_save() {
     let world = World::with(vec![tagging, due("i-2", Severity::Medium, Action::Stop, 1)]);
     assert_eq!(world.chosen(), ["i-2", "i-1"]);
 }
+
+fn exception(until: Instant) -> Exception {
+    Exception {
+        id: "EXC-1".into(),
+        resource: "i-1".into(),
+        account: None,
+        policy: "policy".into(),
+        rule: Some("rule".into()),
+        reason: "migration".into(),
+        approved_by: "bob".into(),
+        until,
+    }
+}
+
+#[test]
+fn h10_an_exception_that_came_and_went_since_the_last_scan_begins_a_new_grace_and_no_act() {
+    let second = TimeDelta::seconds(1);
+    let (code, reason) = one(|world| world.exceptions.push(exception(now() - second)));
+    assert_eq!(code, HoldCode::Excepted);
+    assert!(reason.contains("the next scan begins a new full grace period"), "{reason}");
+    // One that was over before the owner was told is history.
+    let mut world = World::with(vec![due("i-1", Severity::Medium, Action::Stop, 50)]);
+    let told = world.findings[0].clock.first_notice.unwrap();
+    world.exceptions.push(exception(told - second));
+    assert_eq!(world.chosen(), ["i-1"]);
+}
+
+#[test]
+fn n8_a_pending_exception_holds_while_it_may_and_until_a_scan_has_looked_after_it() {
+    for until in [now(), now() + TimeDelta::hours(1)] {
+        let (code, reason) = one(|world| world.asked.push(exception(until)));
+        assert_eq!(code, HoldCode::Excepted);
+        assert!(reason.starts_with("bob asked for exception EXC-1; held until"), "{reason}");
+    }
+    let mut world = World::with(vec![due("i-1", Severity::Medium, Action::Stop, 50)]);
+    world.asked.push(exception(now() - TimeDelta::hours(1)));
+    world.findings[0].seen_at = now() - TimeDelta::hours(8);
+    assert_eq!(world.held().0, HoldCode::Excepted, "it ended after the last scan");
+    world.findings[0].seen_at = now() - TimeDelta::minutes(30);
+    assert_eq!(world.chosen(), ["i-1"], "its time is over and a scan has looked since");
+}
+
+#[test]
+fn i07_an_act_waits_for_as_many_people_as_its_policy_asks_for() {
+    let mut world = World::with(vec![due("i-1", Severity::Medium, Action::Stop, 50)]);
+    world.findings[0].approvals = 2;
+    let (code, reason) = world.held();
+    assert_eq!(code, HoldCode::WaitsForApproval);
+    assert_eq!(reason, "waits for approval: 0 of 2 people said yes; `costwarden approval list`");
+    assert!(code.waits_for_a_person());
+    let id = world.findings[0].id.clone();
+    world.approved.insert(id.clone(), 1);
+    assert_eq!(world.held().0, HoldCode::WaitsForApproval, "one is not two");
+    world.approved.insert(id, 2);
+    assert_eq!(world.chosen(), ["i-1"]);
+    world.findings[0].clock.due_at = Some(now() + TimeDelta::days(1));
+    assert_eq!(world.held().0, HoldCode::InGrace, "people's word shortens nothing");
+}

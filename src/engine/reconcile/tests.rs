@@ -317,3 +317,29 @@ fn a_rule_that_is_gone_closes_its_findings() {
     assert_eq!(result.changed[0].state, State::Resolved);
     assert_eq!(result.changed[0].reason, "its policy or rule is no longer in force here");
 }
+
+#[test]
+fn h10_an_exception_that_came_and_went_between_two_scans_begins_a_full_new_grace() {
+    let mut nights = Nights::new();
+    let resource = tagged(&[]);
+    nights.night(&[(&resource, violated(Standing::Proven))]);
+    nights.tell();
+    let due = nights.only().clock.due_at.unwrap();
+    nights.exceptions.push(Exception {
+        id: "EXC-1".into(),
+        resource: "i-1".into(),
+        account: None,
+        policy: "idle-resource-detection".into(),
+        rule: None,
+        reason: "migration".into(),
+        approved_by: "bob".into(),
+        until: nights.at + TimeDelta::hours(3),
+    });
+    nights.at += TimeDelta::days(1);
+    assert_eq!(nights.night(&[(&resource, violated(Standing::Proven))]), ["exception_ended"]);
+    assert_eq!((nights.only().state, nights.only().clock.first_notice), (State::Open, None));
+    nights.tell();
+    assert!(nights.only().clock.due_at.unwrap() > due, "never earlier than before it");
+    assert_eq!(nights.night(&[(&resource, violated(Standing::Proven))]), [] as [&str; 0], "once");
+    assert!(nights.only().clock.first_notice.is_some());
+}

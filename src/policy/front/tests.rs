@@ -389,7 +389,7 @@ spec:
     p.yaml:7:3: spec.severty: unknown key; did you mean "severity"?
       7 |   severty: high
         |   ^^^^^^^
-      accepted: type, rules, severity, action, grace, mode, scope, examples
+      accepted: type, rules, severity, action, grace, mode, scope, approval, examples
     p.yaml:11:17: spec.rules[0].severity: "hihg" is not accepted here; did you mean "high"?
       11 |       severity: hihg
          |                 ^^^^

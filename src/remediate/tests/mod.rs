@@ -22,6 +22,7 @@ mod answers;
 mod between;
 mod crashes;
 mod gates;
+mod people;
 mod stories;
 
 const INSTANCE: &str = "i-0idle";

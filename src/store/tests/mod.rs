@@ -67,6 +67,7 @@ fn finding(resource: &str) -> Finding {
         keep_until: None,
         keep_tag: None,
         grace_hours: None,
+        approvals: 0,
         missing_since: None,
         closed_at: None,
         reason: "violates its rule".into(),

@@ -168,8 +168,10 @@ impl<'a> Desk<'a> {
                 "no open finding fits {shown}: an exception is from one rule for one resource that breaks it; `findings list` shows all"
             ))),
             _ => {
-                let ids: Vec<String> =
-                    found.iter().map(|own| format!("{} ({} / {})", own.id, clean(&own.policy), clean(&own.rule))).collect();
+                let ids: Vec<String> = found
+                    .iter()
+                    .map(|own| format!("{} ({} / {})", own.id, clean(&own.policy), clean(&own.rule)))
+                    .collect();
                 Err(ExceptionError::Unknown(format!("{shown} has several findings; name one: {}", ids.join(", "))))
             }
         }

@@ -49,11 +49,7 @@ impl Watch {
     ///
     /// # Errors
     /// The state cannot be read: then nothing is judged.
-    pub fn open(
-        desk: &Desk<'_>,
-        settings: &crate::settings::Settings,
-        now: Instant,
-    ) -> anyhow::Result<Watch> {
+    pub fn open(desk: &Desk<'_>, settings: &crate::settings::Settings, now: Instant) -> anyhow::Result<Watch> {
         let mut conditional: HashMap<(String, String), Vec<ExceptionRecord>> = HashMap::new();
         for record in desk.store.exceptions().context("reading the exceptions")? {
             let lives = record.status_at(now) == ExceptionStatus::Approved;
