@@ -9,6 +9,7 @@ mod daemon;
 mod demo;
 #[cfg(feature = "aws")]
 mod e2e;
+mod exceptions;
 mod guide;
 #[cfg(feature = "aws")]
 mod kill;

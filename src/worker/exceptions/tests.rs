@@ -222,3 +222,42 @@ fn h25_a_finding_whose_act_was_undone_is_lifted_by_finops_alone_and_gets_a_full_
     assert!(matches!(tries(&undone.id, "again", FIN), Err(ExceptionError::Refused(Refusal::Wrong(_)))));
     assert_eq!(office.trail(), ["finding_lifted"]);
 }
+
+#[test]
+fn n3_a_condition_is_asked_of_the_resource_broken_ends_it_and_unknown_keeps_it_and_moves_nothing() {
+    use crate::checks::testing::{Bench, instance, now};
+    use crate::domain::check::Subject;
+    use crate::domain::fact::Fact;
+    use crate::domain::resource::Tags;
+    let office = Office { now: now() - TimeDelta::days(2), ..Office::new() };
+    let settings = crate::settings::defaults_for_world();
+    let wish = Wish {
+        exception_type: ExceptionType::Conditional,
+        days: Some(30),
+        condition: Some("resource.tags.stage == 'audit'"),
+        review_days: None,
+        justification: "the audit",
+        by: ANN,
+    };
+    let target = Target { of: "i-1".into(), ..Target::default() };
+    let id = office.desk().request(&target, &wish, office.now).unwrap().record.id;
+    let granted = office.desk().approve(&id, None, office.by(BEN)).unwrap().record;
+    let bench = Bench::new();
+    let look = |tags: Fact<Tags>| {
+        let mut resource = instance("i-1", "m5.large", 30);
+        resource.tags = tags;
+        let (refs, prices) = (&bench.refs, &bench.prices);
+        let subject = Subject { resource: &resource, usage: None, refs, sighting: None, prices, now: now() };
+        let mut watch = night::Watch::open(&office.desk(), &settings, now()).unwrap();
+        assert!(watch.asks_about(&resource) && !watch.asks_about(&instance("i-2", "m5.large", 30)));
+        watch.look(&office.desk(), &subject).unwrap();
+        let covers = |own: &Exception| own.covers(&granted.account, "i-1", "policy", "rule", now());
+        (watch.exceptions.iter().any(covers), office.store.exception(&id).unwrap().unwrap())
+    };
+    assert_eq!(look(Fact::Known(Tags::of(&[("stage", "audit")]))), (true, granted.clone()));
+    assert_eq!(look(Fact::unknown("not read")), (true, granted.clone()), "kept as it is, no date moved");
+    let (covers, voided) = look(Fact::Known(Tags::of(&[("stage", "done")])));
+    assert_eq!((covers, voided.status, voided.ended_at), (false, ExceptionStatus::Expired, Some(now())));
+    assert_eq!(office.trail().last().map(String::as_str), Some("exception_voided"));
+    assert!(voided.ended_because.unwrap().contains("resource.tags.stage == 'audit'"));
+}

@@ -81,7 +81,7 @@ fn differences(root: &Value, schema: &Value, value: &Value, path: &str, found: &
     }
 }
 
-fn assert_conforms(schema: &Value, value: &Value) {
+pub fn assert_conforms(schema: &Value, value: &Value) {
     let mut found = Vec::new();
     differences(schema, schema, value, "", &mut found);
     assert!(found.is_empty(), "{found:#?}");

@@ -3,6 +3,7 @@
 mod actions;
 mod documents;
 mod evaluate;
+mod exceptions;
 mod explain;
 mod life;
 mod policies;
