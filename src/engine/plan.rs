@@ -8,18 +8,18 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::TimeDelta;
 
-use super::exceptions::{asked_for, stale_grace};
-use super::reconcile::{exception_for, kept};
 use crate::checks;
 use crate::domain::Instant;
 use crate::domain::check::Standing;
 use crate::domain::exception::Exception;
-use crate::domain::finding::{Act, Action, Finding, FindingId, OpenRemediation, Severity, State};
+use crate::domain::finding::{Act, Action, Finding, FindingId, OpenRemediation, Severity};
 use crate::domain::mode::{Arming, Breaker, Freeze, Mode, Pace, Window};
 use crate::domain::money::Usd;
 use crate::domain::place::{AccountId, Kind, Partition, ResourceKey};
 use crate::domain::plan::{Fingerprint, Held, HoldCode, PLAN_HOURS, Plan, Step};
 use crate::domain::resource::Resource;
+
+mod people;
 
 /// A resource is acted on at most once in this time (safety.md, H25).
 pub const BETWEEN_ACTS: TimeDelta = TimeDelta::days(7);
@@ -191,38 +191,13 @@ type Reason = (HoldCode, String);
 
 /// Why one finding is held on its own account; `Ok` is its act.
 fn hold(input: &PlanInput<'_>, finding: &Finding) -> Result<Act, Reason> {
-    exempt(input, finding)?;
+    people::exempt(input, finding)?;
     let act = worth_acting(finding)?;
     in_time(input, finding)?;
     believed(input, finding)?;
     allowed(input, finding)?;
-    approved(input, finding)?;
+    people::approved(input, finding)?;
     Ok(act)
-}
-
-fn exempt(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
-    if let Some(day) = kept(finding, input.now) {
-        return Err((HoldCode::KeepUntil, format!("its keep-until tag holds through {day}")));
-    }
-    if let Some(exception) = exception_for(finding, input.exceptions, input.now) {
-        return Err((HoldCode::Excepted, format!("exception {}: {}", exception.id, exception.reason)));
-    }
-    if finding.state == State::Excepted {
-        let reason = finding.excepted_by.clone().unwrap_or_default();
-        return Err((HoldCode::Excepted, format!("was exempt at the last scan ({reason}); the next scan ends that")));
-    }
-    if let Some(end) = stale_grace(finding, input.exceptions, input.now) {
-        let end = end.format("%Y-%m-%d %H:%M UTC");
-        let reason = format!("an exception ended {end}; the next scan begins a new full grace period");
-        return Err((HoldCode::Excepted, reason));
-    }
-    if let Some(asked) = asked_for(finding, input.asked, input.now) {
-        let until = asked.until.format("%Y-%m-%d %H:%M UTC");
-        let reason =
-            format!("{} asked for exception {}; held until {until} and the scan after it", asked.approved_by, asked.id);
-        return Err((HoldCode::Excepted, reason));
-    }
-    Ok(())
 }
 
 fn worth_acting(finding: &Finding) -> Result<Act, Reason> {
@@ -328,21 +303,6 @@ fn allowed(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
         Some(reason) => Err((HoldCode::Window, reason)),
         None => Ok(()),
     }
-}
-
-/// The policy's own demand for people. Asked last, so that nobody is asked about what could not be done anyway.
-fn approved(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
-    let said = input.approved.get(&finding.id).copied().unwrap_or(0);
-    if said >= finding.approvals {
-        return Ok(());
-    }
-    let reason =
-        format!("waits for approval: {said} of {} said yes; `costwarden approval list`", people(finding.approvals));
-    Err((HoldCode::WaitsForApproval, reason))
-}
-
-fn people(count: u8) -> String {
-    if count == 1 { "1 person".to_owned() } else { format!("{count} people") }
 }
 
 fn armed(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use costwarden::app::WorldApp;
 use costwarden::cloud::sim::{Change, World};
 use costwarden::domain::Instant;
+use costwarden::domain::check::Standing;
 use costwarden::domain::exception::{ExceptionRecord, ExceptionStatus, ExceptionType};
 use costwarden::domain::finding::{Act, Action, Finding, Severity, State};
 use costwarden::domain::lifecycle::ApprovalKind;
@@ -57,7 +58,10 @@ impl Nights {
     /// An open finding that would lead to an act of ours.
     fn some(&self, act: Act) -> Finding {
         let all = self.cx.store.findings(&FindingFilter::default()).unwrap();
-        let fits = |own: &Finding| own.act() == Some(act) && own.state == State::Open && own.severity != Severity::Low;
+        let fits = |own: &Finding| {
+            let stands = own.state == State::Open && own.standing == Standing::Proven && own.severity != Severity::Low;
+            own.act() == Some(act) && stands
+        };
         all.into_iter().find(|own| fits(own) && own.keep_tag.is_none()).expect("the demo's account has one")
     }
 
@@ -91,7 +95,7 @@ impl Nights {
 async fn n8_an_exception_is_skipped_over_its_use_is_logged_once_a_scan_and_its_end_begins_a_full_grace() {
     let nights = Nights::with(None);
     nights.scan().await;
-    let finding = nights.some(Act::DeleteVolume);
+    let finding = nights.some(Act::StopInstance);
     nights.tell(&finding);
     let due = nights.again(&finding).clock.due_at.unwrap();
     let exception = nights.granted(&finding, ExceptionType::Temporary, None);
@@ -118,7 +122,7 @@ async fn n8_an_exception_is_skipped_over_its_use_is_logged_once_a_scan_and_its_e
 async fn n3_a_conditional_exception_ends_in_the_scan_that_sees_its_condition_broken() {
     let nights = Nights::with(None);
     nights.scan().await;
-    let finding = nights.some(Act::DeleteVolume);
+    let finding = nights.some(Act::StopInstance);
     let tag = |value: &str| {
         let tags = vec![("phase".to_owned(), value.to_owned())];
         nights.app.cloud.apply("ann", Change::Tag { resource: finding.key.id.to_string(), tags }).unwrap();
@@ -145,7 +149,7 @@ async fn n3_a_conditional_exception_ends_in_the_scan_that_sees_its_condition_bro
 async fn h10_a_revoked_exception_is_held_by_the_plan_until_a_scan_began_the_new_grace() {
     let nights = Nights::with(None);
     nights.scan().await;
-    let finding = nights.some(Act::DeleteVolume);
+    let finding = nights.some(Act::StopInstance);
     nights.tell(&finding);
     nights.pass(1);
     let exception = nights.granted(&finding, ExceptionType::Permanent, None);
@@ -171,6 +175,7 @@ async fn i07_a_policy_that_asks_for_two_people_holds_asks_them_and_plans_the_act
     nights.scan().await;
     let mut settings = (*nights.cx.settings).clone();
     settings.enforcement.allow_auto_delete_volumes = true;
+    settings.enforcement.mode = Mode::Notify;
     let cx = Context { settings: settings.into(), ..nights.cx.clone() };
     let nights = Nights { cx, ..nights };
     for _ in 0..20 {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::domain::Instant;
 use crate::domain::exception::{ExceptionRecord, ExceptionStatus, ExceptionType, person};
 use crate::domain::finding::{Finding, State};
+use crate::domain::text::clean;
 
 /// Which exceptions are meant; everything where nothing is said.
 #[derive(Clone, Debug, Default)]
@@ -141,6 +142,32 @@ pub fn report(records: &[ExceptionRecord], findings: &[Finding], filter: &Filter
         total_cost_excepted: total,
         generated_at: now,
     }
+}
+
+/// What the daily and weekly reports say beside the exceptions in force: what ends soon, what is overdue, what waits.
+pub fn notes(records: &[ExceptionRecord], now: Instant) -> Vec<String> {
+    let shown = |own: &ExceptionRecord| {
+        let id = own.id.get(..8).unwrap_or(&own.id);
+        clean(&format!("{id} on {} ({} / {})", own.resource_id, own.policy_name, own.rule_name))
+    };
+    let in_force = |own: &&ExceptionRecord| own.status_at(now) == ExceptionStatus::Approved;
+    let soon = |own: &&ExceptionRecord| {
+        in_force(own) && !own.overdue_at(now) && own.holds_through().is_some_and(|end| end < now + SOON)
+    };
+    let overdue = |own: &&ExceptionRecord| own.overdue_at(now);
+    let waiting = |own: &&ExceptionRecord| own.status == ExceptionStatus::Pending;
+    let listed = |what: &str, rows: Vec<&ExceptionRecord>| {
+        let names: Vec<String> = rows.iter().map(|own| shown(own)).collect();
+        (!rows.is_empty()).then(|| format!("Exceptions {what}: {}", names.join(", ")))
+    };
+    [
+        listed("that end within seven days", records.iter().filter(soon).collect()),
+        listed("whose review is overdue", records.iter().filter(overdue).collect()),
+        listed("that wait for a decision", records.iter().filter(waiting).collect()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn monthly(record: &ExceptionRecord, findings: &[Finding], now: Instant) -> Option<f64> {

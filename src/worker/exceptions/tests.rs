@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::report::{ExceptionJson, Filter, report};
+use super::report::{self, ExceptionJson, Filter, report};
 use super::*;
 use crate::domain::exception::ExceptionType;
 use crate::domain::finding::{Action, Severity};
@@ -177,6 +177,11 @@ fn n9_the_report_counts_each_sort_what_ends_soon_what_is_overdue_and_what_it_cos
     assert_eq!(made(&mine, 0).total, 2);
     let none = Filter { policy_name: Some("other".into()), ..Filter::default() };
     assert_eq!(made(&none, 0).total, 0);
+    let notes = |days: i64| report::notes(&office.store.exceptions().unwrap(), office.now + TimeDelta::days(days));
+    let (first, second) = (&record.id[..8], &permanent.id[..8]);
+    assert_eq!(notes(0), [] as [String; 0]);
+    assert_eq!(notes(4), [format!("Exceptions that end within seven days: {first} on i-1 (policy / rule)")]);
+    assert_eq!(notes(95), [format!("Exceptions whose review is overdue: {second} on vol-2 (policy / rule)")]);
     let expired = Filter { status: Some(ExceptionStatus::Expired), ..Filter::default() };
     assert_eq!(made(&expired, 11).total, 1, "as of then, written down or not");
 }

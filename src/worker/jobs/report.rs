@@ -21,6 +21,7 @@ use crate::engine::summarize::{self, ReportInput};
 use crate::report;
 use crate::store::{FindingFilter, SlotState};
 use crate::worker::context::Context;
+use crate::worker::exceptions;
 
 /// The report of the day or week that ended last before `now`.
 ///
@@ -221,6 +222,7 @@ fn notes(cx: &Context, from: Instant, now: Instant) -> anyhow::Result<Vec<String
     if outbox.dead > 0 {
         notes.push(format!("{} messages could not be delivered and were given up", outbox.dead));
     }
+    notes.extend(exceptions::report::notes(&cx.store.exceptions().context("reading the exceptions")?, now));
     notes.extend(cx.rules.not_evaluated.iter().cloned());
     Ok(notes)
 }

@@ -56,6 +56,7 @@ pub fn finding(volume: &str, severity: Severity, monthly: Option<Usd>) -> Findin
         keep_until: None,
         keep_tag: None,
         grace_hours: None,
+        approvals: 0,
         missing_since: None,
         closed_at: None,
         reason: "violated at the last look".into(),
