@@ -589,3 +589,30 @@ fn d2_approval_and_schedule_policies_load_and_their_mistakes_have_positions() {
     let nothing = "metadata: {name: x}\ntype: Approval\nrules:\n  - {name: a, approvers: [b, b]}\n";
     assert_eq!(crate::policy::parse(Path::new("p.yaml"), nothing, &[]).unwrap_err().list().len(), 2);
 }
+
+#[test]
+fn i07_a_policy_says_how_many_people_approve_its_acts_and_who_may() {
+    let with = |approval: &str| {
+        format!(
+            "apiVersion: costwarden.dev/v1\nkind: CostPolicy\nmetadata:\n  name: disks\nspec:\n  type: Waste\n  \
+             approval: {approval}\n  rules:\n    - name: unattached\n      check: unattached-volume\n"
+        )
+    };
+    let asked = one(&with("{people: 2, approvers: [ann@example.com, ben@example.com]}")).approval.unwrap();
+    assert_eq!(
+        (asked.people, asked.approvers.as_slice()),
+        (2, &["ann@example.com", "ben@example.com"].map(String::from)[..])
+    );
+    assert_eq!(one(&with("{people: 1}")).approval.unwrap().approvers, [] as [String; 0]);
+    let cases = [
+        ("{people: 3}", "out of range"),
+        ("{people: 0}", "out of range"),
+        ("{people: 2, approvers: [ann@example.com]}", "2 people must say yes and 1 may"),
+        ("{people: 2, approvers: [ann@example.com, ANN@example.com]}", "stands twice"),
+        ("{people: 1, approvers: [ann]}", "is not a mail address"),
+    ];
+    for (approval, words) in cases {
+        let error = load(&with(approval)).unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains("approval"), "{approval}: {error}");
+    }
+}

@@ -143,8 +143,12 @@ fn every_shell_gets_completions_that_know_the_commands() {
 fn schemas_are_json_schemas_and_out_writes_each_to_its_file() {
     let desk = Desk::empty();
     let all = [
+        "approvals",
         "config",
         "evaluate",
+        "exception-report",
+        "exception",
+        "exceptions",
         "finding",
         "findings",
         "plan",
