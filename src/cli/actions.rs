@@ -1,7 +1,7 @@
-//! `actions list`, `actions show` and `actions settle`: what was done, how far it is, and a person's word on what is stuck.
+//! `actions`: what was done, how far it is, what can be taken back, and a person's word on what is stuck.
 //!
 //! An act is stuck when the cloud did not say what happened to it; its resource is left alone until somebody has looked
-//! and settles it here. Listing and showing only read the state; with `--db` none of them reads the settings.
+//! and settles it here. Listing and showing only read the state; with `--db` neither they nor settling reads the settings. `actions undo` is in `undo`.
 
 use anyhow::Result;
 use chrono::{DateTime, TimeDelta};
@@ -10,11 +10,14 @@ use serde::Serialize;
 
 use super::exit::{Exit, ExitError};
 use super::output::{self, Format, SCHEMA_VERSION};
+use super::undo::{self, UndoableJson};
 use super::{Global, open};
 use crate::clock::Clock;
+use crate::cloud::prices;
 use crate::domain::Instant;
 use crate::domain::remediation::Remediation;
 use crate::domain::text::clean;
+use crate::domain::undo::{Undoable, standing};
 use crate::store::{Store, Transition};
 
 /// The commands below `actions`.
@@ -34,6 +37,8 @@ pub enum Command {
         /// For example r-12
         id: String,
     },
+    /// Take an act back: start, make the volume anew from its snapshot, remove the tags
+    Undo(undo::Args),
     /// Say that you have looked at a stuck act; its resource is judged anew from the next scan on
     Settle {
         /// For example r-12
@@ -62,6 +67,8 @@ struct ActJson<'a> {
     updated_at: Instant,
     request_id: Option<&'a str>,
     backups: Vec<&'a str>,
+    /// How it can still be taken back; null when it cannot.
+    undo: Option<UndoableJson>,
     message: &'a str,
 }
 
@@ -73,16 +80,20 @@ struct StepJson<'a> {
     message: &'a str,
 }
 
-/// Lists, shows or settles.
+/// Lists, shows, takes back or settles.
 ///
 /// # Errors
 /// No state, no such act, an act that is not stuck, or an empty reason.
-pub fn run(global: &Global, command: &Command) -> Result<Exit> {
+pub async fn run(global: &Global, command: &Command) -> Result<Exit> {
+    if let Command::Undo(args) = command {
+        return undo::run(global, args, number(&args.id)?).await;
+    }
     let file = open::existing(&open::state_dir(global)?)?;
     let now = Clock::System.now();
     match command {
         Command::List { open, limit } => list(global, &Store::open_read_only(&file)?, *open, *limit, now)?,
-        Command::Show { id } => show(global, &Store::open_read_only(&file)?, number(id)?)?,
+        Command::Show { id } => show(global, &Store::open_read_only(&file)?, number(id)?, now)?,
+        Command::Undo(_) => {}
         Command::Settle { id, reason, by } => {
             let by = open::by(by.as_deref())?;
             if reason.trim().is_empty() {
@@ -104,8 +115,10 @@ fn list(global: &Global, store: &Store, open: bool, limit: usize, now: Instant) 
     };
     acts.sort_by_key(|act| std::cmp::Reverse(act.id));
     acts.truncate(limit);
+    let (prices, undone) = (prices::embedded()?, store.undone()?);
+    let undoable = |act: &Remediation| standing(act, undone.contains(&act.id), &prices, now).ok();
     if global.output == Format::Json {
-        let acts: Vec<ActJson<'_>> = acts.iter().map(act_json).collect();
+        let acts: Vec<ActJson<'_>> = acts.iter().map(|act| act_json(act, undoable(act))).collect();
         return output::json(&serde_json::json!({ "schema_version": SCHEMA_VERSION, "actions": acts }));
     }
     if acts.is_empty() {
@@ -121,18 +134,27 @@ fn list(global: &Global, store: &Store, open: bool, limit: usize, now: Instant) 
             act.step.key.id.to_string(),
             act.step.name.clone(),
             backups(act).join(", "),
+            undoable(act).map(|own| until(&own)).unwrap_or_default(),
             act.message.clone(),
         ]
     });
-    output::print(&output::table(&["ID", "LAST (UTC)", "STATUS", "ACT", "RESOURCE", "NAME", "BACKUP", "RESULT"], rows))
+    let columns = ["ID", "LAST (UTC)", "STATUS", "ACT", "RESOURCE", "NAME", "BACKUP", "UNDO UNTIL", "RESULT"];
+    output::print(&output::table(&columns, rows))
 }
 
-fn show(global: &Global, store: &Store, id: i64) -> Result<()> {
+/// Until when, and what keeping it costs a day at most.
+fn until(own: &Undoable) -> String {
+    let day = own.until.map_or_else(|| "any time".to_owned(), |until| until.format("%Y-%m-%d").to_string());
+    if own.daily.0 == 0 { day } else { format!("{day}, at most {} a day", own.daily) }
+}
+
+fn show(global: &Global, store: &Store, id: i64, now: Instant) -> Result<()> {
     let act = store.remediation(id)?.ok_or_else(|| ExitError::bad_use(format!("there is no act r-{id}")))?;
     let history = store.remediation_history(id)?;
+    let undoable = standing(&act, store.undone()?.contains(&id), &prices::embedded()?, now);
     if global.output == Format::Json {
         let steps: Vec<StepJson<'_>> = history.iter().map(step_json).collect();
-        let (version, act) = (SCHEMA_VERSION, act_json(&act));
+        let (version, act) = (SCHEMA_VERSION, act_json(&act, undoable.ok()));
         return output::json(&serde_json::json!({ "schema_version": version, "action": act, "steps": steps }));
     }
     let line = |name: &str, value: &str| output::line(&format!("{name:<10} {}", clean(value)));
@@ -143,7 +165,14 @@ fn show(global: &Global, store: &Store, id: i64) -> Result<()> {
     line("plan", &act.plan)?;
     line("request", act.request_id.as_deref().unwrap_or("none was answered"))?;
     line("backup", &backups(&act).join(", "))?;
+    line("undo", &undoable.map_or_else(|why| why, |own| format!("{}; {}", own.way, until(&own))))?;
     line("result", &act.message)?;
+    for undo in store.undos_of(id)? {
+        line("undone", &format!("u-{} by {}, {}: {}", undo.id, undo.by, undo.state.status().word(), undo.message))?;
+        for own in &undo.differences {
+            line("", &own.to_string())?;
+        }
+    }
     let rows = history.iter().map(|step| {
         vec![step.at.format("%Y-%m-%d %H:%M:%S").to_string(), step.state.word().to_owned(), step.message.clone()]
     });
@@ -175,7 +204,7 @@ fn backups(act: &Remediation) -> Vec<&str> {
     act.snapshots.iter().filter_map(|backup| backup.snapshot.as_deref()).collect()
 }
 
-fn act_json(act: &Remediation) -> ActJson<'_> {
+fn act_json(act: &Remediation, undoable: Option<Undoable>) -> ActJson<'_> {
     ActJson {
         id: format!("r-{}", act.id),
         finding: &act.step.finding.0,
@@ -187,6 +216,7 @@ fn act_json(act: &Remediation) -> ActJson<'_> {
         updated_at: act.updated_at,
         request_id: act.request_id.as_deref(),
         backups: backups(act),
+        undo: undoable.map(UndoableJson::from),
         message: &act.message,
     }
 }

@@ -45,6 +45,7 @@ pub mod scan_json;
 pub mod schema;
 pub mod simulate;
 pub mod story;
+pub mod undo;
 pub mod world;
 
 use exit::{Exit, ExitError};
@@ -153,7 +154,7 @@ pub enum Command {
     #[command(subcommand)]
     Approval(approval::Command),
 
-    /// What was done, and a person's word on what is stuck
+    /// What was done and how to take it back, and a person's word on what is stuck
     #[command(subcommand)]
     Actions(actions::Command),
 
@@ -220,7 +221,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Findings(command) => findings::run(global, command),
         Command::Exception(command) => exception::run(global, command),
         Command::Approval(command) => approval::run(global, command),
-        Command::Actions(command) => actions::run(global, command),
+        Command::Actions(command) => actions::run(global, command).await,
         Command::Freeze(args) => control::freeze(global, args),
         Command::Unfreeze(args) => control::unfreeze(global, args),
         Command::Disarm(args) => control::disarm(global, args),

@@ -82,11 +82,18 @@ pub enum Call {
         /// Which.
         instance: InstanceId,
     },
+    /// Starts a stopped instance.
+    StartInstance {
+        /// Which.
+        instance: InstanceId,
+    },
     /// Deletes a volume.
     DeleteVolume {
         /// Which.
         volume: VolumeId,
     },
+    /// Makes a volume from a snapshot. Sent again with the same token it makes no second one.
+    CreateVolume(Box<NewVolume>),
     /// Snapshots one volume, with tags from its birth.
     CreateSnapshot {
         /// Source.
@@ -112,6 +119,38 @@ pub enum Call {
         /// What to add.
         tags: Vec<(String, String)>,
     },
+    /// Removes tags, each only while it has the value that is named here.
+    DeleteTags {
+        /// The resource's id.
+        resource: ResourceKey,
+        /// Keys with the values that they must still have.
+        tags: Vec<(String, String)>,
+    },
+}
+
+/// A volume to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewVolume {
+    /// Where its data come from.
+    pub snapshot: SnapshotId,
+    /// Availability Zone.
+    pub zone: String,
+    /// For example `gp3`.
+    pub volume_type: String,
+    /// Size in GiB.
+    pub size_gib: u32,
+    /// Operations a second, where the type takes them.
+    pub iops: Option<u32>,
+    /// Throughput in MiB a second, where the type takes it.
+    pub throughput: Option<u32>,
+    /// Encrypted at all.
+    pub encrypted: bool,
+    /// Under which key.
+    pub kms_key: Option<String>,
+    /// Tags from its birth.
+    pub tags: Vec<(String, String)>,
+    /// Makes a repeated call the same call.
+    pub token: String,
 }
 
 /// A definite positive answer.
@@ -121,6 +160,9 @@ pub struct Answer {
     pub request_id: String,
     /// Snapshots that were begun: source volume and new snapshot.
     pub snapshots: Vec<(VolumeId, SnapshotId)>,
+    /// The volume that was made.
+    #[serde(default)]
+    pub volume: Option<VolumeId>,
 }
 
 /// Who the credentials are.
@@ -216,19 +258,25 @@ impl Call {
     pub fn operation(&self) -> &'static str {
         match self {
             Call::StopInstance { .. } => "StopInstances",
+            Call::StartInstance { .. } => "StartInstances",
             Call::DeleteVolume { .. } => "DeleteVolume",
+            Call::CreateVolume(_) => "CreateVolume",
             Call::CreateSnapshot { .. } => "CreateSnapshot",
             Call::CreateSnapshots { .. } => "CreateSnapshots",
             Call::CreateTags { .. } => "CreateTags",
+            Call::DeleteTags { .. } => "DeleteTags",
         }
     }
 
     /// The id that it targets.
     pub fn target(&self) -> &str {
         match self {
-            Call::StopInstance { instance } | Call::CreateSnapshots { instance, .. } => instance.as_str(),
+            Call::StopInstance { instance }
+            | Call::StartInstance { instance }
+            | Call::CreateSnapshots { instance, .. } => instance.as_str(),
+            Call::CreateVolume(new) => new.snapshot.as_str(),
             Call::DeleteVolume { volume } | Call::CreateSnapshot { volume, .. } => volume.as_str(),
-            Call::CreateTags { resource, .. } => &resource.id,
+            Call::CreateTags { resource, .. } | Call::DeleteTags { resource, .. } => &resource.id,
         }
     }
 }

@@ -27,6 +27,7 @@ pub mod resource;
 pub mod rule;
 pub mod scan;
 pub mod text;
+pub mod undo;
 pub mod usage;
 pub mod violation;
 

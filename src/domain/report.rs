@@ -12,6 +12,7 @@ use super::finding::{Act, Phase, Severity};
 use super::inventory::Coverage;
 use super::money::Usd;
 use super::plan::HoldCode;
+use super::undo::Undoable;
 
 /// One report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +53,9 @@ pub struct Report {
     pub held: Vec<HeldCount>,
     /// What was done in the period, newest first.
     pub acts: Vec<ActRow>,
+    /// What can still be taken back, newest first.
+    #[serde(default)]
+    pub undoable: Vec<Undoable>,
     /// Rates by policy, worst first.
     pub by_policy: Vec<PolicyRow>,
     /// Rates by the tag that names the team, worst first.

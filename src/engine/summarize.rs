@@ -20,6 +20,7 @@ use crate::domain::plan::{Held, HoldCode};
 use crate::domain::remediation::{JournalState, Remediation};
 use crate::domain::report::*;
 use crate::domain::scan::Scan;
+use crate::domain::undo::Undoable;
 
 /// Rows in each table of a report; the rest is in the state and said to be.
 const ROWS: usize = 10;
@@ -50,6 +51,8 @@ pub struct ReportInput<'a> {
     pub due_now: &'a [FindingId],
     /// All remediations that are done, and those of the period.
     pub remediations: &'a [Remediation],
+    /// Acts that can still be taken back, newest first.
+    pub undoable: Vec<Undoable>,
     /// Exceptions of the settings.
     pub exceptions: &'a [Exception],
     /// Thresholds crossed in the period.
@@ -95,6 +98,7 @@ pub fn report(input: ReportInput<'_>) -> Report {
         decisions: decisions(&input),
         held: held_counts(input.held),
         acts: acts(&input),
+        undoable: input.undoable.clone(),
         by_team: by_team(&input),
         top_violators: top_violators(&open, &winners),
         top_findings: top_findings(&open, &winners, input.now),

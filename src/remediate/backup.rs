@@ -358,7 +358,7 @@ fn adopt(remediation: &mut Remediation, found: &[Resource]) -> bool {
 }
 
 /// `Ok(None)` for a completed backup of the volume, `Ok(Some(state))` while it is made, `Err` when it never will be.
-fn usable(wanted: &SafetySnapshot, found: &Resource) -> Result<Option<String>, String> {
+pub(super) fn usable(wanted: &SafetySnapshot, found: &Resource) -> Result<Option<String>, String> {
     let id = &found.key.id;
     let Some(snapshot) = found.snapshot() else { return Err(format!("{id} was read, but not as a snapshot")) };
     if snapshot.volume != wanted.volume {

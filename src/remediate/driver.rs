@@ -138,8 +138,9 @@ impl Remediator {
             }
         };
         match self.judge_again(remediation, action, run).await? {
-            Judged::Holds(fresh, _) => {
-                self.note(remediation, action, &fresh);
+            Judged::Holds(fresh, call) => {
+                self.note(remediation, action, &fresh, &call);
+                self.note_addresses(remediation, &fresh).await;
                 self.commit(remediation, JournalState::Rechecked, "judged again: it still violates", run).await?;
                 here.fresh = Some(*fresh);
                 Ok(Next::Go)
@@ -165,8 +166,8 @@ impl Remediator {
         let fresh = match here.fresh.take() {
             Some(fresh) => fresh,
             None => match self.judge_again(remediation, action, run).await? {
-                Judged::Holds(fresh, _) => {
-                    self.note(remediation, action, &fresh);
+                Judged::Holds(fresh, call) => {
+                    self.note(remediation, action, &fresh, &call);
                     *fresh
                 }
                 other => return self.objected(remediation, other, run).await,
@@ -210,7 +211,7 @@ impl Remediator {
             Ruling::Pass => {}
             objection => return self.objected(remediation, objection.into(), run).await,
         }
-        self.note(remediation, action, &fresh);
+        self.note(remediation, action, &fresh, &call);
         remediation.call_hash = Some(call_hash(&call));
         (remediation.looks, remediation.first_look_at, remediation.last_look) = (0, None, None);
         let words = format!("about to call {} once", call.operation());
@@ -354,14 +355,27 @@ impl Remediator {
     }
 
     /// Notes what J4 read: when, and what is needed to put things back.
-    fn note(&self, remediation: &mut Remediation, action: &Action, fresh: &Fresh) {
+    fn note(&self, remediation: &mut Remediation, action: &Action, fresh: &Fresh, call: &Call) {
         remediation.rechecked_at = Some(fresh.read_at);
         let recipe = Recipe {
-            restore: (action.restore)(&remediation.step, &fresh.resource),
+            restore: (action.restore)(&remediation.step, &fresh.resource, call),
             resource: fresh.resource.clone(),
             volumes: fresh.volumes.clone(),
+            addresses: Recipe::of(remediation).ok().and_then(|earlier| earlier.addresses),
         };
         remediation.recipe = serde_json::to_value(recipe).ok();
+    }
+
+    /// Notes the elastic addresses of an instance. That they cannot be read keeps nothing from being done: a stop
+    /// leaves them where they are, and an undo then says that it cannot compare them.
+    async fn note_addresses(&self, remediation: &mut Remediation, fresh: &Fresh) {
+        if fresh.resource.instance().is_none() || remediation.step.act == Act::AddTags {
+            return;
+        }
+        if let Ok(mut recipe) = Recipe::of(remediation) {
+            recipe.addresses = super::undo::addresses_of(&*self.tools.read, &remediation.step.key).await;
+            remediation.recipe = serde_json::to_value(recipe).ok();
+        }
     }
 
     /// One transition, one durable commit.

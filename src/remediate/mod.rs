@@ -7,7 +7,7 @@
 //!
 //! `recheck` judges again on fresh reads (J4), `backup` makes and verifies the safety snapshots (J5 to J7), `gate`
 //! counts and compares once more right before each mutating call (J8), `observe` looks for the effect (J9 to J11),
-//! `actions` is the table of acts, `halt` the crash points of tests. Undo is not here yet; what it needs is saved.
+//! `actions` is the table of acts, `halt` the crash points of tests. `undo` takes back what was done, by the same walk.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -34,9 +34,11 @@ mod freeze;
 mod gate;
 mod halt;
 mod observe;
+pub mod preview;
 mod recheck;
 #[cfg(test)]
 mod tests;
+pub mod undo;
 
 pub use halt::{Halt, Halted};
 
@@ -46,8 +48,13 @@ pub const FRESH_SECONDS: i64 = 60;
 /// The tag by which a safety snapshot is found again: its value names the state file and the remediation.
 pub const KEY_TAG: &str = "costwarden:remediation";
 
-/// How long safety snapshots are kept, in days.
-pub const SNAPSHOT_DAYS: i64 = 90;
+/// The tag by which a volume that an undo made is found again: its value names the state file and the act.
+pub const UNDO_TAG: &str = "costwarden:undo-of";
+
+/// The tag that refuses every act.
+pub const PROTECT_TAG: &str = "costwarden:protect";
+
+pub use crate::domain::undo::SNAPSHOT_DAYS;
 
 /// Acts on resources, one careful step at a time. One per run, with that run's rules.
 pub struct Remediator {
@@ -187,6 +194,9 @@ pub enum Interrupted {
     /// No such journal row.
     #[error("there is no remediation r-{0} in this state file")]
     NoSuchRow(i64),
+    /// An undo that cannot begin; in words.
+    #[error("{0}")]
+    NoUndo(String),
     /// A crash point of a test.
     #[error(transparent)]
     Halted(#[from] Halted),

@@ -23,14 +23,14 @@ const AGREE: TimeDelta = TimeDelta::minutes(10);
 const ON_ITS_WAY: TimeDelta = TimeDelta::minutes(15);
 
 /// How long nothing may be readable.
-const BLIND: TimeDelta = TimeDelta::minutes(60);
+pub(super) const BLIND: TimeDelta = TimeDelta::minutes(60);
 
 /// How far apart the two reads of a deletion are, at least.
 const APART: TimeDelta = TimeDelta::seconds(5);
 
 /// What the reads so far amount to.
 #[derive(Debug, PartialEq, Eq)]
-enum Seen {
+pub(super) enum Seen {
     /// The effect was seen.
     Effect(String),
     /// Look again.
@@ -99,7 +99,14 @@ impl Remediator {
 }
 
 /// What `looks` reads in a row that all said `look`, over `steady`, amount to, `elapsed` after the call.
-fn seen(look: Look, answered: bool, ends_gone: bool, looks: u32, steady: TimeDelta, elapsed: TimeDelta) -> Seen {
+pub(super) fn seen(
+    look: Look,
+    answered: bool,
+    ends_gone: bool,
+    looks: u32,
+    steady: TimeDelta,
+    elapsed: TimeDelta,
+) -> Seen {
     let agreed = looks >= LOOKS && steady >= AGREE;
     match look {
         Look::Reached => Seen::Effect("the target state was reached".into()),

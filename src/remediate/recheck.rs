@@ -154,7 +154,7 @@ impl Remediator {
     }
 
     /// Makes sure that the acting credentials are the account's: at the start of a run and every 15 minutes.
-    async fn identity(
+    pub(super) async fn identity(
         &self,
         account: &crate::domain::place::AccountId,
         run: &Run,

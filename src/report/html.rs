@@ -40,6 +40,9 @@ pub fn render(report: &Report) -> Result<String> {
             decisions_more => report.decisions.len().saturating_sub(ROWS),
             acts => acts(report),
             acts_more => report.acts.len().saturating_sub(ROWS),
+            undoable => undoable(report),
+            undoable_more => report.undoable.len().saturating_sub(ROWS),
+            undo_sum => words::undo_sum(report),
             recommendations => report.recommendations.iter().map(|row| clean(&row.text)).collect::<Vec<_>>(),
             policies => policies(report),
             findings => findings(report),
@@ -130,6 +133,20 @@ fn acts(report: &Report) -> Vec<Value> {
             message => clean(&row.message),
             backups => clean(&row.backups.join(", ")),
             monthly => words::monthly(row.monthly),
+        }
+    });
+    rows.collect()
+}
+
+fn undoable(report: &Report) -> Vec<Value> {
+    let zone = words::zone(report);
+    let rows = report.undoable.iter().take(ROWS).map(|row| {
+        context! {
+            id => clean(&row.id),
+            name => words::name_or(&row.name, &row.resource),
+            resource => id_below(&row.name, &row.resource),
+            way => clean(&row.way),
+            until => words::undo_until(row, zone),
         }
     });
     rows.collect()

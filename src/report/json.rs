@@ -67,6 +67,15 @@ pub fn render(report: &Report) -> Value {
         "waits_for_a_person": rows(&report.decisions),
         "held": report.held,
         "acts": rows(&report.acts),
+        "undoable": report.undoable.iter().map(|row| json!({
+            "id": row.id,
+            "resource": row.resource,
+            "name": row.name,
+            "way": row.way,
+            "until": row.until,
+            "daily_usd": usd(row.daily),
+            "estimate": row.estimate,
+        })).collect::<Vec<_>>(),
         "top_findings": rows(&report.top_findings),
         "exceptions": rows(&report.exceptions),
         "budgets": report.budgets.iter().map(|alert| json!({

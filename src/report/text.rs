@@ -20,6 +20,7 @@ pub fn render(report: &Report) -> String {
     due(report, &mut out);
     decisions(report, &mut out);
     acts(report, &mut out);
+    undoable(report, &mut out);
     if report.kind == crate::domain::report::ReportKind::Weekly {
         detail(report, &mut out);
     }
@@ -194,6 +195,21 @@ fn acts(report: &Report, out: &mut Text) {
         }
     }
     out.more(report.acts.len(), "acts");
+}
+
+fn undoable(report: &Report, out: &mut Text) {
+    if report.undoable.is_empty() {
+        return;
+    }
+    let zone = words::zone(report);
+    out.heading("What can be taken back");
+    for row in report.undoable.iter().take(ROWS) {
+        out.line(format!("{}: {}", clean(&row.id), words::resource(&row.name, &row.resource, "")));
+        out.wrapped("  ", &clean(&row.way));
+        out.wrapped("  ", &words::undo_until(row, zone));
+    }
+    out.more(report.undoable.len(), "acts");
+    out.wrapped("", &words::undo_sum(report));
 }
 
 fn detail(report: &Report, out: &mut Text) {

@@ -13,7 +13,8 @@ use crate::domain::inventory::{Coverage, Status};
 use crate::domain::money::{Usd, grouped};
 use crate::domain::plan::HoldCode;
 use crate::domain::report::{Amounts, Direction, Level, Report, ReportKind};
-use crate::domain::text::clean;
+use crate::domain::text::{clean, shown_at};
+use crate::domain::undo::Undoable;
 
 /// The report's zone; UTC where the name is not one.
 pub fn zone(report: &Report) -> Tz {
@@ -203,6 +204,25 @@ pub fn findings_and_unpriced(amounts: &Amounts) -> String {
         words.push_str(&format!(", {} not priced", grouped(amounts.unpriced)));
     }
     words
+}
+
+/// Until when an act can be taken back, and what keeping that possible costs.
+pub fn undo_until(row: &Undoable, zone: Tz) -> String {
+    let until =
+        row.until.map_or_else(|| "as long as it is there".to_owned(), |at| format!("until {}", shown_at(at, zone)));
+    match row.daily {
+        Usd::ZERO => format!("{until}; costs nothing to keep"),
+        daily => format!(
+            "{until}; its snapshots cost at most {daily} a day{}",
+            if row.estimate { " (estimate)" } else { "" }
+        ),
+    }
+}
+
+/// What keeping everything that can be taken back costs a day.
+pub fn undo_sum(report: &Report) -> String {
+    let daily: Usd = report.undoable.iter().map(|row| row.daily).sum();
+    format!("`costwarden actions undo ID` takes one back. Keeping all of them possible costs at most {daily} a day.")
 }
 
 /// `1 act`, `2 acts`.

@@ -12,7 +12,7 @@ use super::error::{Fault, Inner};
 use super::findings;
 use super::leases::{ACTING_LEASE, check_fence};
 use super::outbox::{self, Outgoing};
-use super::{Result, Store, StoreError, row};
+use super::{Result, Store, StoreError, row, undos};
 use crate::domain::Instant;
 use crate::domain::finding::{FindingEvent, FindingId, OpenRemediation, State};
 use crate::domain::place::ResourceKey;
@@ -22,7 +22,7 @@ use crate::domain::remediation::{JournalState, Remediation};
 /// Why a claim failed. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
-    /// An act on this resource is open, or stuck and not settled by a person.
+    /// An act on this resource is open, or stuck and not settled by a person, or is being taken back.
     #[error("r-{remediation} on this resource is {}", state.word())]
     AlreadyOpen {
         /// The other act.
@@ -55,6 +55,9 @@ impl Store {
         let outcome = self.write(format_args!("claiming {} for {}", step.key, step.act), |transaction| {
             check_fence(transaction, ACTING_LEASE, fence)?;
             if let Some((remediation, state)) = blocker(transaction, &step.key)? {
+                return Ok(Err(ClaimError::AlreadyOpen { remediation, state }));
+            }
+            if let Some((remediation, state)) = undos::open_on(transaction, &step.key)? {
                 return Ok(Err(ClaimError::AlreadyOpen { remediation, state }));
             }
             insert(transaction, step, plan, fence, now).map(Ok)
@@ -272,7 +275,7 @@ fn follow(transaction: &Transaction<'_>, id: &FindingId, act: Option<&Remediatio
 }
 
 /// The act that keeps a resource from being claimed.
-fn blocker(connection: &Connection, key: &ResourceKey) -> Inner<Option<(i64, JournalState)>> {
+pub(super) fn blocker(connection: &Connection, key: &ResourceKey) -> Inner<Option<(i64, JournalState)>> {
     let found = connection
         .prepare_cached(
             "SELECT id, state FROM remediation

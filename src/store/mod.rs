@@ -31,6 +31,7 @@ mod requests;
 mod row;
 mod scans;
 mod slots;
+mod undos;
 mod violations;
 
 pub use act_approvals::AskAct;
@@ -49,6 +50,7 @@ pub use outbox::{OutboxCounts, OutboxRow, Outgoing};
 pub use policies::PolicyStep;
 pub use scans::PartitionNight;
 pub use slots::{Slot, SlotState};
+pub use undos::UndoClaimError;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,12 +1,13 @@
 //! The acting calls: one resource, one attempt, an answer that names what was asked for.
 //!
-//! Called by the actor alone, whose clients have retries switched off. None of these EC2 calls takes an idempotency
-//! token (safety.md, finding 2), so everything but a clear yes or a clear no is reported as uncertain. A stop is
+//! Called by the actor alone, whose clients have retries switched off. Of these EC2 calls only the making of a
+//! volume takes an idempotency token (safety.md, finding 2), so everything but a clear yes or a clear no is reported as
+//! uncertain. A stop is
 //! never forced and never hibernates; the operating system is always asked to shut down.
 
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::operation::RequestId;
-use aws_sdk_ec2::types::{InstanceSpecification, ResourceType, Tag, TagSpecification};
+use aws_sdk_ec2::types::{InstanceSpecification, ResourceType, Tag, TagSpecification, VolumeType};
 
 use super::errors;
 use crate::cloud::{Answer, Call, CloudError, ErrorKind};
@@ -17,7 +18,7 @@ const WOULD_SUCCEED: &str = "DryRunOperation";
 
 /// Refuses a call whose target is named for another place or kind, before anything is sent.
 pub(super) fn check_place(place: &Place, call: &Call) -> Result<(), CloudError> {
-    let Call::CreateTags { resource, tags } = call else { return Ok(()) };
+    let (Call::CreateTags { resource, tags } | Call::DeleteTags { resource, tags }) = call else { return Ok(()) };
     if resource.partition.place != *place {
         return Err(rejected(call, &format!("{resource} does not live in {place}; nothing was sent")));
     }
@@ -25,7 +26,7 @@ pub(super) fn check_place(place: &Place, call: &Call) -> Result<(), CloudError> 
         return Err(rejected(call, &format!("{:?} is no id of a {}; nothing was sent", resource.id, resource.kind())));
     }
     if tags.is_empty() {
-        return Err(rejected(call, "no tags to add; nothing was sent"));
+        return Err(rejected(call, "no tags to write; nothing was sent"));
     }
     Ok(())
 }
@@ -59,6 +60,38 @@ async fn send(client: &Client, call: &Call, dry_run: bool) -> Result<Answer, Clo
             }
             Ok(answer(output.request_id(), Vec::new()))
         }
+        Call::StartInstance { instance } => {
+            let request = client.start_instances().instance_ids(instance.as_str()).set_dry_run(dry_run);
+            let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
+            let named =
+                output.starting_instances().iter().any(|change| change.instance_id() == Some(instance.as_str()));
+            if !named {
+                return Err(errors::unreadable("ec2", operation, &format!("it does not name {instance}")));
+            }
+            Ok(answer(output.request_id(), Vec::new()))
+        }
+        Call::CreateVolume(new) => {
+            let count = |value: u32| {
+                i32::try_from(value).map_err(|_| rejected(call, &format!("{value} is too large; nothing was sent")))
+            };
+            let request = client
+                .create_volume()
+                .snapshot_id(new.snapshot.as_str())
+                .availability_zone(&new.zone)
+                .volume_type(VolumeType::from(new.volume_type.as_str()))
+                .size(count(new.size_gib)?)
+                .set_iops(new.iops.map(count).transpose()?)
+                .set_throughput(new.throughput.map(count).transpose()?)
+                .set_encrypted(new.encrypted.then_some(true))
+                .set_kms_key_id(new.kms_key.clone())
+                .client_token(&new.token)
+                .set_tag_specifications(specification(ResourceType::Volume, &new.tags))
+                .set_dry_run(dry_run);
+            let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
+            let volume = VolumeId::new(output.volume_id().unwrap_or_default())
+                .map_err(|error| errors::unreadable("ec2", operation, &error.to_string()))?;
+            Ok(Answer { volume: Some(volume), ..answer(output.request_id(), Vec::new()) })
+        }
         Call::DeleteVolume { volume } => {
             let request = client.delete_volume().volume_id(volume.as_str()).set_dry_run(dry_run);
             let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
@@ -66,7 +99,8 @@ async fn send(client: &Client, call: &Call, dry_run: bool) -> Result<Answer, Clo
         }
         Call::CreateSnapshot { volume, description, tags } => {
             let request = client.create_snapshot().volume_id(volume.as_str()).description(description);
-            let request = request.set_tag_specifications(specification(tags)).set_dry_run(dry_run);
+            let request =
+                request.set_tag_specifications(specification(ResourceType::Snapshot, tags)).set_dry_run(dry_run);
             let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
             let pair = snapshot(operation, output.volume_id(), output.snapshot_id())?;
             if pair.0 != *volume {
@@ -78,7 +112,8 @@ async fn send(client: &Client, call: &Call, dry_run: bool) -> Result<Answer, Clo
             let source =
                 InstanceSpecification::builder().instance_id(instance.as_str()).exclude_boot_volume(false).build();
             let request = client.create_snapshots().instance_specification(source).description(description);
-            let request = request.set_tag_specifications(specification(tags)).set_dry_run(dry_run);
+            let request =
+                request.set_tag_specifications(specification(ResourceType::Snapshot, tags)).set_dry_run(dry_run);
             let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
             let pairs: Result<Vec<_>, _> = output
                 .snapshots()
@@ -93,12 +128,19 @@ async fn send(client: &Client, call: &Call, dry_run: bool) -> Result<Answer, Clo
             let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
             Ok(answer(output.request_id(), Vec::new()))
         }
+        // With a value EC2 removes a tag only while it has that value.
+        Call::DeleteTags { resource, tags } => {
+            let request = client.delete_tags().resources(&*resource.id);
+            let request = request.set_tags(Some(sdk_tags(tags))).set_dry_run(dry_run);
+            let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
+            Ok(answer(output.request_id(), Vec::new()))
+        }
     }
 }
 
 /// An answer without a request id is still an answer; the journal then shows that none came.
 fn answer(request_id: Option<&str>, snapshots: Vec<(VolumeId, SnapshotId)>) -> Answer {
-    Answer { request_id: request_id.unwrap_or_default().to_owned(), snapshots }
+    Answer { request_id: request_id.unwrap_or_default().to_owned(), snapshots, volume: None }
 }
 
 fn snapshot(
@@ -114,9 +156,9 @@ fn snapshot(
     }
 }
 
-/// Tags from the snapshot's birth; nothing is copied behind our back.
-fn specification(tags: &[(String, String)]) -> Option<Vec<TagSpecification>> {
-    let specification = TagSpecification::builder().resource_type(ResourceType::Snapshot);
+/// Tags from the resource's birth; nothing is copied behind our back.
+fn specification(of: ResourceType, tags: &[(String, String)]) -> Option<Vec<TagSpecification>> {
+    let specification = TagSpecification::builder().resource_type(of);
     (!tags.is_empty()).then(|| vec![specification.set_tags(Some(sdk_tags(tags))).build()])
 }
 

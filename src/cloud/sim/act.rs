@@ -75,16 +75,18 @@ impl SimActor {
                 created: effect.created.iter().map(|(from, to)| (from.to_string(), to.to_string())).collect(),
             });
             result?;
+            let odd = |error: BadName| {
+                CloudError::new(crate::cloud::ErrorKind::Uncertain, "ec2", operation, None, &error.to_string())
+            };
+            let volume = effect.volume.as_deref().map(VolumeId::new).transpose().map_err(odd)?;
             let snapshots = effect
                 .created
                 .iter()
                 .map(|(volume, snapshot)| Ok((VolumeId::new(volume)?, SnapshotId::new(snapshot)?)))
                 .collect::<Result<Vec<_>, BadName>>()
-                .map_err(|error| {
-                    CloudError::new(crate::cloud::ErrorKind::Uncertain, "ec2", operation, None, &error.to_string())
-                })?;
+                .map_err(odd)?;
             let request_id = format!("sim-{:016x}", hash::number(state.seed, operation, call.target(), number));
-            Ok(Answer { request_id, snapshots })
+            Ok(Answer { request_id, snapshots, volume })
         })
     }
 }
@@ -153,6 +155,8 @@ fn rule(state: &mut State, place: &Place, call: &Call, effects: &[Effect]) -> Re
     };
     match call {
         Call::StopInstance { instance: id } => state.stop(&instance(id.as_str())),
+        Call::StartInstance { instance: id } => state.start(&instance(id.as_str())),
+        Call::CreateVolume(new) => state.create_volume(place, new),
         Call::DeleteVolume { volume: id } => state.delete_volume(&volume(id.as_str())),
         Call::CreateSnapshot { volume: id, description, tags } => {
             state.snapshot_volume(&volume(id.as_str()), description, tags, copying)
@@ -161,17 +165,22 @@ fn rule(state: &mut State, place: &Place, call: &Call, effects: &[Effect]) -> Re
             state.snapshot_instance(&instance(id.as_str()), description, tags, copying)
         }
         // EC2 looks ids up in the Region that it was asked in.
-        Call::CreateTags { resource, .. } if resource.partition.place != *place => {
+        Call::CreateTags { resource, .. } | Call::DeleteTags { resource, .. } if resource.partition.place != *place => {
             Err(not_found(resource.kind(), &resource.id))
         }
         Call::CreateTags { resource, tags } => state.tag(resource, tags),
+        Call::DeleteTags { resource, tags } => state.untag_values(resource, tags),
     }
 }
 
 fn arguments(call: &Call) -> String {
     match call {
-        Call::StopInstance { .. } | Call::DeleteVolume { .. } => String::new(),
-        Call::CreateSnapshot { tags, .. } | Call::CreateSnapshots { tags, .. } | Call::CreateTags { tags, .. } => {
+        Call::StopInstance { .. } | Call::StartInstance { .. } | Call::DeleteVolume { .. } => String::new(),
+        Call::CreateVolume(new) => format!("{} {} GiB in {}, {}", new.volume_type, new.size_gib, new.zone, new.token),
+        Call::CreateSnapshot { tags, .. }
+        | Call::CreateSnapshots { tags, .. }
+        | Call::CreateTags { tags, .. }
+        | Call::DeleteTags { tags, .. } => {
             tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
         }
     }

@@ -5,16 +5,16 @@
 
 use chrono::TimeDelta;
 
-use crate::cloud::ErrorKind;
+use crate::cloud::{ErrorKind, NewVolume};
 use crate::domain::fact::Fact;
-use crate::domain::place::{Kind, ResourceKey};
+use crate::domain::place::{Kind, Place, ResourceKey};
 use crate::domain::resource::{
     AttachedVolume, Attachment, Detail, Instance, InstanceState, Lifecycle, Resource, Snapshot, Tags, Volume,
 };
 use crate::domain::text::Str;
 
-use super::hash;
 use super::state::{Due, Planted, State};
+use super::{hash, plant};
 
 /// Most tags that EC2 keeps on one resource.
 pub const MAX_TAGS: usize = 50;
@@ -34,6 +34,8 @@ pub(super) struct Effect {
     pub overwrote: Vec<String>,
     /// Source volume and new snapshot.
     pub created: Vec<(Str, Str)>,
+    /// The volume that was made.
+    pub volume: Option<Str>,
 }
 
 /// How new snapshots go, where a fault says so.
@@ -272,6 +274,54 @@ impl State {
         let effective = new != old;
         self.change(key, |resource| resource.tags = Fact::Known(new));
         done(effective)
+    }
+
+    /// Removes tags that still have the values named; others stay, as EC2 does it.
+    pub fn untag_values(&mut self, key: &ResourceKey, tags: &[(String, String)]) -> Ruled {
+        let old = self.existing(key)?.tags.known().cloned().unwrap_or_default();
+        let keys: Vec<String> =
+            tags.iter().filter(|(key, value)| old.get(key) == Some(value)).map(|(key, _)| key.clone()).collect();
+        self.untag(key, &keys)
+    }
+
+    /// A volume from a completed snapshot. The same token with the same arguments answers with the first one.
+    pub fn create_volume(&mut self, place: &Place, new: &NewVolume) -> Ruled {
+        let key = place.partition(Kind::Snapshot).key(new.snapshot.as_str());
+        let snapshot = self.existing(&key)?.snapshot().ok_or_else(|| not_found(Kind::Snapshot, &key.id))?;
+        if let Some((volume, first)) = self.tokens.get(&new.token) {
+            if first != new {
+                let message = format!("token {:?} was used with other arguments", new.token);
+                return Err(rejected("IdempotentParameterMismatch", message));
+            }
+            return Ok(Effect { volume: Some(volume.clone()), ..Effect::default() });
+        }
+        if &*snapshot.state != "completed" {
+            return Err(rejected("IncorrectState", format!("snapshot {} is {}", key.id, snapshot.state)));
+        }
+        if new.size_gib < snapshot.volume_size_gib {
+            let message = format!("{} GiB is smaller than snapshot {}", new.size_gib, key.id);
+            return Err(rejected("InvalidParameterValue", message));
+        }
+        check_tags(&Tags::default(), &new.tags)?;
+        let (kms_key, encrypted) = (snapshot.kms_key.clone(), snapshot.kms_key.is_some() || new.encrypted);
+        self.made += 1;
+        let id = format!("vol-0{:016x}", hash::number(self.seed, &key.to_string(), "volume", self.made));
+        let volume = place.partition(Kind::Volume).key(&id);
+        let mut planted = plant::volume(volume.clone(), &new.volume_type, new.size_gib, self.at);
+        planted.resource.tags =
+            Fact::Known(Tags::new(new.tags.iter().map(|(key, value)| (Str::from(&**key), Str::from(&**value)))));
+        if let Detail::Volume(detail) = &mut planted.resource.detail {
+            detail.state = "creating".into();
+            detail.zone = Str::from(&*new.zone);
+            detail.iops = new.iops.or(detail.iops);
+            detail.throughput = new.throughput.or(detail.throughput);
+            detail.encrypted = encrypted;
+            detail.kms_key = new.kms_key.as_deref().map(Str::from).or(kms_key);
+        }
+        self.plant(planted, true);
+        self.tokens.insert(new.token.clone(), (volume.id.clone(), new.clone()));
+        self.schedule(self.at + TimeDelta::seconds(i64::from(self.timing.start_seconds)), Due::Created(volume.clone()));
+        Ok(Effect { effective: true, volume: Some(volume.id), ..Effect::default() })
     }
 
     pub fn attach(&mut self, volume: &ResourceKey, instance: &ResourceKey, device: &str, dies: bool) -> Ruled {

@@ -9,10 +9,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use chrono::TimeDelta;
 
+use crate::cloud::NewVolume;
 use crate::domain::Instant;
 use crate::domain::fact::Fact;
 use crate::domain::place::{AccountId, Kind, Partition, ResourceKey};
 use crate::domain::resource::{Detail, InstanceState, Resource};
+use crate::domain::text::Str;
 
 use super::actors::Event;
 use super::faults::Faults;
@@ -60,6 +62,7 @@ pub(super) enum Due {
     Stopped(ResourceKey),
     Terminated(ResourceKey),
     Gone(ResourceKey),
+    Created(ResourceKey),
     Copied { snapshot: ResourceKey, fails: bool },
 }
 
@@ -74,6 +77,8 @@ pub(super) struct State {
     queue: BTreeMap<(Instant, u64), Due>,
     queued: u64,
     pub made: i64,
+    /// Volumes that were made, by the token of their call.
+    pub tokens: HashMap<String, (Str, NewVolume)>,
     pub faults: Faults,
     pub calls: Vec<CallRecord>,
     pub changes: Vec<ChangeRecord>,
@@ -123,6 +128,7 @@ impl State {
             queue: BTreeMap::new(),
             queued: 0,
             made: 0,
+            tokens: HashMap::new(),
             faults: Faults::default(),
             calls: Vec::new(),
             changes: Vec::new(),
@@ -225,6 +231,15 @@ impl State {
                 self.schedule(self.at + TimeDelta::hours(1), Due::Gone(key));
             }
             Due::Gone(key) => self.remove(&key),
+            Due::Created(key) => {
+                self.change(&key, |resource| {
+                    if let Detail::Volume(volume) = &mut resource.detail
+                        && &*volume.state == "creating"
+                    {
+                        volume.state = "available".into();
+                    }
+                });
+            }
             Due::Copied { snapshot, fails } => {
                 self.change(&snapshot, |resource| {
                     if let Detail::Snapshot(snapshot) = &mut resource.detail {

@@ -30,6 +30,7 @@ fn input(findings: &[Finding]) -> ReportInput<'_> {
         history: Vec::new(),
         held: &[],
         due_now: &[],
+        undoable: Vec::new(),
         remediations: &[],
         exceptions: &[],
         budgets: Vec::new(),

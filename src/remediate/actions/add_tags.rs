@@ -1,7 +1,7 @@
 //! Adding missing tags (R12): the policy's defaults for keys that are not there, and two marks of ours that ask for
 //! a review. A key that exists, with whatever value, is left alone.
 
-use super::{Action, Asked, Backup, Recipe, Restore};
+use super::{Action, Asked, Backup, Recipe, Restore, Undoing};
 use crate::cloud::Call;
 use crate::domain::finding::Act;
 use crate::domain::guard::Switches;
@@ -13,7 +13,7 @@ use crate::domain::resource::{Resource, Tags};
 pub const MOST_TAGS: usize = 50;
 
 /// Its row in the table.
-pub static ACTION: Action = Action { act: Act::AddTags, backup, call, look, ends_gone: false, restore };
+pub static ACTION: Action = Action { act: Act::AddTags, backup, call, look, ends_gone: false, restore, undo, undone };
 
 fn backup(_: &Switches) -> Backup {
     Backup::None
@@ -67,7 +67,35 @@ fn look(remediation: &Remediation, fresh: &Resource) -> Look {
     }
 }
 
-fn restore(step: &Step, fresh: &Resource) -> Restore {
-    let tags = fresh.tags.known().map(|present| missing(&step.add_tags, present)).unwrap_or_default();
+/// What the call writes, our marks included.
+fn restore(_: &Step, _: &Resource, call: &Call) -> Restore {
+    let tags = match call {
+        Call::CreateTags { tags, .. } => tags.clone(),
+        _ => Vec::new(),
+    };
     Restore::RemoveTags { tags }
+}
+
+/// Exactly the tags that we added and that still have our values; the call names the values, so that a tag which
+/// somebody changes in the last moment stays.
+fn undo(undoing: &Undoing<'_>) -> Result<Call, String> {
+    let present = undoing.fresh.tags.known().ok_or("its tags are not known")?;
+    let tags = still_ours(undoing.recipe, present);
+    if tags.is_empty() {
+        return Err("none of the tags that were added is there with our value any more".into());
+    }
+    Ok(Call::DeleteTags { resource: undoing.act.step.key.clone(), tags })
+}
+
+fn undone(recipe: &Recipe, fresh: &Resource) -> Look {
+    match fresh.tags.known() {
+        Some(present) if still_ours(recipe, present).is_empty() => Look::Reached,
+        Some(_) => Look::Unchanged,
+        None => Look::Between,
+    }
+}
+
+fn still_ours(recipe: &Recipe, present: &Tags) -> Vec<(String, String)> {
+    let Restore::RemoveTags { tags } = &recipe.restore else { return Vec::new() };
+    tags.iter().filter(|(key, value)| present.get(key) == Some(value)).cloned().collect()
 }

@@ -1,5 +1,5 @@
 //! The table of actions: for each act what is backed up, which call is made, how its effect looks, and how it is
-//! taken back. One file each; `driver` walks the journal with them.
+//! taken back. One file each; `driver` walks the journal with them, and `undo` walks it back.
 //!
 //! The typed ids of `cloud::Call` are made here from the step's key, so a call cannot be handed an id of another
 //! kind:
@@ -18,8 +18,6 @@
 //! let call = Call::DeleteVolume { volume: InstanceId::new("i-0a1b").unwrap() };
 //! ```
 
-use serde::{Deserialize, Serialize};
-
 use crate::cloud::Call;
 use crate::domain::Instant;
 use crate::domain::finding::Act;
@@ -27,6 +25,7 @@ use crate::domain::guard::Switches;
 use crate::domain::plan::Step;
 use crate::domain::remediation::{Look, Remediation};
 use crate::domain::resource::Resource;
+pub use crate::domain::undo::{Recipe, Restore};
 
 pub mod add_tags;
 pub mod delete_volume;
@@ -46,8 +45,12 @@ pub struct Action {
     pub look: fn(&Remediation, &Resource) -> Look,
     /// The effect is that the resource is no longer there.
     pub ends_gone: bool,
-    /// How it is taken back.
-    pub restore: fn(&Step, &Resource) -> Restore,
+    /// How it is taken back, from the resource as it was and the call that is about to be made.
+    pub restore: fn(&Step, &Resource, &Call) -> Restore,
+    /// The call that takes it back; `Err` says in words why there is none now.
+    pub undo: fn(&Undoing<'_>) -> Result<Call, String>,
+    /// What one read of the resource that comes back says about the undo.
+    pub undone: fn(&Recipe, &Resource) -> Look,
 }
 
 /// What an action's call is made from.
@@ -73,36 +76,16 @@ pub enum Backup {
     InstanceVolumes,
 }
 
-/// What is needed to put things back; saved in the journal before the act.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Recipe {
-    /// The way back.
-    pub restore: Restore,
-    /// The resource as it was read before the act.
-    pub resource: Resource,
-    /// Its volumes as they were read before the act.
-    pub volumes: Vec<Resource>,
-}
-
-/// The way back of one act (checks.md, B1 to B8).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "by")]
-pub enum Restore {
-    /// Start the instance again; its volumes stayed, and the snapshots are a second net.
-    StartInstance {
-        /// Which.
-        instance: String,
-    },
-    /// Make a new volume from the safety snapshot, with the type, zone, size and tags of the old one. Its id is new.
-    CreateVolume {
-        /// The volume that was deleted.
-        volume: String,
-    },
-    /// Remove the tags that were added, where they still have our values.
-    RemoveTags {
-        /// Keys and values that were added.
-        tags: Vec<(String, String)>,
-    },
+/// What an undo's call is made from.
+pub struct Undoing<'a> {
+    /// The act that is taken back.
+    pub act: &'a Remediation,
+    /// What was saved before it.
+    pub recipe: &'a Recipe,
+    /// What was read just now: the safety snapshot where a volume is made anew, else the resource itself.
+    pub fresh: &'a Resource,
+    /// Names this undo, for ever the same: the token and the tag of what it makes.
+    pub token: &'a str,
 }
 
 /// The row of an act; `Err` says in words why this version has none.

@@ -3,7 +3,7 @@
 //! Stopping loses what is in memory, on instance-store disks and an auto-assigned public address; the guards refuse
 //! the last two. The way back is to start it again.
 
-use super::{Action, Asked, Backup, Restore};
+use super::{Action, Asked, Backup, Recipe, Restore, Undoing};
 use crate::cloud::Call;
 use crate::domain::finding::Act;
 use crate::domain::guard::Switches;
@@ -11,9 +11,11 @@ use crate::domain::place::InstanceId;
 use crate::domain::plan::Step;
 use crate::domain::remediation::{Look, Remediation};
 use crate::domain::resource::{InstanceState, Resource};
+use crate::domain::text::clean;
 
 /// Its row in the table.
-pub static ACTION: Action = Action { act: Act::StopInstance, backup, call, look, ends_gone: false, restore };
+pub static ACTION: Action =
+    Action { act: Act::StopInstance, backup, call, look, ends_gone: false, restore, undo, undone };
 
 fn backup(switches: &Switches) -> Backup {
     if switches.create_snapshot_before_stop { Backup::InstanceVolumes } else { Backup::None }
@@ -32,6 +34,23 @@ fn look(_: &Remediation, fresh: &Resource) -> Look {
     }
 }
 
-fn restore(step: &Step, _: &Resource) -> Restore {
+fn restore(step: &Step, _: &Resource, _: &Call) -> Restore {
     Restore::StartInstance { instance: step.key.id.to_string() }
+}
+
+fn undo(undoing: &Undoing<'_>) -> Result<Call, String> {
+    let Some(now) = undoing.fresh.instance() else { return Err("it is no instance".into()) };
+    if now.state != InstanceState::Stopped {
+        return Err(format!("it is {}, not stopped", clean(now.state.as_str())));
+    }
+    let instance = InstanceId::new(&undoing.act.step.key.id).map_err(|error| error.to_string())?;
+    Ok(Call::StartInstance { instance })
+}
+
+fn undone(_: &Recipe, fresh: &Resource) -> Look {
+    match fresh.instance().map(|instance| &instance.state) {
+        Some(InstanceState::Running) => Look::Reached,
+        Some(InstanceState::Stopped) => Look::Unchanged,
+        _ => Look::Between,
+    }
 }

@@ -147,7 +147,11 @@ async fn r12_missing_tags_are_added_with_our_two_marks_and_nothing_is_overwritte
     assert_eq!(tags, Tags::of(&expected));
     assert!(stage.cloud.calls().iter().all(|call| call.overwrote.is_empty()));
     let recipe: Recipe = serde_json::from_value(stage.row(outcome.id.unwrap()).recipe.unwrap()).unwrap();
-    assert_eq!(recipe.restore, Restore::RemoveTags { tags: step.add_tags.clone() });
+    let marks =
+        [("costwarden:compliance-status", "needs-review"), ("costwarden:auto-tagged-at", "2026-11-23T10:00:00Z")];
+    let marks = marks.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let written = step.add_tags.iter().cloned().chain(marks).collect();
+    assert_eq!(recipe.restore, Restore::RemoveTags { tags: written }, "an undo knows our marks too");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use crate::domain::report::{
     ActRow, ExceptionRow, FindingRow, HeldCount, PolicyRow, Report, ReportKind, TeamRow, ViolatorRow,
 };
 use crate::domain::text::{clean, shown_at};
+use crate::domain::undo::Undoable;
 use crate::report::words;
 
 /// Everything that page one did not show.
@@ -22,6 +23,7 @@ pub fn draw(flow: &mut Flow, report: &Report, shown: &Shown) {
         section(flow, "Also waits for a person", &decisions_table(&report.decisions[shown.decisions..]));
     }
     acts(flow, report);
+    undoable(flow, report);
     if report.kind == ReportKind::Weekly {
         recommendations(flow, report);
         policies(flow, &report.by_policy);
@@ -80,6 +82,27 @@ fn acts(flow: &mut Flow, report: &Report) {
         rows: report.acts.iter().map(row).collect(),
     };
     section(flow, "What was done", &table);
+}
+
+fn undoable(flow: &mut Flow, report: &Report) {
+    if report.undoable.is_empty() {
+        return;
+    }
+    let zone = words::zone(report);
+    let row = |row: &Undoable| {
+        vec![
+            named(&row.name, &row.resource, &clean(&row.id)),
+            Cell::new(clean(&row.way)).lines(3),
+            Cell::small(words::undo_until(row, zone)).lines(3),
+        ]
+    };
+    let table = Table {
+        title: "What can be taken back",
+        columns: vec![column("Resource", 130.0), column("The way back", 199.28), column("Until when", 178.0)],
+        rows: report.undoable.iter().map(row).collect(),
+    };
+    section(flow, "What can be taken back", &table);
+    flow.paragraph(&words::undo_sum(report), BODY);
 }
 
 fn recommendations(flow: &mut Flow, report: &Report) {

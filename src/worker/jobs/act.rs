@@ -89,6 +89,14 @@ impl ActOutcome {
 /// # Errors
 /// [`NotActing::Busy`] while another worker acts; otherwise when the state refuses.
 pub async fn act(cx: &Context, acting: &Acting<'_>, plan: &str, steps: &[Step]) -> Result<ActOutcome, NotActing> {
+    with_lease(cx, async |run, holder| turns(cx, acting, plan, steps, &run, &holder).await).await
+}
+
+/// Does something under the acting lease, which is given back afterwards whatever came of it.
+pub(super) async fn with_lease<T>(
+    cx: &Context,
+    work: impl AsyncFnOnce(Run, String) -> Result<T, NotActing>,
+) -> Result<T, NotActing> {
     let now = cx.clock.now();
     let state_id = cx.store.state_id().context("reading the state's id")?;
     let holder = format!("{}@{}", std::process::id(), now.timestamp_micros());
@@ -98,7 +106,7 @@ pub async fn act(cx: &Context, acting: &Acting<'_>, plan: &str, steps: &[Step]) 
         .context("taking the acting lease")?
         .ok_or(NotActing::Busy)?;
     let run = Run { id: format!("{state_id}-{fence}"), fence, started_at: now };
-    let result = turns(cx, acting, plan, steps, &run, &holder).await;
+    let result = work(run, holder.clone()).await;
     cx.store.release(ACTING_LEASE, &holder, fence).context("giving the acting lease back")?;
     result
 }
@@ -123,6 +131,18 @@ async fn turns(
     for resumed in remediator.resume_all(run).await.map_err(interrupted)? {
         let named = resumed.id.and_then(|id| notes.get(&id).cloned()).unwrap_or_default();
         settle(resumed, named, &mut waiting, &mut outcome);
+    }
+    // What a dead process left of an undo is gone on with first; a freeze holds it.
+    for undo in remediator.resume_undos(run).await.map_err(interrupted)? {
+        let mut undo = undo;
+        while let (Some(id), Progress::WaitUntil(at)) = (undo.id, undo.progress) {
+            if !sleep_until(cx, acting, at, run, holder).await? {
+                outcome.interrupted = true;
+                break;
+            }
+            undo = remediator.advance_undo(id, false, run).await.map_err(interrupted)?;
+        }
+        tracing::info!(undo = undo.id, message = undo.message, "went on with an undo");
     }
     for step in steps {
         if acting.work.cancel.is_cancelled() {
@@ -177,7 +197,7 @@ fn soonest(waiting: &mut VecDeque<(i64, Instant)>) -> Option<(i64, Instant)> {
 }
 
 /// Sleeps in naps and keeps the lease; false when asked to stop.
-async fn sleep_until(
+pub(super) async fn sleep_until(
     cx: &Context,
     acting: &Acting<'_>,
     at: Instant,
@@ -205,11 +225,11 @@ async fn sleep_until(
     }
 }
 
-fn interrupted(why: Interrupted) -> NotActing {
+pub(super) fn interrupted(why: Interrupted) -> NotActing {
     NotActing::Failed(anyhow::Error::new(why).context("an act was interrupted; the journal goes on from there"))
 }
 
-fn remediator(cx: &Context, acting: &Acting<'_>) -> Result<Remediator, NotActing> {
+pub(super) fn remediator(cx: &Context, acting: &Acting<'_>) -> Result<Remediator, NotActing> {
     let totals: BTreeMap<_, _> = posture(cx)?.totals.into_iter().collect();
     let enforcement = &cx.settings.enforcement;
     let rules = GateRules {

@@ -7,3 +7,4 @@ pub mod notices;
 pub mod plan;
 pub mod report;
 pub mod scan;
+pub mod undo;

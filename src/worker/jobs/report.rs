@@ -14,7 +14,9 @@ use crate::deliver::report::ReportMail;
 use crate::domain::Instant;
 use crate::domain::finding::{Finding, State};
 use crate::domain::money::Usd;
+use crate::domain::remediation::Remediation;
 use crate::domain::report::{Report, ReportKind, SelfCost, Spend};
+use crate::domain::undo::{SNAPSHOT_DAYS, Undoable, standing};
 use crate::engine::plan::select;
 use crate::engine::score::ScanSummary;
 use crate::engine::summarize::{self, ReportInput};
@@ -74,12 +76,21 @@ pub fn make_for(cx: &Context, kind: ReportKind, from: Instant, to: Instant) -> a
         due_now: &due_now,
         remediations: &remediations,
         exceptions: &posture.exceptions,
+        undoable: undoable(cx, &remediations, now)?,
         budgets: budgets.into_iter().map(|(_, alert)| alert).collect(),
         spend: spend(cx, from, to)?,
         self_cost: self_cost(cx, from, to)?,
         frozen: posture.frozen.as_ref(),
         notes: notes(cx, from, now)?,
     }))
+}
+
+/// What can still be taken back of the acts of the last ninety days, newest first.
+fn undoable(cx: &Context, acts: &[Remediation], now: Instant) -> anyhow::Result<Vec<Undoable>> {
+    let undone = cx.store.undone().context("reading what was taken back")?;
+    let since = now - TimeDelta::days(SNAPSHOT_DAYS);
+    let young = acts.iter().rev().filter(|act| act.updated_at >= since);
+    Ok(young.filter_map(|act| standing(act, undone.contains(&act.id), &cx.prices, now).ok()).collect())
 }
 
 /// Queues the report for every recipient of the settings; returns how many.

@@ -1,6 +1,6 @@
 //! What a change does, and when it is refused.
 
-use costwarden::cloud::{Call, CloudError, ErrorKind};
+use costwarden::cloud::{Call, CloudError, ErrorKind, NewVolume};
 use costwarden::domain::place::{InstanceId, Kind, ResourceKey, SnapshotId, VolumeId};
 
 use super::{Stage, look};
@@ -21,6 +21,15 @@ pub fn tag(resource: &ResourceKey, tags: &[(&str, &str)]) -> Call {
 pub fn snapshot(volume: &ResourceKey, tags: &[(&str, &str)]) -> Call {
     let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     Call::CreateSnapshot { volume: VolumeId::new(&volume.id).unwrap(), description: "costwarden backup".into(), tags }
+}
+
+pub fn start(instance: &ResourceKey) -> Call {
+    Call::StartInstance { instance: InstanceId::new(&instance.id).unwrap() }
+}
+
+pub fn untag(resource: &ResourceKey, tags: &[(&str, &str)]) -> Call {
+    let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    Call::DeleteTags { resource: resource.clone(), tags }
 }
 
 /// Kind and code of a refusal.
@@ -154,4 +163,61 @@ pub async fn ids_of_another_kind_cannot_be_built(stage: &dyn Stage) {
     let crossed = place.partition(Kind::Volume).key(&instance.id);
     let error = stage.read().describe(&crossed).await.unwrap_err();
     assert!(matches!(error.kind, ErrorKind::Rejected | ErrorKind::NotFound), "{error}");
+}
+
+pub async fn a_stopped_instance_starts_again(stage: &dyn Stage) {
+    let place = stage.place();
+    let instance = stage.make_instance(&place, "t3.micro", &[("owner", "a@company.com")]).await;
+    let before = look(stage, &instance).await;
+    stage.act().execute(&place, &stop(&instance)).await.unwrap();
+    stage.settle().await;
+    let answer = stage.act().execute(&place, &start(&instance)).await.unwrap();
+    assert!(!answer.request_id.is_empty());
+    stage.settle().await;
+    let after = look(stage, &instance).await;
+    assert_eq!((after.state(), after.tag("owner")), ("running", Some("a@company.com")));
+    let (before, after) = (before.instance().unwrap(), after.instance().unwrap());
+    assert_eq!((&after.instance_type, &after.volumes), (&before.instance_type, &before.volumes));
+    // Starting what runs is no error.
+    stage.act().execute(&place, &start(&instance)).await.unwrap();
+}
+
+pub async fn a_volume_comes_back_from_its_snapshot_with_its_size_type_zone_and_tags(stage: &dyn Stage) {
+    let place = stage.place();
+    let volume = stage.make_volume(&place, "gp3", 10, &[]).await;
+    let old = look(stage, &volume).await.volume().unwrap().clone();
+    let answer = stage.act().execute(&place, &snapshot(&volume, &[])).await.unwrap();
+    stage.settle().await;
+    stage.act().execute(&place, &delete(&volume)).await.unwrap();
+    stage.settle().await;
+    let new = NewVolume {
+        snapshot: answer.snapshots[0].1.clone(),
+        zone: old.zone.to_string(),
+        volume_type: "gp3".into(),
+        size_gib: 10,
+        iops: Some(4_000),
+        throughput: Some(200),
+        encrypted: false,
+        kms_key: None,
+        tags: vec![("Name".into(), "again".into())],
+        token: "st-0123456789abcdef-r1-undo".into(),
+    };
+    let call = Call::CreateVolume(Box::new(new));
+    stage.act().permitted(&place, &call).await.unwrap_or_else(|error| panic!("{call}: {error}"));
+    let answer = stage.act().execute(&place, &call).await.unwrap();
+    let made = place.partition(Kind::Volume).key(answer.volume.expect("the answer names it").as_str());
+    stage.settle().await;
+    let made = look(stage, &made).await;
+    let volume = made.volume().unwrap();
+    assert_eq!((made.state(), made.tag("Name")), ("available", Some("again")));
+    assert_eq!((volume.size_gib, &*volume.volume_type, &volume.zone), (10, "gp3", &old.zone));
+    assert_eq!((volume.iops, volume.throughput), (Some(4_000), Some(200)));
+}
+
+pub async fn a_tag_goes_only_while_it_has_the_value_named(stage: &dyn Stage) {
+    let place = stage.place();
+    let volume = stage.make_volume(&place, "gp2", 10, &[("a", "1"), ("b", "2"), ("c", "3")]).await;
+    stage.act().execute(&place, &untag(&volume, &[("a", "1"), ("b", "other")])).await.unwrap();
+    stage.settle().await;
+    assert_eq!(look(stage, &volume).await.tags.known().unwrap().iter().collect::<Vec<_>>(), [("b", "2"), ("c", "3")]);
 }

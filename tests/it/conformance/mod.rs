@@ -127,6 +127,9 @@ macro_rules! suite {
                 new_tags_leave_the_others,
                 the_fifty_first_tag_is_refused_and_none_is_added,
                 ids_of_another_kind_cannot_be_built,
+                a_stopped_instance_starts_again,
+                a_volume_comes_back_from_its_snapshot_with_its_size_type_zone_and_tags,
+                a_tag_goes_only_while_it_has_the_value_named,
             ]);
             suite!(@cases $begin, snapshots: [
                 a_snapshot_is_pending_and_then_completed,

@@ -1,0 +1,324 @@
+//! Taking an act back: what is saved before it, what can come back and what cannot, and how the two are compared.
+//!
+//! `remediate` saves a [`Recipe`] with every act and walks an [`Undo`] through the journal's states; `actions list` and
+//! the report ask [`standing`] what can still be undone, until when, and what keeping that possible costs a day. Pure.
+//! An undo never promises an id or an address that the cloud does not give back: [`losses`] says so beforehand.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use super::Instant;
+use super::fact::Fact;
+use super::finding::FindingId;
+use super::money::Usd;
+use super::place::ResourceKey;
+use super::plan::OWN_TAGS;
+use super::price::PriceBook;
+use super::remediation::{JournalState, Look, Remediation};
+use super::resource::{Detail, Resource};
+use super::text::{Str, clean};
+
+/// How long safety snapshots are kept, in days.
+pub const SNAPSHOT_DAYS: i64 = 90;
+
+/// What a day is of a billing month of 730 hours.
+const HOURS_PER_DAY: i64 = 24;
+
+/// What is needed to put things back; saved in the journal before the act.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// The way back.
+    pub restore: Restore,
+    /// The resource as it was read before the act.
+    pub resource: Resource,
+    /// Its volumes as they were read before the act.
+    pub volumes: Vec<Resource>,
+    /// The elastic addresses that pointed to it before the act; `None` when they could not be read.
+    #[serde(default)]
+    pub addresses: Option<Vec<Resource>>,
+}
+
+/// The way back of one act (checks.md, B1 to B8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "by")]
+pub enum Restore {
+    /// Start the instance again; its volumes stayed, and the snapshots are a second net.
+    StartInstance {
+        /// Which.
+        instance: String,
+    },
+    /// Make a new volume from the safety snapshot, with the type, zone, size and tags of the old one. Its id is new.
+    CreateVolume {
+        /// The volume that was deleted.
+        volume: String,
+    },
+    /// Remove the tags that were added, where they still have our values.
+    RemoveTags {
+        /// Keys and values that were added.
+        tags: Vec<(String, String)>,
+    },
+}
+
+/// One undo of one act: a journal row like the act's own, with the same states less those of the backup.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Undo {
+    /// `u-` and a number; never reused.
+    pub id: i64,
+    /// The act that is taken back.
+    pub remediation: i64,
+    /// The finding that asked for the act.
+    pub finding: FindingId,
+    /// On which resource the act was.
+    pub key: ResourceKey,
+    /// Who asks for it.
+    pub by: String,
+    /// How far it is.
+    pub state: JournalState,
+    /// Fence number of the worker that moved it last.
+    pub fence: i64,
+    /// When it was asked for.
+    pub claimed_at: Instant,
+    /// Last transition.
+    pub updated_at: Instant,
+    /// Hash of the call's arguments, from the intent on.
+    pub call_hash: Option<String>,
+    /// The answer's request id.
+    pub request_id: Option<String>,
+    /// How often the call was made; more than once only for a call that the cloud itself makes but once (a new volume,
+    /// by its token).
+    pub calls: u32,
+    /// What came back under a new id.
+    pub made: Option<ResourceKey>,
+    /// Reads in a row that said the same.
+    pub looks: u32,
+    /// Instant of the first of these reads.
+    pub first_look_at: Option<Instant>,
+    /// What they said.
+    pub last_look: Option<Look>,
+    /// What differs from the recipe in what came back; filled at the end.
+    pub differences: Vec<Difference>,
+    /// Why it ended as it did, or what it waits for, in words.
+    pub message: String,
+}
+
+/// One field that is not as the recipe says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Which field.
+    pub field: String,
+    /// Before the act; `None` when it was not there.
+    pub was: Option<String>,
+    /// Now; `None` when it is not there.
+    pub is: Option<String>,
+}
+
+/// An act that can still be taken back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Undoable {
+    /// The act, `r-12`.
+    pub id: String,
+    /// Resource id.
+    pub resource: String,
+    /// Its name; foreign text.
+    pub name: String,
+    /// What an undo does, in words.
+    pub way: String,
+    /// Last instant at which its backup is promised to be there; `None` when it needs none.
+    pub until: Option<Instant>,
+    /// What keeping the backup costs a day, at most (list price of the full size; snapshots are billed by the blocks
+    /// that they hold). Zero without a backup.
+    pub daily: Usd,
+    /// Priced from another Region's list.
+    pub estimate: bool,
+}
+
+impl Recipe {
+    /// The recipe of an act; `Err` says in words why there is none.
+    pub fn of(act: &Remediation) -> Result<Recipe, String> {
+        let stored = act.recipe.clone().ok_or_else(|| format!("r-{} saved no recipe", act.id))?;
+        serde_json::from_value(stored).map_err(|error| format!("the recipe of r-{} cannot be read: {error}", act.id))
+    }
+}
+
+impl Restore {
+    /// What it does, in words.
+    pub fn words(&self) -> String {
+        match self {
+            Restore::StartInstance { instance } => format!("start {} again", clean(instance)),
+            Restore::CreateVolume { volume } => {
+                format!("make a new volume from the safety snapshot of {}", clean(volume))
+            }
+            Restore::RemoveTags { tags } => {
+                let keys: Vec<String> = tags.iter().map(|(key, _)| clean(key)).collect();
+                format!("remove the tags that were added ({})", keys.join(", "))
+            }
+        }
+    }
+}
+
+/// Whether an act can still be taken back, and what that costs; `Err` says in words why not.
+pub fn standing(act: &Remediation, undone: bool, prices: &PriceBook, now: Instant) -> Result<Undoable, String> {
+    if act.state != JournalState::Done {
+        return Err(format!("r-{} is {}, not done: there is nothing to take back", act.id, act.state.status().word()));
+    }
+    if undone {
+        return Err(format!("r-{} was taken back already", act.id));
+    }
+    let recipe = Recipe::of(act)?;
+    let until = act.snapshots.iter().filter_map(|own| own.requested_at).min().map(|at| at + keeping());
+    let needs_backup = matches!(recipe.restore, Restore::CreateVolume { .. });
+    if needs_backup {
+        match until {
+            None => return Err(format!("r-{} has no safety snapshot", act.id)),
+            Some(until) if until < now => {
+                return Err(format!("its safety snapshot was kept until {}", until.format("%Y-%m-%d")));
+            }
+            Some(_) => {}
+        }
+    }
+    let gib = act.snapshots.iter().filter(|own| own.snapshot.is_some()).map(|own| own.size_gib).sum();
+    let priced = prices.snapshot_month(gib, act.step.key.region());
+    Ok(Undoable {
+        id: format!("r-{}", act.id),
+        resource: act.step.key.id.to_string(),
+        name: act.step.name.clone(),
+        way: recipe.restore.words(),
+        until: if needs_backup { until } else { None },
+        daily: priced.monthly.scaled(HOURS_PER_DAY, super::money::HOURS_PER_MONTH),
+        estimate: priced.estimate && gib > 0,
+    })
+}
+
+/// What an undo cannot bring back, one sentence each; said before it begins.
+pub fn losses(recipe: &Recipe) -> Vec<String> {
+    let mut lost = Vec::new();
+    match (&recipe.restore, &recipe.resource.detail) {
+        (Restore::StartInstance { .. }, Detail::Instance(instance)) => {
+            lost.push("what was in its memory when it was stopped".to_owned());
+            if let Some(address) = instance.auto_public_ip.known() {
+                lost.push(format!("its public address {}: a start gets another one", clean(address)));
+            }
+            if !matches!(instance.instance_store, Fact::Known(false) | Fact::Absent) {
+                lost.push("what was on its instance-store disks".to_owned());
+            }
+        }
+        (Restore::CreateVolume { volume }, _) => {
+            lost.push(format!("the id {}: the new volume has another one", clean(volume)));
+            lost.push("what was written after the safety snapshot was begun".to_owned());
+            let foreign: Vec<String> = recipe.resource.tags.known().map_or_else(Vec::new, |tags| {
+                tags.iter().filter(|(key, _)| reserved(key)).map(|(key, _)| clean(key)).collect()
+            });
+            if !foreign.is_empty() {
+                lost.push(format!("tags that AWS alone can write: {}", foreign.join(", ")));
+            }
+        }
+        _ => {}
+    }
+    lost
+}
+
+/// What of `now` is not as the recipe says, by field; our own tags are left out. `addresses` are the elastic addresses
+/// that point to it now, where they were read.
+pub fn compare(recipe: &Recipe, now: &Resource, addresses: Option<&[Resource]>) -> Vec<Difference> {
+    let mut before = fields(&recipe.resource);
+    let mut after = fields(now);
+    match (&recipe.addresses, addresses) {
+        (Some(then), Some(now)) => {
+            put_addresses(&mut before, then);
+            put_addresses(&mut after, now);
+        }
+        (Some(then), None) if !then.is_empty() => {
+            put_addresses(&mut before, then);
+            for own in then {
+                after.insert(format!("elastic address {}", own.key.id), "could not be read".to_owned());
+            }
+        }
+        _ => {}
+    }
+    let names: std::collections::BTreeSet<String> = before.keys().chain(after.keys()).cloned().collect();
+    names
+        .into_iter()
+        .filter_map(|field| {
+            let (was, is) = (before.get(&field).cloned(), after.get(&field).cloned());
+            (was != is).then_some(Difference { field, was, is })
+        })
+        .collect()
+}
+
+/// Whether only AWS can write a tag of this key.
+pub fn reserved(key: &str) -> bool {
+    key.to_ascii_lowercase().starts_with("aws:")
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let field = clean(&self.field);
+        match (&self.was, &self.is) {
+            (Some(was), Some(is)) => write!(f, "{field} was {}, is {}", clean(was), clean(is)),
+            (Some(was), None) => write!(f, "{field} was {}, is not there", clean(was)),
+            (None, Some(is)) => write!(f, "{field} was not there, is {}", clean(is)),
+            (None, None) => write!(f, "{field}"),
+        }
+    }
+}
+
+/// How long a safety snapshot is kept.
+fn keeping() -> TimeDelta {
+    TimeDelta::days(SNAPSHOT_DAYS)
+}
+
+fn put_addresses(fields: &mut BTreeMap<String, String>, addresses: &[Resource]) {
+    for own in addresses {
+        let ip: &Str = match own.address() {
+            Some(address) => &address.public_ip,
+            None => continue,
+        };
+        fields.insert(format!("elastic address {}", own.key.id), ip.to_string());
+    }
+}
+
+fn fields(resource: &Resource) -> BTreeMap<String, String> {
+    let mut fields = BTreeMap::new();
+    let mut put = |name: &str, value: String| fields.insert(name.to_owned(), value);
+    let words = |value: &Option<u32>| value.map_or_else(|| "none".to_owned(), |value| value.to_string());
+    put("id", resource.key.id.to_string());
+    put("state", resource.state().to_owned());
+    match &resource.detail {
+        Detail::Instance(instance) => {
+            put("type", instance.instance_type.to_string());
+            put("zone", instance.zone.to_string());
+            for attached in &instance.volumes {
+                put(&format!("volume {}", attached.volume), attached.device.to_string());
+            }
+            if let Some(address) = instance.auto_public_ip.known() {
+                put("public address", address.to_string());
+            }
+            if let Some(address) = &instance.private_ip {
+                put("private address", address.to_string());
+            }
+        }
+        Detail::Volume(volume) => {
+            put("type", volume.volume_type.to_string());
+            put("size (GiB)", volume.size_gib.to_string());
+            put("zone", volume.zone.to_string());
+            put("operations a second", words(&volume.iops));
+            put("throughput (MiB/s)", words(&volume.throughput));
+            put("encrypted", volume.encrypted.to_string());
+            put("key", volume.kms_key.as_deref().unwrap_or("none").to_owned());
+        }
+        Detail::Snapshot(_) | Detail::Address(_) | Detail::Image(_) => {}
+    }
+    match resource.tags.known() {
+        Some(tags) => {
+            for (key, value) in tags.iter().filter(|(key, _)| !key.starts_with(OWN_TAGS)) {
+                put(&format!("tag {key}"), value.to_owned());
+            }
+        }
+        None => {
+            put("tags", "could not be read".to_owned());
+        }
+    }
+    fields
+}

@@ -1,0 +1,56 @@
+//! What an undo would do and what it cannot: the dry run of `actions undo`, and what it says before it begins.
+//!
+//! Reads the state file and the cloud and can hold nothing that writes: it is given a `CloudRead` and no `CloudAct`.
+//! Whether the credentials may make the call is not asked here.
+
+use super::actions::Undoing;
+use super::undo::{case, intact, subject};
+use crate::cloud::{Call, CloudRead};
+use crate::domain::Instant;
+use crate::domain::price::PriceBook;
+use crate::domain::undo::{Undoable, losses, standing};
+use crate::store::{Store, StoreError};
+
+/// What an undo of one act would do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preview {
+    /// The act, its way back, until when, and what keeping it costs.
+    pub undoable: Undoable,
+    /// What cannot come back, one sentence each.
+    pub losses: Vec<String>,
+    /// The call that it would make now, or in words why there is none.
+    pub call: Result<Call, String>,
+}
+
+/// Looks at an act. `Ok(Err)` says in words why nothing can be taken back.
+///
+/// # Errors
+/// When the state file cannot be read; what the cloud does not answer is told in [`Preview::call`].
+pub async fn preview(
+    store: &Store,
+    read: &dyn CloudRead,
+    prices: &PriceBook,
+    act: i64,
+    now: Instant,
+) -> Result<Result<Preview, String>, StoreError> {
+    let case = match case(store, act)? {
+        Ok(case) => case,
+        Err(why) => return Ok(Err(why)),
+    };
+    let undone = store.undone()?.contains(&act);
+    let undoable = match standing(&case.act, undone, prices, now) {
+        Ok(undoable) => undoable,
+        Err(why) => return Ok(Err(why)),
+    };
+    let call = match subject(&case) {
+        Err(why) => Err(why),
+        Ok(subject) => match read.describe(&subject).await {
+            Err(error) => Err(format!("{} could not be read: {error}", subject.id)),
+            Ok(fresh) => intact(&case, &fresh).and_then(|()| {
+                let undoing = Undoing { act: &case.act, recipe: &case.recipe, fresh: &fresh, token: &case.token };
+                (case.action.undo)(&undoing)
+            }),
+        },
+    };
+    Ok(Ok(Preview { undoable, losses: losses(&case.recipe), call }))
+}
