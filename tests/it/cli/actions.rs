@@ -90,3 +90,68 @@ fn an_act_that_is_not_there_is_said_to_be() {
     assert!(desk.call(&["actions", "show", "r-99"]).one_error(2).contains("no act r-99"));
     assert!(desk.call(&["actions", "show", "vol-0a"]).one_error(2).contains("accepted: r- and a number"));
 }
+
+/// A volume that was deleted behind a snapshot of 50 GiB, an hour ago.
+fn deleted(desk: &Desk) -> String {
+    use costwarden::domain::remediation::SafetySnapshot;
+    let store = Store::open_in(&desk.path().join("costwarden-state")).unwrap();
+    let now = costwarden::clock::Clock::System.now() - TimeDelta::hours(1);
+    let fence = store.acquire(ACTING_LEASE, "test", TimeDelta::seconds(1), now).unwrap().unwrap();
+    let finding = finding("vol-0c", Severity::Medium, None);
+    store.update_findings(std::slice::from_ref(&finding), &[]).unwrap();
+    let step = Step {
+        finding: finding.id.clone(),
+        key: finding.key.clone(),
+        name: "old \u{1b}[2Jdisk".into(),
+        act: Act::DeleteVolume,
+        policy: finding.policy.clone(),
+        rule: finding.rule.clone(),
+        policy_hash: finding.policy_hash.clone(),
+        message: finding.message.clone(),
+        backup: vec!["vol-0c".into()],
+        add_tags: Vec::new(),
+        monthly: None,
+        fingerprint: Default::default(),
+    };
+    let mut act = store.claim(&step, "p-1", fence, now).unwrap();
+    let planted = costwarden::cloud::sim::plant::volume(finding.key.clone(), "gp3", 50, now);
+    let recipe = costwarden::domain::undo::Recipe {
+        restore: costwarden::domain::undo::Restore::CreateVolume { volume: "vol-0c".into() },
+        resource: planted.resource,
+        volumes: Vec::new(),
+        addresses: None,
+    };
+    act.recipe = Some(serde_json::to_value(recipe).unwrap());
+    act.snapshots = vec![SafetySnapshot {
+        volume: "vol-0c".into(),
+        size_gib: 50,
+        snapshot: Some("snap-0c".into()),
+        requested_at: Some(now),
+        completed_at: Some(now),
+    }];
+    act.state = JournalState::Done;
+    let detail = serde_json::json!({});
+    let audit = AuditEntry { actor: "test".into(), what: "end".into(), subject: "vol-0c".into(), detail };
+    store.done(&act, fence, now, &audit, &[]).unwrap();
+    format!("r-{}", act.id)
+}
+
+#[test]
+fn what_can_be_taken_back_is_listed_with_its_end_and_its_cost_a_day() {
+    let (desk, _, refused) = stuck();
+    let id = deleted(&desk);
+    let json = desk.call(&["actions", "list", "-o", "json"]).json();
+    let of = |id: &str| {
+        json["actions"].as_array().unwrap().iter().find(|act| act["id"] == id).unwrap_or_else(|| panic!("{id}"))["undo"]
+            .clone()
+    };
+    assert_eq!(of(&format!("r-{refused}")), serde_json::Value::Null, "what was refused has nothing to take back");
+    let undo = of(&id);
+    assert!(undo["way"].as_str().unwrap().contains("snapshot of vol-0c"), "{undo}");
+    assert!(undo["until"].as_str().is_some());
+    // 50 GiB at 0.05 dollars a GB-month are 2.50 a month: 8 cents a day.
+    assert_eq!(undo["daily_usd"], 0.082_192);
+    let page = desk.call(&["actions", "show", &id]);
+    assert!(page.out.contains("at most $0.08 a day"), "{page:?}");
+    assert!(!page.out.contains('\u{1b}'), "a name cannot clear the screen");
+}
