@@ -366,18 +366,6 @@ impl Remediator {
         remediation.recipe = serde_json::to_value(recipe).ok();
     }
 
-    /// Notes the elastic addresses of an instance. That they cannot be read keeps nothing from being done: a stop
-    /// leaves them where they are, and an undo then says that it cannot compare them.
-    async fn note_addresses(&self, remediation: &mut Remediation, fresh: &Fresh) {
-        if fresh.resource.instance().is_none() || remediation.step.act == Act::AddTags {
-            return;
-        }
-        if let Ok(mut recipe) = Recipe::of(remediation) {
-            recipe.addresses = super::undo::addresses_of(&*self.tools.read, &remediation.step.key).await;
-            remediation.recipe = serde_json::to_value(recipe).ok();
-        }
-    }
-
     /// One transition, one durable commit.
     pub(super) async fn commit(
         &self,

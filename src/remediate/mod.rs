@@ -34,7 +34,6 @@ mod freeze;
 mod gate;
 mod halt;
 mod observe;
-pub mod preview;
 mod recheck;
 #[cfg(test)]
 mod tests;

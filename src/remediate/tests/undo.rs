@@ -6,8 +6,8 @@ use crate::domain::finding::State;
 use crate::domain::resource::Tags;
 use crate::domain::undo::{Difference, standing};
 use crate::remediate::actions::Recipe;
-use crate::remediate::preview::preview;
 use crate::remediate::undo::UndoRequest;
+use crate::remediate::undo::preview::preview;
 
 /// Every point that an undo passes, in their order.
 const POINTS: [&str; 15] = [

@@ -9,26 +9,24 @@
 //! but it stays within the accounts of the settings, and a freeze holds it unless that person says otherwise.
 
 use chrono::TimeDelta;
-use serde_json::json;
 
-use super::actions::{Action, Recipe, Restore, Undoing, action};
-use super::backup::usable;
+use self::case::{Case, addresses_of, case, expected, intact, makes_anew, subject};
+use super::actions::Undoing;
 use super::driver::{Next, call_hash};
 use super::observe::{BLIND, Seen, seen};
 use super::recheck::{Judged, unread};
 use super::{Interrupted, Outcome, Progress, Remediator, Ruling, Run, UNDO_TAG};
-use crate::cloud::{Call, CloudError, CloudRead, ErrorKind, read_partition};
-use crate::domain::Instant;
-use crate::domain::finding::{Finding, FindingEvent, State};
-use crate::domain::guard::managed_by;
+use crate::cloud::{Call, CloudError, ErrorKind, read_partition};
 use crate::domain::mode::Mode;
 use crate::domain::place::{Kind, ResourceKey};
-use crate::domain::remediation::{JournalState, Look, Remediation};
-use crate::domain::resource::Resource;
+use crate::domain::remediation::{JournalState, Look};
 use crate::domain::text::clean;
 use crate::domain::undo::{Difference, Undo, compare};
-use crate::engine::grace;
-use crate::store::{ACTING_LEASE, AuditEntry, Store, StoreError, UndoClaimError};
+use crate::store::{ACTING_LEASE, StoreError, UndoClaimError};
+
+mod case;
+mod commit;
+pub mod preview;
 
 /// How late the cloud may show a new volume.
 const VISIBLE_AFTER: TimeDelta = TimeDelta::minutes(5);
@@ -59,14 +57,6 @@ enum Ready {
     Again(String),
     /// A target that may never be touched.
     Foreign(String),
-}
-
-/// What an undo is about, read from the state file.
-pub(super) struct Case {
-    pub act: Remediation,
-    pub recipe: Recipe,
-    pub action: &'static Action,
-    pub token: String,
 }
 
 impl Remediator {
@@ -118,7 +108,7 @@ impl Remediator {
             if undo.state.ended() {
                 break Progress::Ended(undo.state);
             }
-            let next = match self.case(&undo)? {
+            let next = match case(&self.tools.store, undo.remediation)? {
                 Err(why) => self.end_undo(&mut undo, JournalState::Aborted, &why, None).await?,
                 Ok(case) => self.undo_once(&mut undo, &case, while_frozen, run).await?,
             };
@@ -410,10 +400,6 @@ impl Remediator {
         }
     }
 
-    fn case(&self, undo: &Undo) -> Result<Result<Case, String>, StoreError> {
-        case(&self.tools.store, undo.remediation)
-    }
-
     /// Why nothing may be called now.
     fn undo_closed(&self, while_frozen: bool, run: &Run) -> Result<Option<String>, StoreError> {
         if self.rules.mode == Mode::Observe {
@@ -427,142 +413,6 @@ impl Remediator {
         }
         Ok(None)
     }
-
-    /// One transition, one durable commit.
-    async fn commit_undo(&self, undo: &mut Undo, to: JournalState, message: &str) -> Result<(), Interrupted> {
-        let label = label(to);
-        self.tools.halt.pass(&format!("{label}.before")).await?;
-        let before = undo.clone();
-        undo.state = to;
-        undo.message = message.to_owned();
-        undo.updated_at = self.tools.clock.now();
-        if let Err(error) = self.tools.store.advance_undo(undo) {
-            *undo = before;
-            return Err(error.into());
-        }
-        tracing::info!(undo = undo.id, state = to.word(), resource = %undo.key, message);
-        self.tools.halt.pass(&format!("{label}.after")).await?;
-        Ok(())
-    }
-
-    /// Ends an undo: row, history, finding, audit row in one commit. `done` is the recipe of what came back.
-    async fn end_undo(
-        &self,
-        undo: &mut Undo,
-        to: JournalState,
-        why: &str,
-        done: Option<&Recipe>,
-    ) -> Result<Next, Interrupted> {
-        let label = label(to);
-        self.tools.halt.pass(&format!("{label}.before")).await?;
-        let mut ended = undo.clone();
-        ended.state = to;
-        ended.message = why.to_owned();
-        ended.updated_at = self.tools.clock.now();
-        self.tools.store.end_undo(&ended, &audit(&ended), &[], |finding| follow(finding, &ended, done))?;
-        tracing::info!(undo = ended.id, state = to.word(), resource = %ended.key, message = why);
-        *undo = ended;
-        self.tools.halt.pass(&format!("{label}.after")).await?;
-        Ok(Next::Ended)
-    }
-
-    /// The freeze is written first, so that a crash in between repeats it.
-    async fn stuck_undo(&self, undo: &mut Undo, why: &str) -> Result<Next, Interrupted> {
-        self.freeze("undo", &format!("u-{} (r-{}, {}) is stuck: {why}", undo.id, undo.remediation, undo.key))?;
-        self.end_undo(undo, JournalState::Stuck, why, None).await
-    }
-
-    fn wait_undo(&self, undo: &mut Undo, since: Instant, why: &str) -> Result<Next, Interrupted> {
-        let now = self.tools.clock.now();
-        undo.message = why.to_owned();
-        self.tools.store.note_undo_wait(undo)?;
-        Ok(Next::Wait(now + ((now - since) / 2).clamp(TimeDelta::seconds(2), TimeDelta::seconds(60))))
-    }
-
-    fn hold_undo(&self, undo: &mut Undo, why: &str) -> Result<Next, Interrupted> {
-        undo.message = format!("held: {why}");
-        match self.tools.store.note_undo_wait(undo) {
-            Err(error) if error.is_stale_fence() => Ok(Next::Hold),
-            other => Ok(other.map(|()| Next::Hold)?),
-        }
-    }
-}
-
-/// An act with all that is needed to take it back.
-pub(super) fn case(store: &Store, act: i64) -> Result<Result<Case, String>, StoreError> {
-    let Some(act) = store.remediation(act)? else {
-        return Ok(Err(format!("there is no act r-{act}")));
-    };
-    let token = token(&store.state_id()?, act.id);
-    let recipe = match Recipe::of(&act) {
-        Ok(recipe) => recipe,
-        Err(why) => return Ok(Err(why)),
-    };
-    Ok(action(act.step.act).map(|action| Case { act, recipe, action, token }))
-}
-
-/// The elastic addresses that point to an instance; `None` when they could not be read.
-pub(super) async fn addresses_of(read: &dyn CloudRead, instance: &ResourceKey) -> Option<Vec<Resource>> {
-    let mut found = Vec::new();
-    let partition = instance.partition.place.partition(Kind::Address);
-    let (_, error) = read_partition(read, &partition, |page| {
-        found.extend(
-            page.into_iter()
-                .filter(|own| own.address().is_some_and(|address| address.instance.as_deref() == Some(&*instance.id))),
-        );
-    })
-    .await;
-    found.sort_by(|left, right| left.key.cmp(&right.key));
-    error.is_none().then_some(found)
-}
-
-/// Names an undo's call and what it makes, the same for every try: at most 64 characters, EC2's limit for tokens.
-fn token(state_id: &str, act: i64) -> String {
-    format!("{state_id}-r{act}-undo")
-}
-
-/// Whether something comes back under a new id.
-fn makes_anew(case: &Case) -> bool {
-    matches!(case.recipe.restore, Restore::CreateVolume { .. })
-}
-
-/// What is read before the call.
-pub(super) fn subject(case: &Case) -> Result<ResourceKey, String> {
-    let key = &case.act.step.key;
-    if !makes_anew(case) {
-        return Ok(key.clone());
-    }
-    let own = case.act.snapshots.iter().find(|own| own.volume == key.id);
-    let snapshot = own.and_then(|own| own.snapshot.as_ref());
-    let snapshot = snapshot.ok_or_else(|| format!("r-{} has no safety snapshot of {}", case.act.id, key.id))?;
-    Ok(key.partition.place.partition(Kind::Snapshot).key(snapshot))
-}
-
-/// Whether what was read is what the recipe was saved for: a completed snapshot of that volume, or the resource that
-/// nothing else manages by now.
-pub(super) fn intact(case: &Case, fresh: &Resource) -> Result<(), String> {
-    if !makes_anew(case) {
-        return managed_by(fresh).map_or(Ok(()), Err);
-    }
-    let own = case.act.snapshots.iter().find(|own| own.snapshot.as_deref() == Some(&*fresh.key.id));
-    match usable(own.ok_or("it is none of the act's snapshots")?, fresh)? {
-        None => Ok(()),
-        Some(state) => Err(format!("its safety snapshot {} is {state}", fresh.key.id)),
-    }
-}
-
-/// Asked once more by the gate's rule: the call is that way's, and names what was read.
-fn expected(case: &Case, subject: &ResourceKey, call: &Call) -> Result<(), String> {
-    let fits = matches!(
-        (&case.recipe.restore, call),
-        (Restore::StartInstance { .. }, Call::StartInstance { .. })
-            | (Restore::CreateVolume { .. }, Call::CreateVolume(_))
-            | (Restore::RemoveTags { .. }, Call::DeleteTags { .. })
-    );
-    if fits && call.target() == &*subject.id {
-        return Ok(());
-    }
-    Err(format!("{call} is not how r-{} on {} is taken back", case.act.id, case.act.step.key))
 }
 
 fn after(judged: Judged) -> Ready {
@@ -572,55 +422,4 @@ fn after(judged: Judged) -> Ready {
         Judged::Objection(Ruling::Freeze(why)) => Ready::Foreign(why),
         Judged::Holds(..) | Judged::Objection(Ruling::Pass) => Ready::Again("nothing was asked".into()),
     }
-}
-
-/// What an ended undo means for its finding.
-fn follow(finding: &mut Finding, undo: &Undo, done: Option<&Recipe>) -> FindingEvent {
-    let at = undo.updated_at;
-    let what = match done {
-        Some(recipe) => {
-            finding.suppressed = true;
-            match recipe.restore {
-                // The old id is gone for good; the new volume carries the protecting tag.
-                Restore::CreateVolume { .. } => {
-                    finding.state = State::Resolved;
-                    finding.closed_at = Some(at);
-                }
-                Restore::StartInstance { .. } | Restore::RemoveTags { .. } => {
-                    finding.state = State::Open;
-                    finding.closed_at = None;
-                    grace::restart(finding);
-                }
-            }
-            finding.reason =
-                format!("{} took r-{} back; nothing is done until a person approves", undo.by, undo.remediation);
-            finding.phase = finding.phase_at(at);
-            "undone"
-        }
-        None => "undo_ended",
-    };
-    let detail = format!("u-{} by {}, {}: {}", undo.id, undo.by, undo.state.word(), undo.message);
-    FindingEvent { finding: finding.id.clone(), at, what: what.into(), detail }
-}
-
-fn audit(undo: &Undo) -> AuditEntry {
-    let detail = json!({
-        "undo": undo.id,
-        "remediation": undo.remediation,
-        "finding": undo.finding,
-        "state": undo.state.word(),
-        "fence": undo.fence,
-        "call_hash": undo.call_hash,
-        "request_id": undo.request_id,
-        "made": undo.made.as_ref().map(ResourceKey::to_string),
-        "differences": undo.differences,
-        "message": undo.message,
-    });
-    AuditEntry { actor: undo.by.clone(), what: "undo".into(), subject: undo.key.to_string(), detail }
-}
-
-/// The name of a state's crash points.
-fn label(state: JournalState) -> String {
-    let word = state.word().split('_').next().unwrap_or_default();
-    word.strip_prefix('J').map_or_else(|| format!("U-{word}"), |number| format!("U{number}"))
 }

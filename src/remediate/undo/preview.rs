@@ -3,8 +3,8 @@
 //! Reads the state file and the cloud and can hold nothing that writes: it is given a `CloudRead` and no `CloudAct`.
 //! Whether the credentials may make the call is not asked here.
 
-use super::actions::Undoing;
-use super::undo::{case, intact, subject};
+use super::super::actions::Undoing;
+use super::case::{case, intact, subject};
 use crate::cloud::{Call, CloudRead};
 use crate::domain::Instant;
 use crate::domain::price::PriceBook;

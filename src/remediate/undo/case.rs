@@ -1,0 +1,112 @@
+//! What an undo works on: the act, its recipe, what is read before the call, and whether that is as it was left.
+
+use super::super::Remediator;
+use super::super::actions::{Action, Recipe, Restore, action};
+use super::super::backup::usable;
+use super::super::recheck::Fresh;
+use crate::cloud::{Call, CloudRead, read_partition};
+use crate::domain::finding::Act;
+use crate::domain::guard::managed_by;
+use crate::domain::place::{Kind, ResourceKey};
+use crate::domain::remediation::Remediation;
+use crate::domain::resource::Resource;
+use crate::store::{Store, StoreError};
+
+/// What an undo is about, read from the state file.
+pub(super) struct Case {
+    pub act: Remediation,
+    pub recipe: Recipe,
+    pub action: &'static Action,
+    pub token: String,
+}
+
+impl Remediator {
+    /// Notes the elastic addresses of an instance. That they cannot be read keeps nothing from being done: a stop
+    /// leaves them where they are, and an undo then says that it cannot compare them.
+    pub(in crate::remediate) async fn note_addresses(&self, remediation: &mut Remediation, fresh: &Fresh) {
+        if fresh.resource.instance().is_none() || remediation.step.act == Act::AddTags {
+            return;
+        }
+        if let Ok(mut recipe) = Recipe::of(remediation) {
+            recipe.addresses = addresses_of(&*self.tools.read, &remediation.step.key).await;
+            remediation.recipe = serde_json::to_value(recipe).ok();
+        }
+    }
+}
+
+/// An act with all that is needed to take it back.
+pub(super) fn case(store: &Store, act: i64) -> Result<Result<Case, String>, StoreError> {
+    let Some(act) = store.remediation(act)? else {
+        return Ok(Err(format!("there is no act r-{act}")));
+    };
+    let token = token(&store.state_id()?, act.id);
+    let recipe = match Recipe::of(&act) {
+        Ok(recipe) => recipe,
+        Err(why) => return Ok(Err(why)),
+    };
+    Ok(action(act.step.act).map(|action| Case { act, recipe, action, token }))
+}
+
+/// The elastic addresses that point to an instance; `None` when they could not be read.
+pub(super) async fn addresses_of(read: &dyn CloudRead, instance: &ResourceKey) -> Option<Vec<Resource>> {
+    let mut found = Vec::new();
+    let partition = instance.partition.place.partition(Kind::Address);
+    let (_, error) = read_partition(read, &partition, |page| {
+        found.extend(
+            page.into_iter()
+                .filter(|own| own.address().is_some_and(|address| address.instance.as_deref() == Some(&*instance.id))),
+        );
+    })
+    .await;
+    found.sort_by(|left, right| left.key.cmp(&right.key));
+    error.is_none().then_some(found)
+}
+
+/// Names an undo's call and what it makes, the same for every try: at most 64 characters, EC2's limit for tokens.
+fn token(state_id: &str, act: i64) -> String {
+    format!("{state_id}-r{act}-undo")
+}
+
+/// Whether something comes back under a new id.
+pub(super) fn makes_anew(case: &Case) -> bool {
+    matches!(case.recipe.restore, Restore::CreateVolume { .. })
+}
+
+/// What is read before the call.
+pub(super) fn subject(case: &Case) -> Result<ResourceKey, String> {
+    let key = &case.act.step.key;
+    if !makes_anew(case) {
+        return Ok(key.clone());
+    }
+    let own = case.act.snapshots.iter().find(|own| own.volume == key.id);
+    let snapshot = own.and_then(|own| own.snapshot.as_ref());
+    let snapshot = snapshot.ok_or_else(|| format!("r-{} has no safety snapshot of {}", case.act.id, key.id))?;
+    Ok(key.partition.place.partition(Kind::Snapshot).key(snapshot))
+}
+
+/// Whether what was read is what the recipe was saved for: a completed snapshot of that volume, or the resource that
+/// nothing else manages by now.
+pub(super) fn intact(case: &Case, fresh: &Resource) -> Result<(), String> {
+    if !makes_anew(case) {
+        return managed_by(fresh).map_or(Ok(()), Err);
+    }
+    let own = case.act.snapshots.iter().find(|own| own.snapshot.as_deref() == Some(&*fresh.key.id));
+    match usable(own.ok_or("it is none of the act's snapshots")?, fresh)? {
+        None => Ok(()),
+        Some(state) => Err(format!("its safety snapshot {} is {state}", fresh.key.id)),
+    }
+}
+
+/// Asked once more by the gate's rule: the call is that way's, and names what was read.
+pub(super) fn expected(case: &Case, subject: &ResourceKey, call: &Call) -> Result<(), String> {
+    let fits = matches!(
+        (&case.recipe.restore, call),
+        (Restore::StartInstance { .. }, Call::StartInstance { .. })
+            | (Restore::CreateVolume { .. }, Call::CreateVolume(_))
+            | (Restore::RemoveTags { .. }, Call::DeleteTags { .. })
+    );
+    if fits && call.target() == &*subject.id {
+        return Ok(());
+    }
+    Err(format!("{call} is not how r-{} on {} is taken back", case.act.id, case.act.step.key))
+}
