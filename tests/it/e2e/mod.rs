@@ -7,6 +7,7 @@ mod failing;
 mod nights;
 mod places;
 mod plans;
+mod undo;
 mod wrong;
 
 use std::collections::BTreeSet;
