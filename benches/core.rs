@@ -258,6 +258,7 @@ impl Planner {
 
     fn select(&self, findings: &[Finding]) -> (usize, usize) {
         let enforcement = &self.settings.enforcement;
+        let approved = BTreeMap::new();
         let selection = select(&PlanInput {
             now: now(),
             findings,
@@ -267,6 +268,8 @@ impl Planner {
             armings: &self.armings,
             policies: &self.policies,
             exceptions: &[],
+            asked: &[],
+            approved: &approved,
             partitions: &self.partitions,
             max_age: TimeDelta::hours(26),
             totals: &self.totals,
@@ -315,6 +318,7 @@ fn weekly(findings: &[Finding], summary: &ScanSummary) -> anyhow::Result<Vec<u8>
         held: &[],
         due_now: &[],
         remediations: &[],
+        undoable: Vec::new(),
         exceptions: &[],
         budgets: Vec::new(),
         spend: None,
