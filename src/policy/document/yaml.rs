@@ -19,6 +19,10 @@ const MAX_NODES: usize = 100_000;
 /// # Errors
 /// The first mistake of syntax, or an empty file.
 pub fn parse_yaml(file: &Path, text: &str) -> Result<Vec<Node>, Errors> {
+    if let Some(spot) = lone_return(text) {
+        let problem = "a carriage return stands alone";
+        return Err(DocumentError::new(file, text, spot, "", problem, "line breaks \\n or \\r\\n").into());
+    }
     let options = serde_saphyr::options! {
         strict_booleans: true,
         leading_zero_numbers_as_strings: true,
@@ -34,6 +38,15 @@ pub fn parse_yaml(file: &Path, text: &str) -> Result<Vec<Node>, Errors> {
         return Err(DocumentError::of_file(file, "the file is empty", "at least one document").into());
     }
     Ok(documents.into_iter().map(node).collect())
+}
+
+/// The first carriage return without a line feed. YAML takes it for a line break and editors do not, so every position
+/// behind it would name another line than the one that people see.
+fn lone_return(text: &str) -> Option<Spot> {
+    let at = text.match_indices('\r').map(|(at, _)| at).find(|at| text.as_bytes().get(at + 1) != Some(&b'\n'))?;
+    let before = &text[..at];
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    Some(Spot { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1, width: 1 })
 }
 
 /// Deepest nesting. Reading recurses, and a test thread's 2 MiB stack must never end; documents nest about ten deep.
@@ -146,6 +159,14 @@ mod tests {
 
     fn parse(text: &str) -> Result<Vec<Node>, Errors> {
         parse_yaml(Path::new("a.yaml"), text)
+    }
+
+    #[test]
+    fn a_lone_carriage_return_is_told_where_people_see_it() {
+        let error = parse_yaml(Path::new("p.yaml"), "a: 1\r\nb: é\rc: 3\n").unwrap_err().to_string();
+        assert!(error.contains("p.yaml:2:5") && error.contains("\\r\\n"), "{error}");
+        assert!(parse_yaml(Path::new("p.yaml"), "a: 1\r\nb: 2\r\n").is_ok());
+        assert!(parse_yaml(Path::new("p.yaml"), "~\r\0").is_err());
     }
 
     #[test]
