@@ -14,7 +14,7 @@ use super::{Global, interrupt, open};
 use crate::app;
 use crate::clock::Clock;
 use crate::domain::Instant;
-use crate::domain::finding::Act;
+use crate::domain::finding::{Act, Finding};
 use crate::domain::plan::HoldCode;
 use crate::domain::remediation::JournalState;
 use crate::domain::report::{Report, ReportKind};
@@ -78,7 +78,10 @@ pub async fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
         let report = report::make(&cx, ReportKind::Daily)?;
         let acted = ActOutcome::default();
         let complete = scanned.scan.complete();
-        print(global, true, &scanned.scan, queued, &planned, &acted, &report)?;
+        let seen = cx.store.findings_seen_since(scanned.scan.started_at)?;
+        let cycle =
+            Cycle { scan: &scanned.scan, seen: &seen, queued, planned: &planned, acted: &acted, report: &report };
+        print(global, true, &cycle)?;
         return Ok(exit(complete, &planned, &acted).and(stopped));
     }
     let store = open::store(&settings)?;
@@ -87,15 +90,18 @@ pub async fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let context = app::context(settings, &policies, store, reader, Clock::System)?;
     let loaded = Loaded { context, outlets: Arc::new(outlets) };
     let nightly = Nightly::new(loaded, actor, Box::new(|_| anyhow::bail!("`run` reads its settings once")));
-    let (ended, stopped) = interrupt::watch(&work, cycle(&nightly, &work)).await;
+    let (ended, stopped) = interrupt::watch(&work, one_cycle(&nightly, &work)).await;
     let (night, planned, acted) = ended?;
-    let report = report::make(&nightly.context(), ReportKind::Daily)?;
+    let context = nightly.context();
+    let report = report::make(&context, ReportKind::Daily)?;
     let scan = &night.scan.scan;
-    print(global, false, scan, night.notices.notices, &planned, &acted, &report)?;
+    let seen = context.store.findings_seen_since(scan.started_at)?;
+    let queued = night.notices.notices;
+    print(global, false, &Cycle { scan, seen: &seen, queued, planned: &planned, acted: &acted, report: &report })?;
     Ok(exit(scan.complete(), &planned, &acted).and(stopped))
 }
 
-async fn cycle(
+async fn one_cycle(
     nightly: &Nightly,
     work: &Work,
 ) -> anyhow::Result<(crate::worker::nightly::ScanNight, PlanOutcome, ActOutcome)> {
@@ -118,23 +124,22 @@ fn exit(complete: bool, planned: &PlanOutcome, acted: &ActOutcome) -> Exit {
     })
 }
 
-fn print(
-    global: &Global,
-    dry_run: bool,
-    scan: &crate::domain::scan::Scan,
+/// What one cycle brought.
+struct Cycle<'a> {
+    scan: &'a crate::domain::scan::Scan,
+    /// Findings that the scan made or confirmed.
+    seen: &'a [Finding],
     queued: usize,
-    planned: &PlanOutcome,
-    acted: &ActOutcome,
-    report: &Report,
-) -> anyhow::Result<()> {
+    planned: &'a PlanOutcome,
+    acted: &'a ActOutcome,
+    report: &'a Report,
+}
+
+fn print(global: &Global, dry_run: bool, cycle: &Cycle<'_>) -> anyhow::Result<()> {
+    let Cycle { scan, seen, queued, planned, acted, report } = *cycle;
     let changing = planned.plan.steps.iter().filter(|step| step.act != Act::SendNotification).count();
-    let figures = RunFigures {
-        score: report.score,
-        found: report.open_savings.count,
-        actionable: report.due.len() as u64,
-        remediated: acted.ended(JournalState::Done) as u64,
-        failed: acted.ended(JournalState::Stuck) as u64,
-    };
+    let (remediated, failed) = (acted.ended(JournalState::Done), acted.ended(JournalState::Stuck));
+    let figures = RunFigures::of(report.score, seen, remediated as u64, failed as u64);
     if global.output == Format::Json {
         let end = scan.finished_at.unwrap_or(scan.started_at);
         return output::json(&Document {

@@ -5,6 +5,8 @@
 use serde::Serialize;
 
 use super::words;
+use crate::domain::check::Standing;
+use crate::domain::finding::{Finding, State};
 use crate::domain::money::grouped;
 use crate::domain::report::Score;
 
@@ -13,9 +15,9 @@ use crate::domain::report::Score;
 pub struct RunFigures {
     /// The score over complete partitions, if any was.
     pub score: Option<Score>,
-    /// Findings that this scan confirmed or made.
+    /// Findings that this scan confirmed or made, without those that are merely watched.
     pub found: u64,
-    /// Of those, covered by no exception.
+    /// Of those, covered by no exception and no keep-until tag (O2).
     pub actionable: u64,
     /// Acts done and seen.
     pub remediated: u64,
@@ -38,6 +40,14 @@ pub enum RunStatus {
 }
 
 impl RunFigures {
+    /// The figures of a run: `seen` are the findings that its scan made or confirmed, whatever became of them since.
+    pub fn of(score: Option<Score>, seen: &[Finding], remediated: u64, failed: u64) -> RunFigures {
+        let found: Vec<&Finding> =
+            seen.iter().filter(|finding| !matches!(finding.standing, Standing::Watching(_))).collect();
+        let actionable = found.iter().filter(|finding| finding.state != State::Excepted).count();
+        RunFigures { score, found: found.len() as u64, actionable: actionable as u64, remediated, failed }
+    }
+
     /// O4: by the unrounded score.
     pub fn status(&self) -> RunStatus {
         match self.score {

@@ -76,6 +76,13 @@ impl Store {
         })
     }
 
+    /// Findings that a scan made or confirmed at an instant or later, whatever became of them since, ordered by id.
+    pub fn findings_seen_since(&self, since: Instant) -> Result<Vec<Finding>> {
+        self.read(format_args!("reading the findings seen since {since}"), |connection| {
+            select(connection, "WHERE seen_at >= ?1 ORDER BY id", params![row::micros(since)])
+        })
+    }
+
     /// Every open or excepted finding, ordered by id.
     pub fn findings_open(&self) -> Result<Vec<Finding>> {
         self.read(format_args!("reading the open findings"), |connection| {

@@ -141,7 +141,7 @@ fn t6_a_finding_carries_the_version_that_raised_or_last_confirmed_it() {
 }
 
 #[test]
-fn the_grace_clock_survives_every_later_scan() {
+fn r4_the_grace_clock_survives_every_later_scan() {
     let mut nights = Nights::new();
     let resource = tagged(&[]);
     nights.night(&[(&resource, violated(Standing::Proven))]);
