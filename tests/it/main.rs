@@ -26,3 +26,4 @@ mod versions;
 #[cfg(feature = "aws")]
 mod wire;
 mod worlds;
+mod zones;
