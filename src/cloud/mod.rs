@@ -8,7 +8,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use chrono::NaiveDate;
+use chrono::{NaiveDate, TimeDelta};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::budget::CostRow;
@@ -52,6 +52,20 @@ pub trait CloudRead: Send + Sync {
 
     /// Requests made so far by this reader, by operation; grows only.
     fn requests(&self) -> Vec<RequestCount>;
+
+    /// The cloud's clock beside ours, by its latest answer; `None` while none has said the time.
+    fn clock(&self) -> Option<CloudClock> {
+        None
+    }
+}
+
+/// How the cloud's clock stood to ours at the latest answer that carried a date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CloudClock {
+    /// Its time minus ours, to the second.
+    pub ahead: TimeDelta,
+    /// Answers compared so far: two equal numbers mean that nothing new was heard.
+    pub readings: u64,
 }
 
 /// Changes one account. No method retries: after an [`ErrorKind::Uncertain`] only a reader may look.

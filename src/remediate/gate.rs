@@ -24,6 +24,9 @@ use crate::domain::resource::{Detail, Resource};
 use crate::domain::text::clean;
 use crate::store::{ACTING_LEASE, GateClass, StoreError};
 
+/// Most that the cloud's clock may differ from ours while anything is changed (safety.md, clock faults).
+const CLOCK_DIFFERENCE: TimeDelta = TimeDelta::minutes(5);
+
 /// What the answer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -46,6 +49,8 @@ pub(super) struct Facts<'a> {
     pub rules: &'a GateRules,
     pub run: &'a Run,
     pub clock_mark: Option<Instant>,
+    /// The cloud's time minus ours.
+    pub cloud_ahead: Option<TimeDelta>,
     pub fence: Option<i64>,
     pub frozen: Option<Freeze>,
     pub arming: Option<Arming>,
@@ -95,6 +100,7 @@ impl Remediator {
             rules: &self.rules,
             run,
             clock_mark: self.tools.store.clock_mark()?,
+            cloud_ahead: self.tools.read.clock().map(|clock| clock.ahead),
             fence: self.tools.store.lease_fence(ACTING_LEASE)?,
             frozen: self.tools.store.frozen()?,
             arming: self.tools.store.arming(account)?,
@@ -183,6 +189,14 @@ fn halted(facts: &Facts<'_>) -> Option<Ruling> {
     {
         let why = format!("the clock shows {} after it showed {}; it is not to be believed", facts.now, mark);
         return Some(Ruling::Freeze(why));
+    }
+    if let Some(ahead) = facts.cloud_ahead.filter(|ahead| ahead.abs() > CLOCK_DIFFERENCE) {
+        let side = if ahead > TimeDelta::zero() { "behind" } else { "ahead of" };
+        let why = format!(
+            "our clock is {} s {side} the cloud's; set it before anything is changed",
+            ahead.abs().num_seconds()
+        );
+        return hold(why);
     }
     if let Some(freeze) = &facts.frozen {
         return hold(format!("frozen by {} since {}: {}", clean(&freeze.by), freeze.at, clean(&freeze.reason)));

@@ -20,7 +20,7 @@ use super::jobs::scan::{Choice, ScanOutcome, scan};
 use super::outlets::Outlets;
 use super::schedule::{Job, Schedule};
 use super::supervise::Work;
-use crate::cloud::CloudAct;
+use crate::cloud::{CloudAct, CloudClock};
 use crate::deliver::alert;
 use crate::deliver::outbox::{Delivered, deliver_due, outgoing};
 use crate::domain::Instant;
@@ -190,6 +190,10 @@ impl Jobs for Nightly {
             .collect::<anyhow::Result<Vec<_>>>()?;
         cx.store.enqueue(&messages, now).context("queueing an alert")?;
         Ok(())
+    }
+
+    fn cloud_clock(&self) -> Option<CloudClock> {
+        self.context().cloud.clock()
     }
 
     fn reload(&self) -> anyhow::Result<Schedule> {

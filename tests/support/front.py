@@ -14,6 +14,7 @@ Control, all JSON:
   POST /_front/settle     {"account"}: snapshots that are pending in that account end now
   POST /_front/foreign-snapshot  {"account", "region"}: plants a snapshot of another owner, answers with its id
   POST /_front/pages      {"account", "size"}: the largest page of that account
+  POST /_front/clock      {"account", "ahead"}: the Date of answers, seconds ahead of the front's clock; null: none
   GET  /_front/log        every request so far, or those of one account with ?account=
 """
 
@@ -91,6 +92,7 @@ class Front:
         self.faults = []
         self.log = []
         self.page_sizes = {}
+        self.clocks = {}
         self.moto = DomainDispatcherApplication(create_backend_app)
 
     def fault_for(self, request):
@@ -163,6 +165,10 @@ class Handler(BaseHTTPRequestHandler):
             elif (self.command, what) == ("POST", "pages"):
                 row = json.loads(body)
                 FRONT.page_sizes[row["account"]] = row["size"]
+                result = 0
+            elif (self.command, what) == ("POST", "clock"):
+                row = json.loads(body)
+                FRONT.clocks[row["account"]] = row["ahead"]
                 result = 0
             elif (self.command, what) == ("GET", "log"):
                 with FRONT.lock:
@@ -276,7 +282,10 @@ class Handler(BaseHTTPRequestHandler):
         return int(status.split()[0]), kept, answer
 
     def answer(self, status, headers, body, cut=False):
-        self.send_response(status)
+        self.send_response_only(status)
+        ahead = FRONT.clocks.get(self.account(self.credential_scope()), 0)
+        if ahead is not None:
+            self.send_header("Date", self.date_time_string(time.time() + ahead))
         for name, value in headers:
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))

@@ -1,4 +1,4 @@
-//! Counts requests and their price, and refuses answers that did not arrive whole.
+//! Counts requests and their price, compares clocks, and refuses answers that did not arrive whole.
 //!
 //! One meter per reader or actor, hooked into every client; the SDK calls it for each call and each attempt. Prices
 //! are AWS's list prices: 0.01 dollars a request of Cost Explorer, 0.01 dollars for 1,000 metrics asked for with
@@ -11,13 +11,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::{
-    AfterDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextRef,
-    BeforeTransmitInterceptorContextRef,
+    AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextRef,
+    BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
 };
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
+use chrono::{DateTime, TimeDelta};
 
+use crate::clock::Clock;
+use crate::cloud::CloudClock;
+use crate::domain::Instant;
 use crate::domain::money::Usd;
 use crate::domain::scan::RequestCount;
 
@@ -32,6 +36,7 @@ const METRIC: Usd = Usd(10);
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     counts: Mutex<BTreeMap<(&'static str, String), Tally>>,
+    clock: Mutex<Option<CloudClock>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,6 +62,19 @@ impl Meter {
             usd: price(service, operation, *tally),
         };
         counts.iter().map(row).collect()
+    }
+
+    /// The cloud's clock beside ours, by the latest answer.
+    pub(super) fn clock(&self) -> Option<CloudClock> {
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Compares the `Date` of an answer that came at `now`. A date that cannot be read says nothing.
+    fn saw_date(&self, date: &str, now: Instant) {
+        let Ok(theirs) = DateTime::parse_from_rfc2822(date) else { return };
+        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let ahead = TimeDelta::seconds(theirs.timestamp() - now.timestamp());
+        *clock = Some(CloudClock { ahead, readings: clock.map_or(0, |clock| clock.readings) + 1 });
     }
 
     /// Notes that one request asks for so many metrics.
@@ -99,6 +117,18 @@ impl Intercept for Metering {
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         self.0.note(cfg, |tally| tally.attempts += 1);
+        Ok(())
+    }
+
+    fn read_after_transmit(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(date) = context.response().headers().get("date") {
+            self.0.saw_date(date, Clock::System.now());
+        }
         Ok(())
     }
 
@@ -177,6 +207,19 @@ mod tests {
         assert!(is_cut_xml(b"<A><b/>"));
         assert!(!is_cut_xml(br#"{"json": true}"#));
         assert!(!is_cut_xml(b""));
+    }
+
+    #[test]
+    fn the_clouds_clock_is_compared_to_the_second_and_a_broken_date_says_nothing() {
+        let meter = Meter::default();
+        let now = "2026-11-23T09:00:00.900Z".parse().unwrap();
+        meter.saw_date("yesterday", now);
+        assert_eq!(meter.clock(), None);
+        meter.saw_date("Mon, 23 Nov 2026 09:10:01 GMT", now);
+        assert_eq!(meter.clock(), Some(CloudClock { ahead: TimeDelta::seconds(601), readings: 1 }));
+        meter.saw_date("Mon, 23 Nov 2026 08:59:00 GMT", now);
+        meter.saw_date("", now);
+        assert_eq!(meter.clock(), Some(CloudClock { ahead: TimeDelta::seconds(-60), readings: 2 }));
     }
 
     #[test]

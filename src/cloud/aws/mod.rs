@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::cloud::{Answer, Call, CloudAct, CloudError, CloudRead, CostQuery, Identity, Page};
+use crate::cloud::{Answer, Call, CloudAct, CloudClock, CloudError, CloudRead, CostQuery, Identity, Page};
 use crate::domain::budget::CostRow;
 use crate::domain::place::{AccountId, Partition, Place, ResourceKey};
 use crate::domain::resource::Resource;
@@ -155,6 +155,10 @@ impl CloudRead for AwsReader {
 
     fn requests(&self) -> Vec<RequestCount> {
         self.sessions.meter().counts()
+    }
+
+    fn clock(&self) -> Option<CloudClock> {
+        self.sessions.meter().clock()
     }
 }
 

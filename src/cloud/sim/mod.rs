@@ -8,7 +8,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::TimeDelta;
+
 use crate::clock::Clock;
+use crate::cloud::CloudClock;
 use crate::domain::Instant;
 
 mod act;
@@ -129,6 +132,14 @@ impl SimCloud {
     /// How many calls each fault has hit so far: the world's faults in their order, then the added ones.
     pub fn fault_hits(&self) -> Vec<u64> {
         self.with(|state| state.faults.hits())
+    }
+
+    /// Its answers tell a time that is ahead of the clock by this much from now on; without this call they tell none.
+    pub fn tell_time(&self, ahead: TimeDelta) {
+        self.with(|state| {
+            let readings = state.clock.map_or(0, |clock| clock.readings) + 1;
+            state.clock = Some(CloudClock { ahead, readings });
+        });
     }
 
     /// When every change that is under way will be through and visible; people's plans do not count.

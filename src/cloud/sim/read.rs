@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::cloud::{CloudError, CloudRead, CostGroupBy, CostQuery, ErrorKind, Identity, METRICS_PER_CALL, Page};
+use crate::cloud::{
+    CloudClock, CloudError, CloudRead, CostGroupBy, CostQuery, ErrorKind, Identity, METRICS_PER_CALL, Page,
+};
 use crate::domain::Instant;
 use crate::domain::budget::{CostGroup, CostRow};
 use crate::domain::fact::Fact;
@@ -231,6 +233,10 @@ impl CloudRead for SimReader {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
         requests.sort_by(|left, right| (&left.service, &left.operation).cmp(&(&right.service, &right.operation)));
         requests
+    }
+
+    fn clock(&self) -> Option<CloudClock> {
+        self.cloud.with(|state| state.clock)
     }
 }
 

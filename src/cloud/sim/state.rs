@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use chrono::TimeDelta;
 
-use crate::cloud::NewVolume;
+use crate::cloud::{CloudClock, NewVolume};
 use crate::domain::Instant;
 use crate::domain::fact::Fact;
 use crate::domain::place::{AccountId, Kind, Partition, ResourceKey};
@@ -83,6 +83,8 @@ pub(super) struct State {
     pub calls: Vec<CallRecord>,
     pub changes: Vec<ChangeRecord>,
     pub spend: Vec<Spend>,
+    /// What its answers say of the time.
+    pub clock: Option<CloudClock>,
 }
 
 /// The account as it really is, for invariants: no lag, no faults, no pages.
@@ -133,6 +135,7 @@ impl State {
             calls: Vec::new(),
             changes: Vec::new(),
             spend: Vec::new(),
+            clock: None,
         }
     }
 

@@ -292,6 +292,24 @@ async fn a_clock_that_went_backwards_freezes() {
 }
 
 #[tokio::test]
+async fn h08_a_cloud_that_tells_another_time_holds_every_act_until_the_clocks_agree() {
+    for (ahead, side) in [(301, "behind"), (-301, "ahead of"), (30 * 86_400, "behind")] {
+        let stage = Stage::new();
+        let step = stage.due_step(ORPHAN, Action::Terminate).await;
+        stage.cloud.tell_time(TimeDelta::seconds(ahead));
+        let held = stage.act(&step).await;
+        assert_eq!(held.progress, Progress::Ended(JournalState::Aborted), "{}", held.message);
+        let why = format!("our clock is {} s {side} the cloud's", ahead.abs());
+        assert!(held.message.contains(&why), "{}", held.message);
+        assert_eq!(stage.mutations(), Vec::<String>::new());
+        assert_eq!(stage.frozen(), None, "people set the clock, and it goes on");
+        stage.cloud.tell_time(TimeDelta::seconds(ahead.signum() * 300));
+        let done = stage.act(&step).await;
+        assert_eq!(done.progress, Progress::Ended(JournalState::Done), "{}", done.message);
+    }
+}
+
+#[tokio::test]
 async fn h15_the_gate_freezes_on_a_call_that_is_not_the_steps() {
     use super::super::gate::Purpose;
     use crate::domain::place::{InstanceId, VolumeId};

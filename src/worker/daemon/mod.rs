@@ -23,6 +23,7 @@ use super::schedule::{Job, Schedule};
 use super::signals::{Event, StopSignal};
 use super::supervise::Work;
 use crate::clock::Clock;
+use crate::cloud::CloudClock;
 use crate::domain::Instant;
 use turn::Loop;
 
@@ -41,6 +42,9 @@ pub trait Jobs: Send + Sync + 'static {
 
     /// Queues a message to the people who run this worker. `subject` is the same for the same event.
     async fn alert(&self, subject: String, text: String) -> anyhow::Result<()>;
+
+    /// The cloud's clock beside ours, by its latest answer.
+    fn cloud_clock(&self) -> Option<CloudClock>;
 
     /// Reads settings and policies again. On success the new ones hold from now on.
     ///

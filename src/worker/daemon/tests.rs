@@ -35,6 +35,7 @@ struct Fake {
     most_inside: AtomicUsize,
     delivered: AtomicUsize,
     reloads: Mutex<Vec<anyhow::Result<Schedule>>>,
+    cloud: Mutex<Option<CloudClock>>,
 }
 
 impl Fake {
@@ -95,6 +96,10 @@ impl Jobs for Fake {
     async fn alert(&self, subject: String, text: String) -> anyhow::Result<()> {
         self.alerts.lock().unwrap().push(format!("{subject}: {text}"));
         Ok(())
+    }
+
+    fn cloud_clock(&self) -> Option<CloudClock> {
+        *self.cloud.lock().unwrap()
     }
 
     fn reload(&self) -> anyhow::Result<Schedule> {
@@ -162,6 +167,7 @@ impl Stage {
             most_inside: AtomicUsize::new(0),
             delivered: AtomicUsize::new(0),
             reloads: Mutex::default(),
+            cloud: Mutex::default(),
         });
         let (sender, events) = mpsc::channel(64);
         let clock = Clock::virtual_at(at(now));
@@ -513,6 +519,30 @@ async fn a_clock_in_doubt_starts_nothing_until_two_sane_readings() {
     stage.until("one is missing", || stage.status().contains("; 1 more sane readings")).await;
     stage.tick("2026-11-23T02:03:40Z").await;
     assert_eq!(stage.jobs.log(), ["recover", "scan 23 02:00"], "nothing was lost by waiting");
+    assert_eq!(stage.frozen(), None);
+}
+
+#[tokio::test]
+async fn h08_a_cloud_that_tells_another_time_is_a_doubt_until_it_agrees_twice() {
+    let stage = Stage::on(Arc::new(Store::in_memory().unwrap()), "2026-11-23T09:58:30Z", &[]).await;
+    let hears = |ahead: i64, readings: u64| {
+        *stage.jobs.cloud.lock().unwrap() = Some(CloudClock { ahead: TimeDelta::seconds(ahead), readings });
+    };
+    let tick = async |now: &str| {
+        stage.clock.advance_to(at(now));
+        stage.send(Event::Tick).await;
+        stage.until("a tick was handled", || stage.notifier.said().len() > 1).await;
+    };
+    hears(-86_400, 1);
+    tick("2026-11-23T09:59:30Z").await;
+    stage.until("the doubt is shown", || stage.status().contains("the clock is 86400 s ahead of the cloud's")).await;
+    hears(-3, 2);
+    tick("2026-11-23T10:00:10Z").await;
+    stage.until("one more is wanted", || stage.status().contains("; 1 more sane readings")).await;
+    assert_eq!(stage.rows(), Vec::<String>::new(), "nothing starts by a clock in doubt");
+    // The same answer is no second witness, but nothing contradicts the clock any more.
+    stage.tick("2026-11-23T10:00:40Z").await;
+    assert!(!stage.status().contains("doubt"));
     assert_eq!(stage.frozen(), None);
 }
 

@@ -25,6 +25,8 @@ pub(super) struct Loop {
     reload: bool,
     end: Option<DaemonEnd>,
     last_tick: Monotonic,
+    /// Answers of the cloud that were compared with the clock.
+    cloud_readings: u64,
     reload_error: Option<String>,
     tick_error: Option<String>,
     /// A freeze that could not be written holds in memory.
@@ -45,6 +47,7 @@ impl Loop {
             reload: false,
             end: None,
             last_tick: Monotonic::now(),
+            cloud_readings: 0,
             reload_error: None,
             tick_error: None,
             unwritten_freeze: None,
@@ -221,13 +224,18 @@ impl Loop {
 
     /// A look at the clock in the middle of an act.
     fn clock_turned_doubtful(&mut self) -> bool {
-        self.trust = self.guard.observe(self.reading());
+        let reading = self.reading();
+        self.trust = self.guard.observe(reading);
         self.trust != Trust::Sane
     }
 
-    fn reading(&self) -> Reading {
+    fn reading(&mut self) -> Reading {
+        // Each answer is a witness once: what the cloud said before the clock was set says nothing about it now.
+        let heard = self.parts.jobs.cloud_clock().filter(|clock| clock.readings != self.cloud_readings);
+        self.cloud_readings = heard.map_or(self.cloud_readings, |clock| clock.readings);
         let clock = &self.parts.clock;
-        Reading { wall: clock.now(), monotonic: (self.parts.monotonic)(clock), cloud_ahead: None }
+        let monotonic = (self.parts.monotonic)(clock);
+        Reading { wall: clock.now(), monotonic, cloud_ahead: heard.map(|clock| clock.ahead) }
     }
 
     /// Runs work to its end while the loop goes on listening: feeds the watchdog from the work's beats, puts hung

@@ -137,6 +137,8 @@ impl World {
         let runtime = runtime.expect("a runtime");
         let moto = Moto::start_at(built);
         let accounts: Vec<AccountId> = (0..single + crowds).map(|_| moto.account()).collect();
+        // Each case has a clock of its own, and several share an account: their cloud tells no time.
+        accounts.iter().for_each(|account| moto.tell_time(account, None));
         let (mut pairs, sink) = runtime.block_on(async {
             let volumes = |number: usize| if number < single { 1 } else { CROWD };
             let all = accounts.iter().enumerate();

@@ -148,6 +148,11 @@ impl Moto {
         AccountId::new(&NEXT.fetch_add(1, Ordering::Relaxed).to_string()).expect("twelve digits")
     }
 
+    /// What the answers to an account say of the time: this many seconds ahead, or nothing at all.
+    pub fn tell_time(&self, account: &AccountId, ahead: Option<i64>) {
+        self.post("/_front/clock", &json!({"account": account, "ahead": ahead}));
+    }
+
     /// The role through which an account is reached.
     pub fn role(&self, account: &AccountId) -> String {
         format!("arn:aws:iam::{account}:role/costwarden")

@@ -53,3 +53,20 @@ async fn moto_and_a_child_process_age_together() {
     assert!(near(born(listed, &first), start), "what was made before keeps its date");
     assert!(reader.identity(&account).await.is_ok());
 }
+
+#[tokio::test]
+async fn h08_the_reader_hears_the_clouds_time_in_every_answer() {
+    let moto = Moto::shared();
+    let account = moto.account();
+    let reader = moto.reader(&[&account]).await;
+    let heard = |reader: &dyn CloudRead| reader.clock().map(|clock| (clock.ahead.num_minutes(), clock.readings));
+    assert_eq!(heard(&reader), None, "nothing was asked yet");
+    reader.identity(&account).await.expect("it answers");
+    assert_eq!(heard(&reader), Some((0, 1)));
+    moto.tell_time(&account, Some(-3_600));
+    reader.identity(&account).await.expect("it answers");
+    assert_eq!(heard(&reader), Some((-60, 2)));
+    moto.tell_time(&account, None);
+    reader.identity(&account).await.expect("it answers");
+    assert_eq!(heard(&reader), Some((-60, 2)), "an answer without a date is no witness");
+}
