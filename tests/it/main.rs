@@ -14,6 +14,7 @@ mod guide;
 #[cfg(feature = "aws")]
 mod kill;
 mod mail;
+mod mailless;
 mod night;
 mod readme;
 #[cfg(feature = "pdf")]

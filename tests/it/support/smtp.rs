@@ -47,6 +47,7 @@ pub struct SmtpSink {
 #[derive(Default)]
 struct State {
     script: VecDeque<Step>,
+    standing: Option<Step>,
     received: Vec<Received>,
     sessions: usize,
     commands: Vec<String>,
@@ -65,6 +66,11 @@ impl SmtpSink {
             }
         });
         sink
+    }
+
+    /// Every mail from now on meets this step, until it is called with none; the script waits meanwhile.
+    pub fn always(&self, step: Option<Step>) {
+        self.state.lock().expect("no test panicked inside").standing = step;
     }
 
     /// Everything that was kept.
@@ -87,7 +93,7 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
     let step = {
         let mut state = state.lock().expect("no test panicked inside");
         state.sessions += 1;
-        state.script.pop_front().unwrap_or(Step::Accept)
+        state.standing.or_else(|| state.script.pop_front()).unwrap_or(Step::Accept)
     };
     if step == Step::HangUp {
         return;
