@@ -16,9 +16,9 @@ use super::{Global, open};
 use crate::clock::Clock;
 use crate::domain::Instant;
 use crate::domain::act_approval::ActRequest;
-use crate::domain::exception::person;
 use crate::domain::finding::FindingId;
 use crate::domain::lifecycle::{Approval, ApprovalKind, ApprovalState};
+use crate::domain::person::same_name;
 use crate::domain::text::clean;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -180,7 +180,7 @@ fn answer(global: &Global, id: &str, yes: bool, said: Option<&str>, by: &ByArg, 
     let found = rows(&store, id)?;
     let mine = found
         .iter()
-        .filter(|row| person(&row.approver) == person(&who))
+        .filter(|row| same_name(&row.approver, &who))
         .max_by_key(|row| (row.state == ApprovalState::Pending, row.id));
     let by = By { who: &who, at: now };
     let Some(first) = found.first() else { return Err(ExitError::bad_use("nobody was asked")) };

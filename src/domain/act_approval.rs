@@ -3,15 +3,13 @@
 //! A request is bound to the plan in which the act waited and to the hash of its step, so a yes is for this very act on
 //! the resource as it was then, and for no other. Each yes holds for 24 hours, as a plan does.
 
-use std::collections::BTreeSet;
-
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::Instant;
-use super::exception::person;
 use super::finding::{Act, FindingId};
 use super::lifecycle::{Approval, ApprovalState};
+use super::person;
 use super::place::ResourceKey;
 use super::plan::PLAN_HOURS;
 
@@ -58,11 +56,68 @@ impl ActRequest {
             return 0;
         }
         let fresh = |at: Instant| at <= now && now - at <= TimeDelta::hours(PLAN_HOURS);
-        let people: BTreeSet<String> = answers
+        let yes = answers
             .iter()
-            .filter(|answer| answer.state == ApprovalState::Approved && answer.decided_at.is_some_and(fresh))
-            .map(|answer| person(&answer.approver))
-            .collect();
-        u8::try_from(people.len()).unwrap_or(u8::MAX)
+            .filter(|answer| answer.state == ApprovalState::Approved && answer.decided_at.is_some_and(fresh));
+        u8::try_from(person::count(yes.map(|answer| answer.approver.as_str()))).unwrap_or(u8::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::lifecycle::ApprovalKind;
+    use crate::domain::place::{AccountId, Kind, Place, Region};
+
+    fn now() -> Instant {
+        "2026-11-23T10:00:00Z".parse().unwrap()
+    }
+
+    fn yes(approver: &str) -> Approval {
+        Approval {
+            id: 0,
+            kind: ApprovalKind::Remediation,
+            subject: "act-1".into(),
+            round: 0,
+            approver: approver.into(),
+            state: ApprovalState::Approved,
+            asked_by: "costwarden".into(),
+            asked_at: now(),
+            decided_at: Some(now()),
+            comment: None,
+        }
+    }
+
+    fn request() -> ActRequest {
+        let (account, region) = (AccountId::new("111122223333").unwrap(), Region::new("eu-central-1").unwrap());
+        let place = Place { account, region };
+        ActRequest {
+            id: 1,
+            finding: FindingId("f".into()),
+            key: place.partition(Kind::Volume).key("vol-1"),
+            name: String::new(),
+            act: Act::DeleteVolume,
+            policy: "policy".into(),
+            rule: "rule".into(),
+            message: String::new(),
+            plan: "p".into(),
+            step: "s".into(),
+            people: 2,
+            asked_at: now(),
+            expires_at: now(),
+        }
+    }
+
+    #[test]
+    fn i07_a_second_name_of_the_same_person_is_no_second_person_to_the_planner() {
+        let request = request();
+        let count = |names: &[&str]| request.yes_at(&names.iter().map(|name| yes(name)).collect::<Vec<_>>(), now());
+        for alias in ["ann+1@x.test", "Ann <ANN@x.test>", "ann@x.test.", "ann"] {
+            assert_eq!(count(&["ann@x.test", alias]), 1, "{alias}");
+        }
+        assert_eq!(count(&["ann@x.test", "ben@x.test", "ann+1@x.test"]), 2);
+        let mut no = yes("ann+1@x.test");
+        no.state = ApprovalState::Rejected;
+        assert_eq!(request.yes_at(&[yes("ann@x.test"), yes("ben@x.test"), no], now()), 0);
     }
 }

@@ -12,7 +12,7 @@ use super::Instant;
 mod record;
 
 pub use record::{
-    ApproverRules, ExceptionEvent, ExceptionRecord, ExceptionStatus, ExceptionType, ExceptionUse, OVERDUE_DAYS, person,
+    ApproverRules, ExceptionEvent, ExceptionRecord, ExceptionStatus, ExceptionType, ExceptionUse, OVERDUE_DAYS,
 };
 
 /// One exception in force or past.

@@ -16,6 +16,7 @@ pub mod lifecycle;
 pub mod mode;
 pub mod money;
 pub mod notice;
+pub mod person;
 pub mod place;
 pub mod plan;
 pub mod policy_review;

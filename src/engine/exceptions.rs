@@ -1,8 +1,8 @@
 //! Moves exceptions from request over approval to their end, and counts them for the report (seed contract, N1 to N10).
 //!
 //! Pure: `worker::exceptions` reads and writes, hands in the instant and the new id, and sends what follows. Every step
-//! checks the state and the person: nobody grants, refuses or renews what he asked for himself, whatever the case and
-//! the spaces of his address.
+//! checks the state and the person: nobody grants, refuses or renews what he asked for himself, however he writes
+//! his name.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,10 @@ use chrono::TimeDelta;
 
 use crate::domain::Instant;
 use crate::domain::exception::{
-    ApproverRules, Exception, ExceptionEvent, ExceptionRecord, ExceptionStatus, ExceptionType, person,
+    ApproverRules, Exception, ExceptionEvent, ExceptionRecord, ExceptionStatus, ExceptionType,
 };
 use crate::domain::finding::Finding;
+use crate::domain::person::{same_name, same_person};
 use crate::domain::place::Kind;
 use crate::domain::text::clean;
 use crate::policy::expression::{Condition, OverInventory};
@@ -83,14 +84,13 @@ pub struct Step {
 /// # Errors
 /// Nobody else than the requester may.
 pub fn approvers(rules: &ApproverRules, requester: &str, policy: &str) -> Result<Vec<String>, Refusal> {
-    let me = person(requester);
     let named = |list: &[String]| list.iter().any(|own| own == policy);
-    let manager = rules.managers.iter().find(|(who, _)| person(who) == me).map(|(_, manager)| manager);
+    let manager = rules.managers.iter().find(|(who, _)| same_name(who, requester)).map(|(_, manager)| manager);
     let finops = named(&rules.finops_for).then_some(&rules.finops).into_iter().flatten();
     let security = named(&rules.security_for).then_some(&rules.security).into_iter().flatten();
-    let mut found = others(manager.into_iter().chain(finops).chain(security), &me);
+    let mut found = others(manager.into_iter().chain(finops).chain(security), requester);
     if found.is_empty() {
-        found = others(rules.finops.iter(), &me);
+        found = others(rules.finops.iter(), requester);
     }
     if found.is_empty() {
         let why = "nobody else could approve it; name a manager for this address, or FinOps, under [approvals] of the settings";
@@ -230,7 +230,7 @@ pub fn revoke(
     now: Instant,
 ) -> Result<Step, Refusal> {
     record.must_be(ExceptionStatus::Approved, "revoked", now)?;
-    if person(by) != person(&record.requested_by) {
+    if !same_name(by, &record.requested_by) {
         is_approver(approvers, by)?;
     }
     let reason = said(reason)?;
@@ -331,7 +331,7 @@ fn concerning<'a>(finding: &Finding, list: &'a [Exception]) -> impl Iterator<Ite
 fn others<'a>(people: impl Iterator<Item = &'a String>, me: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for who in people {
-        if person(who) != me && !found.iter().any(|known| person(known) == person(who)) {
+        if !same_person(who, me) && !found.iter().any(|known| same_person(known, who)) {
             found.push(who.trim().to_owned());
         }
     }
@@ -339,7 +339,7 @@ fn others<'a>(people: impl Iterator<Item = &'a String>, me: &str) -> Vec<String>
 }
 
 fn may_decide(record: &ExceptionRecord, approvers: &[String], by: &str) -> Result<(), Refusal> {
-    if person(by) == person(&record.requested_by) {
+    if same_person(by, &record.requested_by) {
         let why = "nobody decides on what he asked for himself".to_owned();
         return Err(Refusal::Person { who: clean(by), why });
     }
@@ -347,7 +347,7 @@ fn may_decide(record: &ExceptionRecord, approvers: &[String], by: &str) -> Resul
 }
 
 fn is_approver(approvers: &[String], by: &str) -> Result<(), Refusal> {
-    if approvers.iter().any(|own| person(own) == person(by)) {
+    if approvers.iter().any(|own| same_name(own, by)) {
         return Ok(());
     }
     let why = format!("{} may", clean(&approvers.join(", ")));

@@ -18,6 +18,7 @@ use crate::domain::finding::{Act, Finding, State};
 use crate::domain::lifecycle::{Approval, ApprovalState};
 use crate::domain::mode::{Arming, Freeze, Mode};
 use crate::domain::notice::NoticeKind;
+use crate::domain::person;
 use crate::domain::place::Kind;
 use crate::domain::plan::{HoldCode, Step};
 use crate::domain::resource::{Detail, Resource};
@@ -347,20 +348,19 @@ fn unapproved(facts: &Facts<'_>) -> Option<Ruling> {
     let day = TimeDelta::hours(24);
     let mut best = 0;
     for (_, answers) in facts.answers.iter().filter(|(request, _)| request.step == bound) {
-        let mut people: Vec<String> = Vec::new();
+        let mut people: Vec<&str> = Vec::new();
         for answer in answers {
-            let who = answer.approver.trim().to_lowercase();
             let fresh = answer.decided_at.is_some_and(|at| at <= facts.now && facts.now - at <= day);
             match answer.state {
                 ApprovalState::Rejected => {
                     let why = format!("{} refused the act", clean(&answer.approver));
                     return Some(Ruling::Refuse(HoldCode::WaitsForApproval, why));
                 }
-                ApprovalState::Approved if fresh && !people.contains(&who) => people.push(who),
+                ApprovalState::Approved if fresh => people.push(&answer.approver),
                 _ => {}
             }
         }
-        best = best.max(people.len());
+        best = best.max(person::count(people));
     }
     if best >= usize::from(wanted) {
         return None;

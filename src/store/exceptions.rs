@@ -8,9 +8,10 @@ use rusqlite::{Connection, Transaction, params};
 use super::error::{Fault, Inner};
 use super::outbox::{Outgoing, enqueue};
 use super::{AuditEntry, Result, Store, approvals, audit, row};
-use crate::domain::exception::{ExceptionEvent, ExceptionRecord, ExceptionStatus, ExceptionUse, person};
+use crate::domain::exception::{ExceptionEvent, ExceptionRecord, ExceptionStatus, ExceptionUse};
 use crate::domain::finding::FindingId;
 use crate::domain::lifecycle::{Approval, ApprovalKind, ApprovalState};
+use crate::domain::person::same_name;
 
 /// One step of an exception's life, to be written.
 #[derive(Clone, Copy, Debug)]
@@ -195,8 +196,7 @@ fn answer(transaction: &Transaction<'_>, step: &ExceptionStep<'_>) -> Inner<()> 
     };
     let (id, at) = (&step.record.id, step.event.at);
     let rows = approvals::of(transaction, ApprovalKind::Exception, id)?;
-    let own =
-        rows.iter().find(|row| row.state == ApprovalState::Pending && person(&row.approver) == person(&step.event.by));
+    let own = rows.iter().find(|row| row.state == ApprovalState::Pending && same_name(&row.approver, &step.event.by));
     let Some(own) = own else {
         return Err(Fault::Refused(format!("{:?} was not asked", step.event.by)));
     };

@@ -16,9 +16,10 @@ use crate::deliver::exception::act_letter;
 use crate::deliver::{address, outbox::outgoing};
 use crate::domain::Instant;
 use crate::domain::act_approval::ActRequest;
-use crate::domain::exception::{ApproverRules, person};
+use crate::domain::exception::ApproverRules;
 use crate::domain::finding::{Finding, FindingEvent, FindingId};
 use crate::domain::lifecycle::{Approval, ApprovalKind, ApprovalState};
+use crate::domain::person::{same_name, same_person};
 use crate::domain::plan::{Held, HoldCode, Plan, Step};
 use crate::domain::text::clean;
 use crate::engine::exceptions::Refusal;
@@ -116,10 +117,10 @@ pub fn answer(
     by: By<'_>,
 ) -> Result<(), ExceptionError> {
     let refuse = |why: String| Err(Refusal::Person { who: clean(by.who), why }.into());
-    if person(&row.approver) != person(by.who) {
+    if !same_name(&row.approver, by.who) {
         return refuse(format!("{} was asked", clean(&row.approver)));
     }
-    if person(&row.asked_by) == person(by.who) {
+    if same_person(&row.asked_by, by.who) {
         return refuse("nobody decides on what he asked for himself".into());
     }
     let mut detail = json!({ "of": row.id, "kind": row.kind, "comment": comment });
@@ -161,7 +162,7 @@ pub fn lift(
         return Err(Refusal::Wrong("the reason is empty: say why another act is right".into()).into());
     }
     let may: Vec<&String> = approvers.finops.iter().chain(&approvers.security).collect();
-    if !may.iter().any(|own| person(own) == person(by.who)) {
+    if !may.iter().any(|own| same_name(own, by.who)) {
         let why = match may.is_empty() {
             true => "nobody may yet; name FinOps or security under [approvals] of the settings".to_owned(),
             false => "FinOps and security of the settings may".to_owned(),
@@ -200,11 +201,11 @@ fn approvers(cx: &Context, finding: &Finding) -> anyhow::Result<Vec<String>> {
     });
     let mut authors: Vec<String> = Vec::new();
     for record in cx.store.policies()?.into_iter().filter(|record| record.name == finding.policy) {
-        authors.extend(record.authors.iter().chain([&record.created_by]).map(|who| person(who)));
+        authors.extend(record.authors.into_iter().chain([record.created_by]));
     }
     let mut found: Vec<String> = Vec::new();
     for who in listed {
-        if !authors.contains(&person(&who)) && !found.iter().any(|known| person(known) == person(&who)) {
+        if !authors.iter().chain(&found).any(|known| same_person(known, &who)) {
             found.push(who);
         }
     }

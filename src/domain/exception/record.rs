@@ -147,11 +147,6 @@ pub struct ApproverRules {
     pub sla: TimeDelta,
 }
 
-/// A person's name for comparing: without spaces around it, in lower case.
-pub fn person(name: &str) -> String {
-    name.trim().to_lowercase()
-}
-
 impl ExceptionRecord {
     /// When its next review falls due; nothing for a temporary one and before the approval.
     pub fn review_due(&self) -> Option<Instant> {

@@ -128,6 +128,8 @@ fn n4_approvers_are_manager_finops_and_security_by_policy_without_doubles() {
     assert_eq!(of("ann@example.com", "resource-limits"), [BEN, "sec@example.com"]);
     assert_eq!(of("zoe@example.com", "idle-resource-detection"), ["fin@example.com", "Ben@example.com"], "fallback");
     assert_eq!(of("SEC@example.com", "mandatory-tags"), ["fin@example.com", "Ben@example.com"], "never the requester");
+    assert_eq!(of("ann+1@example.com", "idle"), ["fin@example.com", "Ben@example.com"], "an alias has no manager");
+    assert_eq!(of("ben+1@example.com", "idle"), ["fin@example.com"], "and is never asked about its own");
     let alone = ApproverRules { finops: vec!["zoe@example.com".into()], managers: BTreeMap::new(), ..rules() };
     let nobody = approvers(&alone, "Zoe@example.com", "idle-resource-detection").unwrap_err();
     assert!(nobody.to_string().contains("[approvals]"), "{nobody}");
@@ -139,9 +141,14 @@ fn n5_only_an_approver_approves_only_what_is_pending_and_never_his_own() {
     let may = [BEN.to_owned(), "ANN@example.com".to_owned()];
     let tries = |who: &str| approve(&record, &may, Some("ok"), who, now());
     assert!(matches!(tries("eve@example.com"), Err(Refusal::Person { .. })));
-    for own in [ANN, " Ann@Example.COM "] {
+    for own in [ANN, " Ann@Example.COM ", "ann+1@example.com", "Ann <ann@example.com>", "ann@example.com.", "ann"] {
         let own = tries(own).unwrap_err().to_string();
         assert!(own.contains("asked for himself"), "{own}");
+    }
+    // What resembles an approver's name grants nothing: only the name in the list does.
+    for other in ["ben", "ben+1@example.com", "Ben <ben@example.com>", "ben@example.com."] {
+        let other = tries(other).unwrap_err().to_string();
+        assert!(other.contains("ben@example.com, ANN@example.com may"), "{other}");
     }
     let step = tries(" BEN@example.com ").unwrap();
     assert_eq!(step.record.approved_by.as_deref(), Some("BEN@example.com"));
@@ -225,6 +232,7 @@ fn n1_a_revoked_one_covers_nothing_from_that_instant_on_and_its_requester_may_re
     let record = granted(ExceptionType::Permanent);
     let at = now() + days(5);
     assert!(matches!(revoke(&record, &[BEN.into()], "x", "eve@example.com", at), Err(Refusal::Person { .. })));
+    assert!(matches!(revoke(&record, &[BEN.into()], "x", "ann+1@example.com", at), Err(Refusal::Person { .. })));
     for who in [BEN, " ANN@example.com"] {
         let revoked = revoke(&record, &[BEN.into()], "found an owner", who, at).unwrap().record;
         let cover = revoked.cover().unwrap();

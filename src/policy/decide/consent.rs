@@ -14,10 +14,10 @@ use super::preventive::{Answer, Judged};
 use super::{Context, Evaluation, PolicyViolation, Ruling};
 use crate::domain::Instant;
 use crate::domain::lifecycle::{Approval, ApprovalState};
+use crate::domain::person::same_person;
 use crate::domain::request::Request;
 use crate::domain::text::clean;
 use crate::policy::document::canonical_json;
-use crate::policy::lifecycle::same_person;
 use crate::policy::{EnforcementMode, ViolationAction};
 
 /// How long an answer holds, in days.

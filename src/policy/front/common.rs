@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 
 use crate::domain::finding::{Act, Action, Severity};
+use crate::domain::person::same_person;
 use crate::domain::place::{AccountId, Kind, Region};
 use crate::domain::rule::TypePattern;
 use crate::policy::document::{At, Checker};
@@ -186,8 +187,9 @@ pub(super) fn act_approval(
         let given = crate::domain::text::clean(text);
         if !is_mail_address(text) {
             checker.fail(&at, format!("{given:?} is not a mail address"), "an address such as name@example.com");
-        } else if approvers.iter().any(|known| known.eq_ignore_ascii_case(text)) {
-            checker.fail(&at, format!("{given:?} stands twice"), "each person once");
+        } else if approvers.iter().any(|known| same_person(known, text)) {
+            let problem = format!("{given:?} is a person who stands here already");
+            checker.fail(&at, problem, "each person once, under one name");
         }
         approvers.push(text.clone());
     }

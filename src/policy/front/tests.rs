@@ -608,7 +608,8 @@ fn i07_a_policy_says_how_many_people_approve_its_acts_and_who_may() {
         ("{people: 3}", "out of range"),
         ("{people: 0}", "out of range"),
         ("{people: 2, approvers: [ann@example.com]}", "2 people must say yes and 1 may"),
-        ("{people: 2, approvers: [ann@example.com, ANN@example.com]}", "stands twice"),
+        ("{people: 2, approvers: [ann@example.com, ANN@example.com]}", "stands here already"),
+        ("{people: 2, approvers: [ann@example.com, ann+1@example.com]}", "stands here already"),
         ("{people: 1, approvers: [ann]}", "is not a mail address"),
     ];
     for (approval, words) in cases {

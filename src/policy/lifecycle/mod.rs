@@ -16,6 +16,7 @@ mod update;
 
 use crate::domain::Instant;
 use crate::domain::lifecycle::{Force, PolicyEvent, PolicyRecord, PolicyVersion, Stage};
+use crate::domain::person::same_person;
 
 pub use change::{Difference, change_type, differences, summary};
 pub use content::{Content, contents, in_force, with_mode};
@@ -159,26 +160,6 @@ fn authors(record: &PolicyRecord) -> Vec<String> {
         }
     }
     all
-}
-
-/// Whether two names are one person's. A bare name is the same person as an address that begins with it, so that
-/// nobody approves their own work by leaving the domain out, and neither by a `+word` behind the name, by a shown name
-/// (`Ann <ann@example.com>`) or by a dot behind the domain.
-pub fn same_person(left: &str, right: &str) -> bool {
-    let (left, right) = (plain(left), plain(right));
-    let local = |name: &str| name.split('@').next().unwrap_or("").to_owned();
-    left == right || (!(left.contains('@') && right.contains('@')) && local(&left) == local(&right))
-}
-
-/// The mailbox that a name stands for, in lower case.
-fn plain(name: &str) -> String {
-    let name = name.trim().to_lowercase();
-    let inner = name.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')).map_or(name.as_str(), |(_, inner)| inner);
-    let inner = inner.trim().trim_end_matches('.');
-    let (local, domain) = inner.split_once('@').map_or((inner, None), |(local, domain)| (local, Some(domain)));
-    // A plus that begins the name separates nothing.
-    let local = local.find('+').filter(|at| *at > 0).map_or(local, |at| &local[..at]);
-    domain.map_or_else(|| local.to_owned(), |domain| format!("{local}@{domain}"))
 }
 
 fn day(at: Instant) -> String {

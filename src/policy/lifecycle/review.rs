@@ -1,7 +1,8 @@
 //! Asking people, and their answers (L6, L7).
 
-use super::{Audience, By, Moved, Refusal, authors, refuse, same_person, settled};
+use super::{Audience, By, Moved, Refusal, authors, refuse, settled};
 use crate::domain::lifecycle::{PolicyRecord, Review, Reviewer, Stage};
+use crate::domain::person::{same_name, same_person};
 use crate::domain::text::clean;
 use crate::policy::is_mail_address;
 
@@ -118,8 +119,6 @@ fn reviewer(record: &PolicyRecord, by: By<'_>, doing: &str) -> Result<usize, Ref
     if authors(record).iter().any(|author| same_person(author, by.who)) {
         return Err(refuse(record, format!("{who} wrote it and may not review it")));
     }
-    let of = |review: &Review| {
-        review.reviewers.iter().position(|one| one.who.trim().to_lowercase() == by.who.trim().to_lowercase())
-    };
+    let of = |review: &Review| review.reviewers.iter().position(|one| same_name(&one.who, by.who));
     record.review.as_ref().and_then(of).ok_or_else(|| refuse(record, format!("{who} is not one of its reviewers")))
 }

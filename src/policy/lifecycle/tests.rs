@@ -457,20 +457,3 @@ fn a_file_of_several_documents_is_cut_into_policies_that_load_alone() {
     let names: Vec<_> = found.iter().map(|one| (one.name.as_str(), one.text.as_str())).collect();
     assert_eq!(names, [("old-disks", text(7, "enforce", "One").as_str()), ("other-disks", second.as_str())]);
 }
-
-#[test]
-fn a_bare_name_is_the_person_whose_address_begins_with_it() {
-    for (left, right, same) in [
-        ("ann", "Ann@example.com", true),
-        ("ann@example.com", "ANN@EXAMPLE.COM ", true),
-        ("ann@example.com", "ann@example.org", false),
-        ("ann", "anna@example.com", false),
-        ("ann+work@example.com", "ann@example.com", true),
-        ("Ann Lee <Ann@example.com>", "ann@example.com", true),
-        ("ann@example.com.", "ann@example.com", true),
-        ("+ann@example.com", "ann@example.com", false),
-        ("ann+work@example.com", "bob+work@example.com", false),
-    ] {
-        assert_eq!(same_person(left, right), same, "{left} {right}");
-    }
-}

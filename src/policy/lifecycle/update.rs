@@ -2,8 +2,9 @@
 
 use super::change::{self, change_type, differences};
 use super::review::{ask, checked};
-use super::{Audience, By, Content, Moved, Refusal, authors, refuse, same_person, settled};
+use super::{Audience, By, Content, Moved, Refusal, authors, refuse, settled};
 use crate::domain::lifecycle::{Brake, ChangeType, PolicyRecord, PolicyVersion, Stage};
+use crate::domain::person::same_person;
 use crate::policy::EnforcementMode;
 
 /// What an edit says beside the document.

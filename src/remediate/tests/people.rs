@@ -114,6 +114,10 @@ async fn h10_an_exception_that_is_granted_and_expires_while_a_snapshot_is_awaite
 
 /// Asks two people about a step, and lets some of them answer.
 fn ask(stage: &Stage, step: &Step, answers: &[(&str, ApprovalState)]) {
+    ask_of(stage, step, [BEN, "fin@example.com"], answers);
+}
+
+fn ask_of(stage: &Stage, step: &Step, people: [&str; 2], answers: &[(&str, ApprovalState)]) {
     let now = stage.clock.now();
     let request = ActRequest {
         id: 0,
@@ -130,7 +134,7 @@ fn ask(stage: &Stage, step: &Step, answers: &[(&str, ApprovalState)]) {
         asked_at: now,
         expires_at: now + TimeDelta::hours(72),
     };
-    let people: Vec<String> = [BEN, "fin@example.com"].map(str::to_owned).into();
+    let people: Vec<String> = people.map(str::to_owned).into();
     let none = |_: &ActRequest| Vec::new();
     let request = stage.store.ask_act(&AskAct { request: &request, approvers: &people, mails: &none }).unwrap();
     let rows: Vec<Approval> = stage.store.approvals_of(ApprovalKind::Remediation, &request.subject()).unwrap();
@@ -192,4 +196,15 @@ async fn i07_a_yes_is_for_this_very_act_and_for_a_day() {
     ask(&stage, &step, &yes);
     stage.clock.advance_to(monday() + TimeDelta::hours(24) + TimeDelta::seconds(1));
     assert_refused(&stage, &stage.act(&step).await, "waits for approval: 0 of 2");
+}
+
+#[tokio::test]
+async fn i07_a_second_name_of_the_same_person_is_no_second_person_to_the_gate() {
+    for alias in ["ben+1@example.com", "Ben <BEN@example.com>", "ben@example.com.", "ben"] {
+        let stage = two_people();
+        let step = stage.due_step(ORPHAN, Action::Terminate).await;
+        let yes = [(BEN, ApprovalState::Approved), (alias, ApprovalState::Approved)];
+        ask_of(&stage, &step, [BEN, alias], &yes);
+        assert_refused(&stage, &stage.act(&step).await, "waits for approval: 1 of 2");
+    }
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::deliver::exception::letter;
 use crate::deliver::{address, outbox::outgoing};
 use crate::domain::Instant;
-use crate::domain::exception::{ApproverRules, Exception, ExceptionRecord, ExceptionStatus, person};
+use crate::domain::exception::{ApproverRules, Exception, ExceptionRecord, ExceptionStatus};
 use crate::domain::finding::{Finding, FindingId, State};
 use crate::domain::lifecycle::ApprovalKind;
 use crate::domain::text::clean;
@@ -212,7 +212,7 @@ impl<'a> Desk<'a> {
 /// # Errors
 /// None or several.
 pub fn find(store: &Store, id: &str) -> Result<ExceptionRecord, ExceptionError> {
-    let wanted = person(id);
+    let wanted = id.trim().to_lowercase();
     let mut found: Vec<ExceptionRecord> =
         store.exceptions()?.into_iter().filter(|own| !wanted.is_empty() && own.id.starts_with(&wanted)).collect();
     match found.len() {

@@ -7,8 +7,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::Instant;
-use crate::domain::exception::{ExceptionRecord, ExceptionStatus, ExceptionType, person};
+use crate::domain::exception::{ExceptionRecord, ExceptionStatus, ExceptionType};
 use crate::domain::finding::{Finding, State};
+use crate::domain::person::same_name;
 use crate::domain::text::clean;
 
 /// Which exceptions are meant; everything where nothing is said.
@@ -88,7 +89,7 @@ impl Filter {
     pub fn takes(&self, record: &ExceptionRecord, now: Instant) -> bool {
         self.status.is_none_or(|status| record.status_at(now) == status)
             && self.policy_name.as_ref().is_none_or(|name| *name == record.policy_name)
-            && self.requested_by.as_ref().is_none_or(|who| person(who) == person(&record.requested_by))
+            && self.requested_by.as_ref().is_none_or(|who| same_name(who, &record.requested_by))
     }
 }
 
