@@ -60,6 +60,8 @@ pub struct Specs {
     pub iops: Fact<f64>,
     /// Throughput in MiB a second.
     pub throughput: Fact<f64>,
+    /// Network bandwidth in Mbit/s.
+    pub bandwidth_mbps: Fact<f64>,
 }
 
 /// How a resource is bought (D2).
@@ -151,6 +153,7 @@ impl Request {
                 volume_class: Fact::unknown(unsaid),
                 iops: Fact::unknown(unsaid),
                 throughput: Fact::unknown(unsaid),
+                bandwidth_mbps: Fact::unknown(unsaid),
             },
             purchase: Fact::unknown(unsaid),
             monthly: Fact::unknown(unsaid),

@@ -63,6 +63,13 @@ pub struct DatabaseLimit {
     pub max_storage_gib: Option<u32>,
 }
 
+/// Limit on network bandwidth (D2). No listing tells it, so requests alone are held to it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NetworkLimit {
+    /// Most bandwidth, Mbit/s; more is a violation, equal passes.
+    pub max_bandwidth_mbps: Option<u32>,
+}
+
 /// Instance families in the words of S1, mapped from EC2's type names as product.md says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -106,6 +106,9 @@ fn not_asked(policy: &Policy, rule: &Rule, subject: &Subject<'_>) -> String {
             "judged on a caller's context, not on one resource".into()
         }
         (Logic::Databases(_), _) => "its resource type is not read yet".into(),
+        (Logic::Network(_), _) => {
+            "no listing tells bandwidth; it is asked about requests, by `costwarden evaluate`".into()
+        }
         (Logic::Approval(_), _) => "it is asked about requests, by `costwarden evaluate`".into(),
         _ if !covers_kind => format!("not about resources of kind {}", key.kind().name()),
         _ if !scope.accounts.is_empty() && !scope.accounts.contains(key.account()) => {

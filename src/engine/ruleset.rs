@@ -131,6 +131,13 @@ impl Ruleset {
                 condition::build(condition, *polarity, &covered(rule, &Kind::ALL), rule.title.as_deref(), rule.action)
                     .map_err(|error| bad(error.to_string()))?
             }
+            Logic::Network(_) => {
+                self.not_evaluated.push(format!(
+                    "policy {}, rule {}: no listing tells network bandwidth; requests are held to it",
+                    policy.name, rule.name
+                ));
+                return Ok(());
+            }
             Logic::Databases(_) => {
                 let types: Vec<&str> = rule.types.iter().map(|pattern| pattern.0.as_str()).collect();
                 self.not_evaluated.push(format!(

@@ -18,7 +18,7 @@ use crate::domain::finding::{Action, Severity};
 use crate::domain::hours::Schedule;
 use crate::domain::place::{AccountId, Region};
 use crate::domain::request::ApprovalRule;
-use crate::domain::rule::{DatabaseLimit, InstanceLimit, TagRule, TypePattern, VolumeLimit};
+use crate::domain::rule::{DatabaseLimit, InstanceLimit, NetworkLimit, TagRule, TypePattern, VolumeLimit};
 
 /// One policy.
 #[derive(Clone, Debug)]
@@ -160,6 +160,9 @@ pub enum Logic {
     /// `resource: database/instance` of a ResourceLimit. Databases are not read yet, so over the inventory it is
     /// listed as "not evaluated"; requests for new ones are held to it.
     Databases(DatabaseLimit),
+    /// `maxBandwidthMbps` of a ResourceLimit. No listing tells a bandwidth, so over the inventory it is listed as "not
+    /// evaluated"; requests for new resources are held to it.
+    Network(NetworkLimit),
     /// `requiredTags`.
     Tags(Vec<TagRule>),
     /// `selector` and `budget`.

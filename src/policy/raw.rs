@@ -237,6 +237,9 @@ pub struct Constraint {
     #[serde(rename = "maxStorageGB")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_storage_gb: Option<u32>,
+    /// Lines of one's own, instances: most network bandwidth, Mbit/s; equal passes. Judged when somebody asks for one.
+    #[schemars(range(min = 1, max = 100_000_000))]
+    pub max_bandwidth_mbps: Option<u32>,
 }
 
 /// A rule of a TagRequirement.

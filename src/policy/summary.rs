@@ -39,7 +39,7 @@ pub fn summary(policies: &[Policy]) -> Vec<PolicyLine> {
         hash: policy.hash.clone(),
         rule: rule.name.clone(),
         judged_by: match &rule.logic {
-            Logic::Instances(_) | Logic::Volumes(_) | Logic::Databases(_) => "limits".into(),
+            Logic::Instances(_) | Logic::Volumes(_) | Logic::Databases(_) | Logic::Network(_) => "limits".into(),
             Logic::Tags(_) => "tags".into(),
             Logic::Budget(_) => "budget".into(),
             Logic::Check { check, .. } => (*check).into(),
@@ -50,7 +50,8 @@ pub fn summary(policies: &[Policy]) -> Vec<PolicyLine> {
         severity: rule.severity,
         action: rule.action,
         mode: rule.mode,
-        evaluated: !matches!(rule.logic, Logic::Databases(_)) && rule.mode != EnforcementMode::Disabled,
+        evaluated: !matches!(rule.logic, Logic::Databases(_) | Logic::Network(_))
+            && rule.mode != EnforcementMode::Disabled,
         source: format!("{}:{}", policy.source.path.display(), rule.line),
     };
     policies.iter().flat_map(|policy| policy.rules.iter().map(move |rule| line(policy, rule))).collect()

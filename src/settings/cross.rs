@@ -117,6 +117,9 @@ fn rules(settings: &Settings, policy: &Policy, notes: &mut Vec<String>) {
             Logic::Databases(_) => {
                 notes.push(format!("{name}: this resource type is not read yet, so the rule is not evaluated"))
             }
+            Logic::Network(_) => {
+                notes.push(format!("{name}: no listing tells network bandwidth, so requests alone are held to it"));
+            }
             Logic::Budget(_) if !settings.costs.enabled => {
                 notes.push(format!("{name}: costs.enabled is false, so the budget is not watched"));
             }

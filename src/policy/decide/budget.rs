@@ -22,6 +22,7 @@ const SERVICES: &[(&str, &str)] = &[
     ("storage/volume", "EC2 - Other"),
     ("storage/snapshot", "EC2 - Other"),
     ("network/address", "Amazon Virtual Private Cloud"),
+    ("network/connection", "AWS Direct Connect"),
     ("database/instance", "Amazon Relational Database Service"),
 ];
 

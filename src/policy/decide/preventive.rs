@@ -14,7 +14,7 @@ use crate::domain::fact::Fact;
 use crate::domain::finding::Severity;
 use crate::domain::money::Usd;
 use crate::domain::request::{ApprovalRule, Request};
-use crate::domain::rule::{DatabaseLimit, InstanceLimit, TagRule, VolumeLimit};
+use crate::domain::rule::{DatabaseLimit, InstanceLimit, NetworkLimit, TagRule, VolumeLimit};
 use crate::domain::text::clean;
 use crate::policy::{EnforcementMode, Logic, Policy, PolicyScope, Preventive, Rule};
 
@@ -167,6 +167,7 @@ impl Against<'_, '_> {
             Logic::Instances(limit) => self.instance(limit),
             Logic::Volumes(limit) => self.volume(limit),
             Logic::Databases(limit) => self.database(limit),
+            Logic::Network(limit) => self.network(limit),
             Logic::Tags(tags) => tags.iter().for_each(|tag| self.tag(tag)),
             Logic::Approval(rule) => self.approval(rule),
             // Hours are kept by what runs; waste is a matter of what exists; budgets are judged over all requests together.
@@ -204,6 +205,10 @@ impl Against<'_, '_> {
         let specs = &self.request.specs;
         self.most("vCPUs", &specs.vcpus, limit.max_vcpus);
         self.most("GiB of storage", &specs.size_gib, limit.max_storage_gib);
+    }
+
+    fn network(&mut self, limit: &NetworkLimit) {
+        self.most("Mbit/s", &self.request.specs.bandwidth_mbps, limit.max_bandwidth_mbps);
     }
 
     /// More than the limit is a violation, equal passes, unknown does not pass (V3).

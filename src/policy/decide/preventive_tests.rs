@@ -247,6 +247,31 @@ rules:
     );
 }
 
+#[test]
+fn d2_network_bandwidth_is_a_limit_of_requests_equal_passes_and_what_is_not_said_denies() {
+    let text = "
+metadata: {name: resource-limits}
+type: ResourceLimit
+rules:
+  - {name: line, resource: network/connection, constraint: {maxBandwidthMbps: 1000}}
+  - {name: wide, resource: compute/instance, constraint: {maxBandwidthMbps: 12500}}
+";
+    let asked = |kind: &str, mbps: Option<f64>| {
+        let mut request = Request::of_type(kind);
+        mbps.into_iter().for_each(|mbps| request.specs.bandwidth_mbps = Fact::Known(mbps));
+        let judged = ask(text, &request);
+        (judged.action, messages(&judged).into_iter().map(str::to_owned).collect::<Vec<_>>())
+    };
+    assert_eq!(asked("network/connection", Some(1_000.0)), (Answer::Allow, vec![]));
+    let wide = (Answer::Deny, vec!["1000.5 Mbit/s are wanted, at most 1000 are allowed".to_owned()]);
+    assert_eq!(asked("network/connection", Some(1_000.5)), wide);
+    assert_eq!(asked("compute/instance", Some(12_500.0)), (Answer::Allow, vec![]));
+    assert_eq!(asked("compute/instance", Some(12_501.0)).0, Answer::Deny);
+    let (action, said) = asked("network/connection", None);
+    assert!(action == Answer::Deny && said.len() == 1 && said[0].contains("is not known"), "{said:?}");
+    assert_eq!(asked("network/address", None), (Answer::Allow, vec![]), "another type");
+}
+
 const APPROVAL: &str = "
 metadata: {name: approvals}
 type: Approval

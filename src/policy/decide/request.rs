@@ -24,7 +24,7 @@ use crate::policy::document::{At, Checker, Errors, parse_yaml};
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestDocument {
-    /// `compute/instance`, `storage/volume`, `database/instance`, `network/address` or another type in that form.
+    /// `compute/instance`, `storage/volume`, `database/instance`, `network/address`, `network/connection` or another type in that form.
     #[serde(rename = "type")]
     #[schemars(length(min = 1))]
     pub resource_type: String,
@@ -79,6 +79,9 @@ pub struct SpecsDocument {
     /// Throughput, MiB a second.
     #[schemars(range(min = 0, max = 1e9))]
     pub throughput: Option<f64>,
+    /// Network bandwidth, Mbit/s.
+    #[schemars(range(min = 0, max = 1e9))]
+    pub bandwidth_mbps: Option<f64>,
 }
 
 /// The requests of one file, completed and priced from the price book.
@@ -141,6 +144,7 @@ fn request(checker: &mut Checker<'_>, at: &At<'_>, document: RequestDocument, pr
     said(&mut request.specs.volume_type, specs.volume_type);
     said(&mut request.specs.iops, specs.iops);
     said(&mut request.specs.throughput, specs.throughput);
+    said(&mut request.specs.bandwidth_mbps, specs.bandwidth_mbps);
     if specs.size_gb.is_some() && specs.storage_gb.is_some() {
         checker.fail(&at.key("specs").key("storage_gb"), "two sizes are given", "size_gb or storage_gb");
     }

@@ -258,6 +258,7 @@ fn request(
         "aws_ebs_snapshot" | "aws_ebs_snapshot_copy" => "storage/snapshot".to_owned(),
         "aws_db_instance" | "aws_rds_cluster_instance" | "aws_rds_reserved_instance" => "database/instance".to_owned(),
         "aws_eip" => "network/address".to_owned(),
+        "aws_dx_connection" | "aws_dx_hosted_connection" => "network/connection".to_owned(),
         // Whatever else the provider can tag is held to tag rules.
         other
             if other.starts_with("aws_")
@@ -288,16 +289,38 @@ fn request(
     specs.volume_type = side.text("type");
     specs.iops = side.number("iops");
     specs.throughput = side.number("throughput");
+    specs.bandwidth_mbps = match resource_type.as_str() {
+        "network/connection" => bandwidth(side.text("bandwidth")),
+        _ => Fact::unknown("a plan does not say it"),
+    };
     match kind {
         "aws_launch_template" => request.monthly = Fact::Known(Usd::ZERO),
         "aws_ec2_capacity_reservation" => {
             request.monthly = Fact::unknown("what a reservation costs depends on how much of it is used");
         }
-        _ if resource_type.starts_with("aws/") => request.monthly = Fact::Absent,
+        _ if resource_type == "network/connection" || resource_type.starts_with("aws/") => {
+            request.monthly = Fact::Absent
+        }
         _ => {}
     }
     estimate::complete(&mut request, prices);
     Some(request)
+}
+
+/// `50Mbps` to `400Gbps`, as Direct Connect writes it, in Mbit/s.
+fn bandwidth(text: Fact<String>) -> Fact<f64> {
+    let read = |text: &str| {
+        let (digits, factor) = match text.strip_suffix("Gbps") {
+            Some(digits) => (digits, 1_000.0),
+            None => (text.strip_suffix("Mbps")?, 1.0),
+        };
+        digits.parse::<u32>().ok().map(|figure| f64::from(figure) * factor)
+    };
+    match text {
+        Fact::Known(text) => read(&text).map_or(Fact::unknown("not a bandwidth such as 10Gbps"), Fact::Known),
+        Fact::Absent => Fact::Absent,
+        Fact::Unknown(reason) => Fact::Unknown(reason),
+    }
 }
 
 fn region(side: &Side<'_>, provider: &Provider<'_>, change: &Value) -> Fact<Region> {

@@ -143,3 +143,23 @@ fn a_plan_whose_changes_were_cut_out_is_refused_and_not_let_through() {
         assert!(plan(&text(root), &prices()).unwrap_err().contains("no resource_changes"), "{root}");
     }
 }
+
+#[test]
+fn d2_a_line_of_ones_own_has_the_bandwidth_that_the_plan_says() {
+    let of = |after: &str, unknown: &str| {
+        let text = format!(
+            "{{\"format_version\": \"1.2\", \"resource_changes\": [{{\"address\": \"aws_dx_connection.line\", \
+             \"type\": \"aws_dx_connection\", \"name\": \"line\", \"change\": {{\"actions\": [\"create\"], \
+             \"before\": null, \"after\": {after}, \"after_unknown\": {unknown}}}}}]}}"
+        );
+        let planned = plan(&text, &prices()).unwrap();
+        let [line] = planned.requests.as_slice() else { panic!("{planned:?}") };
+        assert_eq!((line.resource_type.as_str(), line.adds()), ("network/connection", Fact::Absent));
+        line.specs.bandwidth_mbps.clone()
+    };
+    assert_eq!(of("{\"bandwidth\": \"10Gbps\"}", "{}"), Fact::Known(10_000.0));
+    assert_eq!(of("{\"bandwidth\": \"500Mbps\"}", "{}"), Fact::Known(500.0));
+    assert!(of("{\"bandwidth\": \"much\"}", "{}").is_unknown());
+    assert!(of("{}", "{\"bandwidth\": true}").is_unknown());
+    assert_eq!(of("{}", "{}"), Fact::Absent);
+}

@@ -187,6 +187,10 @@ fn d3_limits_that_nothing_would_enforce_are_refused() {
         ("{maxVCPUs: 0}", "compute/instance", 6, "rules[0].constraint.maxVCPUs"),
         ("{maxVCPUs: 1.5}", "compute/instance", 6, "rules[0].constraint.maxVCPUs"),
         ("{maxVCPUs: 4}", "compute/*", 5, "rules[0].resource"),
+        ("{maxBandwidthMbps: 4}", "storage/volume", 6, "rules[0].constraint.maxBandwidthMbps"),
+        ("{maxBandwidthMbps: 4, maxVCPUs: 4}", "compute/instance", 6, "rules[0].constraint.maxVCPUs"),
+        ("{maxVCPUs: 4}", "network/connection", 6, "rules[0].constraint.maxVCPUs"),
+        ("{maxBandwidthMbps: 0}", "network/connection", 6, "rules[0].constraint.maxBandwidthMbps"),
         ("{allowedTypes: [ssd], deniedTypes: [ssd]}", "storage/volume", 6, "rules[0].constraint.deniedTypes"),
         ("{allowedTypes: [sdd]}", "storage/volume", 6, "rules[0].constraint.allowedTypes[0]"),
     ] {
