@@ -18,6 +18,7 @@ use crate::app;
 use crate::clock::Clock;
 use crate::cloud::prices;
 use crate::cloud::{CloudRead, ErrorKind};
+use crate::deliver::hook::{Hooks, Reach};
 use crate::deliver::webhook::Webhooks;
 use crate::domain::Instant;
 use crate::domain::place::{Kind, Place};
@@ -65,6 +66,7 @@ pub async fn run(global: &Global, _args: &Args) -> anyhow::Result<Exit> {
     lines.push(disk(&settings.state_dir));
     lines.push(price_book(now));
     lines.push(mail(&settings));
+    lines.extend(rooms(&settings));
     lines.push(webhooks(&settings));
     lines.extend(cloud(&settings, now).await?);
     let failed = lines.iter().any(|line| line.status == Health::Failure);
@@ -154,6 +156,23 @@ fn mail(settings: &Settings) -> Line {
             }
         }
     }
+}
+
+/// Whether each room's address can be read and may be posted to; nothing is sent.
+fn rooms(settings: &Settings) -> Vec<Line> {
+    let services = [("Slack", &settings.slack), ("Teams", &settings.teams)];
+    let rooms = services.into_iter().flat_map(|(service, rooms)| rooms.iter().map(move |room| (service, room)));
+    rooms
+        .map(|(service, (room, file))| {
+            let what = format!("{service} {room}");
+            let opened = read_secret(file).map_err(anyhow::Error::from);
+            let hook = opened.and_then(|hook| Hooks::new(service, vec![(room.clone(), hook)], Reach::Public));
+            match hook {
+                Ok(_) => line(Health::Ok, &what, "its address is there; nothing was sent"),
+                Err(error) => line(Health::Failure, &what, format!("{error:#}")),
+            }
+        })
+        .collect()
 }
 
 fn webhooks(settings: &Settings) -> Line {

@@ -7,7 +7,7 @@ use super::{Message, MessageKind};
 use crate::domain::budget::{BudgetAction, BudgetAlert, Forecast, Period};
 use crate::domain::text::clean;
 
-/// One message for each of the alert's channels: `email:a@b` by mail, `slack:#room` to the room. A channel of
+/// One message for each of the alert's channels: `email:a@b` by mail, `slack:#room` and `teams:name` to the room. A channel of
 /// another sort becomes a message that can never be delivered, so that it is seen among the dead letters.
 ///
 /// The forecast stands below what was spent, with the days that it is made from; title and sum are always the spend.

@@ -2,7 +2,7 @@
 //!
 //! A message is written into the store's outbox in the transaction that decides to send it, so nothing is lost; it is
 //! marked delivered when the channel accepted it, so nothing is sent twice without a crash in between. `mail` is the
-//! only user of lettre; a folder and a memory backend carry the same bytes. `outbox` is the loop that tries,
+//! only user of lettre; `slack`, `teams` and `webhook` post through `hook`; a folder and a memory backend carry the same bytes. `outbox` is the loop that tries,
 //! waits longer each time, and puts what cannot be delivered aside where reports show it. What the messages say:
 //! `notice` (owners), `budget`, `alert` (operators), `report` (the mail around a report),
 //! `policy` (authors and reviewers).
@@ -16,6 +16,7 @@ pub mod alert;
 pub mod budget;
 pub mod exception;
 pub mod frame;
+pub mod hook;
 pub mod mail;
 pub mod notice;
 pub mod outbox;
@@ -24,6 +25,7 @@ mod page;
 pub mod policy;
 pub mod report;
 pub mod slack;
+pub mod teams;
 pub mod webhook;
 
 /// One message to one recipient.
@@ -33,7 +35,7 @@ pub struct Message {
     pub dedup: String,
     /// Notice, report, budget or alert.
     pub kind: MessageKind,
-    /// One address, or `slack:#room`.
+    /// One address, `slack:#room`, `teams:name`, or `webhook:https://…`.
     pub to: String,
     /// Subject line; already free of foreign control characters.
     pub subject: String,

@@ -12,6 +12,7 @@ use chrono::TimeDelta;
 
 use super::mail::Mailer;
 use super::slack::Slack;
+use super::teams::Teams;
 use super::webhook::Webhooks;
 use super::{Message, Outcome, frame};
 use crate::clock::Clock;
@@ -44,6 +45,8 @@ pub struct Channels<'a> {
     pub mailer: Option<&'a Mailer>,
     /// Slack; without it messages to rooms wait.
     pub slack: Option<&'a Slack>,
+    /// Teams; without it messages to its channels wait.
+    pub teams: Option<&'a Teams>,
     /// How webhooks are signed, and where they may go.
     pub webhooks: &'a Webhooks,
 }
@@ -89,12 +92,9 @@ pub async fn deliver_due(
     loop {
         let rows = store.outbox_due(clock.now(), BATCH)?;
         for row in &rows {
-            let is_room = row.to.starts_with("slack:");
-            let is_hook = row.to.starts_with("webhook:");
-            // Webhooks are each their own channel: one that does not work says nothing of another.
-            let known_down = if is_room { &down.slack } else { &down.mail };
-            let known_down = if is_hook { &None } else { known_down };
-            let outcome = match known_down {
+            let service = row.to.split_once(':').map_or("", |(service, _)| service);
+            let is_room = matches!(service, "slack" | "teams");
+            let outcome = match down.of(service).as_ref() {
                 Some(reason) if clock.now() - row.created_at < GIVE_UP => {
                     tracing::debug!(message = row.id, reason, "left for the next call: the channel does not work");
                     delivered.waiting += 1;
@@ -125,7 +125,7 @@ pub async fn deliver_due(
                     store.mark_failed(row.id, now, now + backoff(row.attempts, wait), &reason)?;
                     delivered.waiting += 1;
                     if channel_down {
-                        *(if is_room { &mut down.slack } else { &mut down.mail }) = Some(reason);
+                        *down.of(service) = Some(reason);
                     }
                 }
                 Outcome::Never(reason) => give_up(store, row, now, reason, &mut delivered)?,
@@ -143,11 +143,27 @@ pub async fn deliver_due(
 struct Down {
     mail: Option<String>,
     slack: Option<String>,
+    teams: Option<String>,
+    /// Webhooks are each their own channel: one that does not work says nothing of another, so this is never kept.
+    hook: Option<String>,
 }
 
 impl Down {
     fn any(&self) -> bool {
-        self.mail.is_some() || self.slack.is_some()
+        self.mail.is_some() || self.slack.is_some() || self.teams.is_some()
+    }
+
+    /// The place for the reason of what a message's `to` begins with.
+    fn of(&mut self, service: &str) -> &mut Option<String> {
+        match service {
+            "slack" => &mut self.slack,
+            "teams" => &mut self.teams,
+            "webhook" => {
+                self.hook = None;
+                &mut self.hook
+            }
+            _ => &mut self.mail,
+        }
     }
 }
 
@@ -167,6 +183,11 @@ async fn send(row: &OutboxRow, channels: Channels<'_>, clock: &Clock) -> Outcome
         match channels.slack {
             Some(slack) => slack.send(&message, clock).await,
             None => Outcome::unreachable("the settings name no Slack rooms"),
+        }
+    } else if message.to.starts_with("teams:") {
+        match channels.teams {
+            Some(teams) => teams.send(&message, clock).await,
+            None => Outcome::unreachable("the settings name no Teams channels"),
         }
     } else if message.to.starts_with("webhook:") {
         channels.webhooks.send(&message, channels.slack, clock).await
@@ -237,7 +258,8 @@ mod tests {
         }
 
         async fn deliver(&self) -> Delivered {
-            let channels = Channels { mailer: Some(&self.mailer), slack: None, webhooks: &Webhooks::default() };
+            let channels =
+                Channels { mailer: Some(&self.mailer), slack: None, teams: None, webhooks: &Webhooks::default() };
             deliver_due(&self.store, channels, &self.clock, |_, _, _| {}).await.unwrap()
         }
 
@@ -319,7 +341,8 @@ mod tests {
         bench.memory.answer_with(Some(Outcome::unreachable("connection refused")));
         let folder = tempfile::tempdir().unwrap();
         let slack = Slack::folder(folder.path()).unwrap();
-        let channels = Channels { mailer: Some(&bench.mailer), slack: Some(&slack), webhooks: &Webhooks::default() };
+        let channels =
+            Channels { mailer: Some(&bench.mailer), slack: Some(&slack), teams: None, webhooks: &Webhooks::default() };
         let delivered = deliver_due(&bench.store, channels, &bench.clock, |_, _, _| {}).await.unwrap();
         assert_eq!((delivered.accepted, delivered.waiting), (1, 70));
         let tried: u32 = (1..=70).map(|id| bench.store.outbox_row(id).unwrap().unwrap().attempts).sum();
@@ -340,7 +363,8 @@ mod tests {
         let finding = finding("i-0aaa", Severity::High, Action::Stop);
         let bench = with_notice(&finding);
         let deliver = || async {
-            let channels = Channels { mailer: Some(&bench.mailer), slack: None, webhooks: &Webhooks::default() };
+            let channels =
+                Channels { mailer: Some(&bench.mailer), slack: None, teams: None, webhooks: &Webhooks::default() };
             deliver_due(&bench.store, channels, &bench.clock, grace::delivered).await.unwrap()
         };
         bench.memory.answer_with(Some(Outcome::unreachable("connection refused")));
@@ -367,7 +391,7 @@ mod tests {
             let bench = with_notice(&finding);
             let folder = tempfile::tempdir().unwrap();
             let mailer = Mailer::folder(folder.path(), "costwarden@example.com", counts).unwrap();
-            let channels = Channels { mailer: Some(&mailer), slack: None, webhooks: &Webhooks::default() };
+            let channels = Channels { mailer: Some(&mailer), slack: None, teams: None, webhooks: &Webhooks::default() };
             deliver_due(&bench.store, channels, &bench.clock, grace::delivered).await.unwrap();
             assert_eq!(bench.store.finding(&finding.id).unwrap().unwrap().clock.first_notice.is_some(), started);
         }

@@ -1,6 +1,6 @@
 //! Webhooks that policies and operators name: JSON posted to `webhook:https://…`.
 //!
-//! The address is held to the same rules as a Slack hook's (`slack`): https, looked up once, never into this machine,
+//! The address is held to the same rules as a room's hook (`hook`): https, looked up once, never into this machine,
 //! no redirects, never printed. It has to be public, unless the settings list its host by name. The text of the message
 //! is the JSON body. With a secret each attempt is signed over its time and the body, so that a receiver can tell it
 //! from a forgery and from an old one that somebody sends again; docs/decisions.md tells receivers how. Tries that fail
@@ -12,7 +12,8 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-use super::slack::{Reach, Slack, client, hook_url};
+use super::hook::{Reach, client, hook_url};
+use super::slack::Slack;
 use super::{Message, Outcome};
 use crate::clock::Clock;
 use crate::domain::Instant;

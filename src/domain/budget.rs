@@ -64,7 +64,7 @@ pub struct Threshold {
     pub percent: u32,
     /// What happens.
     pub action: BudgetAction,
-    /// Where it is told: `email:a@b`, `slack:#room`.
+    /// Where it is told: `email:a@b`, `slack:#room`, `teams:name`.
     pub channels: Vec<String>,
 }
 

@@ -21,7 +21,7 @@ pub mod template;
 mod violation;
 
 pub use example::{Decision, Example, Given, Outcome};
-pub(crate) use front::{is_domain, is_mail_address};
+pub(crate) use front::{is_domain, is_mail_address, is_room};
 pub use front::{parse, parse_one_json, unite};
 pub use model::{
     ActApproval, EnforcementMode, Logic, Polarity, Policy, PolicyScope, PolicySource, PolicyType, Preventive, Rule,

@@ -348,7 +348,7 @@ pub struct Step {
     pub percent: u32,
     /// What happens.
     pub action: BudgetAction,
-    /// Where it is told: `slack:#room`, `email:name@example.com`; the report's recipients when absent.
+    /// Where it is told: `slack:#room`, `teams:name`, `email:name@example.com`; the report's recipients when absent.
     #[schemars(length(min = 1))]
     pub channels: Option<Vec<String>>,
 }

@@ -44,7 +44,7 @@ pub enum ViolationAction {
     Log,
     /// Told.
     Alert {
-        /// Mail addresses, or channels such as `slack:#finance`.
+        /// Mail addresses, or rooms such as `slack:#finance` and `teams:finance`.
         recipients: Vec<String>,
     },
     /// The request is denied.

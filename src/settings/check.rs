@@ -1,5 +1,6 @@
 //! From the raw settings to values that the rest of the program can trust.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chrono::Utc;
@@ -18,7 +19,7 @@ use crate::domain::money::Usd;
 use crate::domain::place::Kind;
 use crate::domain::text::clean;
 use crate::policy::document::{At, Checker, nearest};
-use crate::policy::{is_domain, is_mail_address};
+use crate::policy::{is_domain, is_mail_address, is_room};
 
 /// Where paths of the settings are anchored.
 pub(super) struct Base<'a> {
@@ -73,7 +74,8 @@ pub(super) fn settings(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawSettings
         exceptions: exceptions(checker, &at.key("exceptions"), &raw.exceptions),
         approvals: approvals(checker, &at.key("approvals"), &raw.approvals),
         mail: raw.mail.as_ref().and_then(|raw| mail(checker, &at.key("mail"), raw, base)),
-        slack: slack(checker, &at.key("slack"), raw, base),
+        slack: rooms(checker, &at.key("slack"), "slack", &raw.slack, base),
+        teams: rooms(checker, &at.key("teams"), "teams", &raw.teams, base),
         webhooks: webhooks(checker, &at.key("webhooks"), raw, base),
         reports: ReportSettings {
             to: addresses(checker, &at.key("reports").key("to"), &raw.reports.to),
@@ -277,11 +279,22 @@ fn until(text: &str) -> Option<Instant> {
     }
 }
 
-fn slack(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawSettings, base: &Base<'_>) -> Vec<(String, PathBuf)> {
+/// The rooms of a chat service, each with the file that holds its address.
+fn rooms(
+    checker: &mut Checker<'_>,
+    at: &At<'_>,
+    service: &str,
+    raw: &BTreeMap<String, String>,
+    base: &Base<'_>,
+) -> Vec<(String, PathBuf)> {
     let mut list = Vec::new();
-    for (room, path) in &raw.slack {
-        if room.len() < 2 || !room.starts_with('#') {
-            checker.fail(&at.name_of(room), format!("{:?} is not a room", clean(room)), "\"#room\", in quotes");
+    for (room, path) in raw {
+        if !is_room(&format!("{service}:{room}")) {
+            let accepted = match service {
+                "slack" => "\"#room\", in quotes: letters, digits, - and _",
+                _ => "a name such as finops: letters, digits, - and _",
+            };
+            checker.fail(&at.name_of(room), format!("{:?} is not a room", clean(room)), accepted);
         }
         if path.contains("://") || path.trim().is_empty() {
             // The address is a secret, so it is not repeated.

@@ -2,6 +2,7 @@
 //!
 //! Each note is one sentence that names the key and what to do. Nothing here is an error.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use chrono::{TimeDelta, TimeZone, Utc};
@@ -27,6 +28,7 @@ pub fn cross_check(settings: &Settings, policies: &[Policy]) -> Vec<String> {
     }
     telling(settings, &mut notes);
     webhooks(settings, policies, &mut notes);
+    rooms(settings, policies, &mut notes);
     exceptions(settings, policies, &mut notes);
     for policy in policies {
         rules(settings, policy, &mut notes);
@@ -72,6 +74,40 @@ fn webhooks(settings: &Settings, policies: &[Policy], notes: &mut Vec<String>) {
             "webhooks.secret_file: none is set, so the webhooks of {} leave unsigned and a receiver cannot tell them from forged ones",
             names.join(", ")
         ));
+    }
+}
+
+/// Rooms that a policy tells or asks and the settings have no address of.
+fn rooms(settings: &Settings, policies: &[Policy], notes: &mut Vec<String>) {
+    let of_action = |action: &ViolationAction| match action {
+        ViolationAction::Alert { recipients } => recipients.clone(),
+        ViolationAction::RequireApproval { approvers } => approvers.clone(),
+        _ => Vec::new(),
+    };
+    for policy in policies {
+        let mut named: BTreeSet<(String, String)> = BTreeSet::new();
+        for to in policy.actions.iter().flat_map(of_action) {
+            named.insert((policy.name.clone(), to));
+        }
+        for rule in &policy.rules {
+            let name = format!("{}/{}", policy.name, rule.name);
+            let told: Vec<String> = match &rule.logic {
+                Logic::Budget(budget) => budget.thresholds.iter().flat_map(|step| step.channels.clone()).collect(),
+                _ => rule.actions.iter().flatten().flat_map(of_action).collect(),
+            };
+            named.extend(told.into_iter().map(|to| (name.clone(), to)));
+        }
+        for (who, to) in named {
+            let (service, rooms) = match to.split_once(':') {
+                Some(("slack", _)) => ("slack", &settings.slack),
+                Some(("teams", _)) => ("teams", &settings.teams),
+                _ => continue,
+            };
+            let room = &to[service.len() + 1..];
+            if !rooms.iter().any(|(known, _)| known == room) {
+                notes.push(format!("{who}: {service} has no entry for {}, so nothing is sent there", clean(room)));
+            }
+        }
     }
 }
 
@@ -131,13 +167,6 @@ fn rules(settings: &Settings, policy: &Policy, notes: &mut Vec<String>) {
                         "{name}: the tag {:?} is not in costs.tags, so the budget sees no spend",
                         clean(key)
                     ));
-                }
-                let rooms =
-                    budget.thresholds.iter().flat_map(|step| &step.channels).filter_map(|to| to.strip_prefix("slack:"));
-                for room in rooms {
-                    if !settings.slack.iter().any(|(known, _)| known == room) {
-                        notes.push(format!("{name}: slack has no entry for {room}, so nothing is sent there"));
-                    }
                 }
             }
             _ => {}

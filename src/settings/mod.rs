@@ -76,6 +76,8 @@ pub struct Settings {
     pub mail: Option<MailSettings>,
     /// `[slack]`: room name (`#finops`) to the file that holds its webhook address; for [`read_secret`].
     pub slack: Vec<(String, PathBuf)>,
+    /// `[teams]`: a channel's name to the file that holds its webhook address; for [`read_secret`].
+    pub teams: Vec<(String, PathBuf)>,
     /// `[webhooks]`
     pub webhooks: WebhookSettings,
     /// `[reports]`

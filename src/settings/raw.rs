@@ -44,6 +44,9 @@ pub struct RawSettings {
     pub mail: Option<RawMail>,
     /// Slack rooms such as `#finops`, with the file that holds the webhook's address, or `credential:NAME`.
     pub slack: BTreeMap<String, String>,
+    /// Teams channels by a name of your own, such as `finops`, with the file that holds the webhook's address, or
+    /// `credential:NAME`.
+    pub teams: BTreeMap<String, String>,
     /// Webhooks that policies and operators name.
     pub webhooks: RawWebhooks,
     /// Reports.
@@ -365,6 +368,7 @@ impl Default for RawSettings {
             approvals: RawApprovals::default(),
             mail: None,
             slack: BTreeMap::new(),
+            teams: BTreeMap::new(),
             webhooks: RawWebhooks::default(),
             reports: RawReports::default(),
             costs: RawCosts::default(),

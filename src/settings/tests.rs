@@ -69,6 +69,9 @@ to = ["compliance@example.com"]
 [costs]
 enabled = true
 tags = ["cost-center"]
+
+[teams]
+cloud_costs = "credential:teams-costs"
 "##;
 
 fn no_env(_: &str) -> Option<String> {
@@ -229,6 +232,14 @@ fn each_class_of_single_edit_gives_one_clear_error() {
             "slack.\"#finops\"",
         ),
         ("room without #", "\"#finops\"", "finops", 48, "slack.finops"),
+        ("a channel with spaces", "cloud_costs", "\"cloud costs\"", 58, "teams.\"cloud costs\""),
+        (
+            "a channel's address in the file",
+            "credential:teams-costs",
+            "https://hooks.slack.example/x",
+            58,
+            "teams.cloud_costs",
+        ),
         ("bad recipient", "compliance@example.com", "compliance@", 51, "reports.to[0]"),
     ] {
         assert!(FULL.contains(from), "{class}: {from}");
@@ -247,7 +258,7 @@ fn an_error_says_where_what_was_given_and_what_is_accepted() {
     /etc/cw/costwarden.toml:2:2: enforcment: unknown key; did you mean "enforcement"?
       2 | [enforcment]
         |  ^^^^^^^^^^
-      accepted: state_dir, policies, policy_source, zone, accounts, enforcement, schedule, owners, tags, exceptions, approvals, mail, slack, webhooks, reports, costs, inventory
+      accepted: state_dir, policies, policy_source, zone, accounts, enforcement, schedule, owners, tags, exceptions, approvals, mail, slack, teams, webhooks, reports, costs, inventory
     /etc/cw/costwarden.toml:5:8: enforcement.mode: "act" is not accepted here
       5 | mode = "act"
         |        ^^^^^
@@ -416,6 +427,7 @@ fn config_show_prints_every_value_with_its_origin() {
     mail.password_file                       = (none)                                # default
     mail.folder                              = (none)                                # default
     slack."#finops"                          = "hook"                                # costwarden.toml:12
+    teams                                    = {}                                    # default
     webhooks.secret_file                     = (none)                                # default
     webhooks.internal_hosts                  = []                                    # default
     reports.to                               = []                                    # default
@@ -644,6 +656,7 @@ fn config_check_tells_what_loads_and_yet_does_nothing() {
     accounts: no account is listed, so nothing is looked at; add [[accounts]] with id and regions
     mail: without it no notice is delivered, so no grace period starts and nothing is done
     owners: allowed_domains and default_owner are empty, so nobody can be told and nothing is done
+    team-budgets/project-alpha-budget: slack has no entry for #project-alpha, so nothing is sent there
     exceptions: E names the rule "x", which mandatory-tags does not have
     team-budgets/engineering-team-budget: costs.enabled is false, so the budget is not watched
     team-budgets/project-alpha-budget: costs.enabled is false, so the budget is not watched

@@ -3,11 +3,15 @@
 //! Commands and the daemon open them once; the outbox takes them at each delivery. Secrets are read here, from files,
 //! and kept nowhere else.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use secrecy::SecretString;
+
+use crate::deliver::hook::Reach;
 use crate::deliver::mail::{Mailer, Security, SmtpConfig};
 use crate::deliver::outbox::Channels;
-use crate::deliver::slack::{Reach, Slack};
+use crate::deliver::slack::Slack;
+use crate::deliver::teams::Teams;
 use crate::deliver::webhook::Webhooks;
 use crate::settings::{MailBackend, Settings, SmtpTls, read_secret};
 
@@ -15,6 +19,7 @@ use crate::settings::{MailBackend, Settings, SmtpTls, read_secret};
 pub struct Outlets {
     mailer: Option<Mailer>,
     slack: Option<Slack>,
+    teams: Option<Teams>,
     webhooks: Webhooks,
 }
 
@@ -42,15 +47,13 @@ impl Outlets {
                 }
             }),
         };
-        let rooms = settings
-            .slack
-            .iter()
-            .map(|(room, file)| Ok((room.clone(), read_secret(file)?)))
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let rooms = hooks(&settings.slack)?;
         let slack = if rooms.is_empty() { None } else { Some(Slack::hooks(rooms, Reach::Public)?) };
+        let channels = hooks(&settings.teams)?;
+        let teams = if channels.is_empty() { None } else { Some(Teams::hooks(channels, Reach::Public)?) };
         let secret = settings.webhooks.secret_file.as_deref().map(read_secret).transpose()?;
         let webhooks = Webhooks::new(secret, settings.webhooks.internal_hosts.clone())?;
-        Ok(Outlets { mailer, slack, webhooks })
+        Ok(Outlets { mailer, slack, teams, webhooks })
     }
 
     /// Into folders that count as delivery, for worlds and the demo.
@@ -61,12 +64,18 @@ impl Outlets {
         Ok(Outlets {
             mailer: Some(Mailer::folder(&folder.join("mail"), from, true)?),
             slack: Some(Slack::folder(&folder.join("slack"))?),
+            teams: Some(Teams::folder(&folder.join("teams"))?),
             webhooks: Webhooks::default(),
         })
     }
 
     /// As the outbox takes them.
     pub fn channels(&self) -> Channels<'_> {
-        Channels { mailer: self.mailer.as_ref(), slack: self.slack.as_ref(), webhooks: &self.webhooks }
+        let (slack, teams) = (self.slack.as_ref(), self.teams.as_ref());
+        Channels { mailer: self.mailer.as_ref(), slack, teams, webhooks: &self.webhooks }
     }
+}
+
+fn hooks(rooms: &[(String, PathBuf)]) -> anyhow::Result<Vec<(String, SecretString)>> {
+    rooms.iter().map(|(room, file)| Ok((room.clone(), read_secret(file)?))).collect()
 }

@@ -18,7 +18,7 @@ use crate::domain::text::clean;
 use crate::domain::violation::{Level, RecordedViolation, StepEnd, StepOutcome, Ticket, ViolationState};
 use crate::engine::violations::{Handlers, Remedy, Todo, record, todo};
 use crate::policy::decide::{Consent, Context, PolicyViolation, about_context};
-use crate::policy::is_mail_address;
+use crate::policy::{is_mail_address, is_room};
 use crate::store::Store;
 
 /// Where tickets go besides the state.
@@ -34,7 +34,7 @@ pub enum Tickets {
 pub struct Desk<'a> {
     /// Records, and the outbox.
     pub store: &'a Store,
-    /// Who is told because of the level: mail addresses and `slack:#room`.
+    /// Who is told because of the level: mail addresses, `slack:#room` and `teams:name`.
     pub operators: &'a [String],
     /// Handlers by policy type.
     pub handlers: &'a Handlers,
@@ -141,7 +141,7 @@ impl Run<'_> {
         }
         let (mut told, mut bad) = (Vec::new(), Vec::new());
         for to in recipients.iter().map(|to| to.strip_prefix("email:").unwrap_or(to)) {
-            if is_mail_address(to) || to.starts_with("slack:#") {
+            if is_mail_address(to) || is_room(to) {
                 self.send(what, to, self.text())?;
                 told.push(clean(to));
             } else {
@@ -149,7 +149,7 @@ impl Run<'_> {
             }
         }
         if !bad.is_empty() {
-            bail!("{} is no mail address and no slack:#room; told: {}", bad.join(", "), told.join(", "));
+            bail!("{} is no mail address, no slack:#room and no teams:name; told: {}", bad.join(", "), told.join(", "));
         }
         Ok((StepEnd::Ordered, format!("in the outbox for {}", told.join(", "))))
     }
@@ -159,7 +159,7 @@ impl Run<'_> {
         self.orders.push(format!("decide on the request: {}", approvers.join(", ")));
         let (mut told, mut others) = (Vec::new(), Vec::new());
         for (name, id) in approvers.iter().zip(open) {
-            if is_mail_address(name) || name.starts_with("slack:#") {
+            if is_mail_address(name) || is_room(name) {
                 let text = format!("{}\nThis is approval {id}: it waits for your answer.\n", self.text());
                 self.enqueue(format!("approval:{id}:{name}"), name, text)?;
                 told.push(clean(name));
@@ -329,7 +329,8 @@ mod tests {
 
     #[test]
     fn settled_9_mail_is_the_default_and_rooms_and_webhooks_stand_beside_it() {
-        let recipients = ["fin@example.com", "email:cto@example.com", "slack:#finops"].map(str::to_owned).to_vec();
+        let recipients =
+            ["fin@example.com", "email:cto@example.com", "slack:#finops", "teams:finops"].map(str::to_owned).to_vec();
         let all = |recipients| {
             vec![
                 ViolationAction::Alert { recipients },
@@ -338,15 +339,16 @@ mod tests {
         };
         let bench = Bench::new();
         bench.process(&violation(&["r"], all(recipients)), None);
-        let sent = ["fin@example.com", "cto@example.com", "slack:#finops", "webhook:https://hooks.example.com/x"];
-        assert_eq!(bench.outbox()[..4], sent);
+        let hook = "webhook:https://hooks.example.com/x";
+        let sent = ["fin@example.com", "cto@example.com", "slack:#finops", "teams:finops", hook];
+        assert_eq!(bench.outbox()[..5], sent);
         // A channel that nothing here delivers to is a failed step that says so, never a silent one.
         let bench = Bench::new();
         let processed =
-            bench.process(&violation(&["r"], all(vec!["teams:finance".into(), "a@example.com".into()])), None);
+            bench.process(&violation(&["r"], all(vec!["pager:finance".into(), "a@example.com".into()])), None);
         let alert = processed.steps.iter().find(|step| step.what == "alert").unwrap();
         assert_eq!(alert.end, StepEnd::Failed);
-        assert!(alert.detail.contains("teams:finance") && alert.detail.contains("told: a@example.com"), "{alert:?}");
+        assert!(alert.detail.contains("pager:finance") && alert.detail.contains("told: a@example.com"), "{alert:?}");
         assert_eq!(bench.outbox()[..2], ["a@example.com", "webhook:https://hooks.example.com/x"]);
     }
 

@@ -188,7 +188,7 @@ async fn h45_through_a_faulty_server_everything_arrives_and_only_a_lost_answer_d
     let rows: Vec<_> = (0..6).map(|n| outgoing(&message(&format!("m{n}")), vec![]).expect("a row")).collect();
     store.enqueue(&rows, now()).expect("queued");
     for _ in 0..10 {
-        let channels = Channels { mailer: Some(&mailer), slack: None, webhooks: &Webhooks::default() };
+        let channels = Channels { mailer: Some(&mailer), slack: None, teams: None, webhooks: &Webhooks::default() };
         deliver_due(&store, channels, &clock, |_, _, _| {}).await.expect("the state works");
         clock.sleep(std::time::Duration::from_secs(600)).await;
     }

@@ -22,6 +22,7 @@ mod report_pdf;
 mod settled;
 mod slack;
 mod support;
+mod teams;
 mod tidy;
 mod versions;
 #[cfg(feature = "aws")]

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 /// Answers every request with `answer` and keeps the bodies.
-async fn server(answer: &'static str) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+pub async fn server(answer: &'static str) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port on loopback");
     let address = listener.local_addr().expect("the port's number");
     let bodies = Arc::new(Mutex::new(Vec::new()));

@@ -1,7 +1,7 @@
 //! `type: BudgetLimit` (D5, D6).
 
 use super::Front;
-use super::common::{Allowed, Defaults, is_mail_address};
+use super::common::{Allowed, Defaults, is_mail_address, is_room};
 use crate::domain::budget::{BudgetRule, Threshold};
 use crate::domain::check::CheckInfo;
 use crate::domain::finding::{Action, Severity};
@@ -79,7 +79,11 @@ fn thresholds(checker: &mut Checker<'_>, at: &At<'_>, steps: &[Step]) -> Vec<Thr
         for (index, channel) in channels.iter().enumerate() {
             if !is_channel(channel) {
                 let problem = format!("{:?} is not a channel", clean(channel));
-                checker.fail(&at.key("channels").item(index), problem, "slack:#room or email:name@example.com");
+                checker.fail(
+                    &at.key("channels").item(index),
+                    problem,
+                    "slack:#room, teams:name or email:name@example.com",
+                );
             }
         }
         list.push(Threshold { percent: step.percent, action: step.action, channels });
@@ -91,9 +95,6 @@ fn thresholds(checker: &mut Checker<'_>, at: &At<'_>, steps: &[Step]) -> Vec<Thr
 fn is_channel(text: &str) -> bool {
     match text.split_once(':') {
         Some(("email", address)) => is_mail_address(address),
-        Some(("slack", room)) => room.strip_prefix('#').is_some_and(|name| {
-            !name.is_empty() && name.len() <= 80 && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
-        }),
-        _ => false,
+        _ => is_room(text),
     }
 }

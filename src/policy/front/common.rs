@@ -249,6 +249,17 @@ pub(super) fn covered(types: &[TypePattern]) -> Vec<Kind> {
     Kind::ALL.into_iter().filter(|kind| types.iter().any(|pattern| pattern.covers_kind(*kind))).collect()
 }
 
+/// Whether a text names a room of a chat service: `slack:#room` or `teams:name`.
+pub(crate) fn is_room(text: &str) -> bool {
+    let name = match text.split_once(':') {
+        Some(("slack", room)) => room.strip_prefix('#'),
+        Some(("teams", name)) => Some(name),
+        _ => None,
+    };
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+    name.is_some_and(|name| !name.is_empty() && name.len() <= 80 && name.chars().all(plain))
+}
+
 /// Whether a text can be a mail address: one `@`, a local part and a domain without blanks or control characters.
 pub(crate) fn is_mail_address(text: &str) -> bool {
     let Some((local, domain)) = text.split_once('@') else { return false };

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
-use super::common::{check_name, is_mail_address, milder};
+use super::common::{check_name, is_mail_address, is_room, milder};
 use super::conditions;
 use crate::domain::finding::Action;
 use crate::domain::text::clean;
@@ -241,14 +241,12 @@ fn action(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawAction) -> Option<Vio
         ActionType::Alert => {
             let recipients = raw.recipients.clone()?;
             for (index, to) in recipients.iter().enumerate() {
-                let room = to.split_once(':').is_some_and(|(channel, room)| {
-                    matches!(channel, "slack" | "teams" | "webhook") && !room.trim().is_empty()
-                });
+                let hook = to.strip_prefix("webhook:").is_some_and(|name| !name.trim().is_empty());
                 let address = to.strip_prefix("email:").unwrap_or(to);
-                if !room && !is_mail_address(address) {
+                if !hook && !is_room(to) && !is_mail_address(address) {
                     let problem = format!("{:?} is no recipient", clean(to));
                     let at = at.key("recipients").item(index);
-                    checker.fail(&at, problem, "a mail address, slack:#room, teams:room or webhook:name");
+                    checker.fail(&at, problem, "a mail address, slack:#room, teams:name or webhook:name");
                 }
             }
             ViolationAction::Alert { recipients }

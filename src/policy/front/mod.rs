@@ -30,7 +30,7 @@ use super::{Policy, PolicySource, PolicyType, Reach, Record, Rule};
 use crate::domain::check::CheckInfo;
 use common::Defaults;
 pub(super) use common::check_name;
-pub(crate) use common::{is_domain, is_mail_address};
+pub(crate) use common::{is_domain, is_mail_address, is_room};
 
 /// The policies of one file; `checks` is the registry that `check:` names are looked up in.
 ///

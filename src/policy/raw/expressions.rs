@@ -100,7 +100,7 @@ pub struct RawAction {
     /// Decides which of the other keys must be there.
     #[serde(rename = "type")]
     pub action: ActionType,
-    /// `alert`: mail addresses, or channels such as `slack:#finance`.
+    /// `alert`: mail addresses, or rooms such as `slack:#finance` and `teams:finance`.
     #[schemars(length(min = 1))]
     pub recipients: Option<Vec<String>>,
     /// `require_approval`: who may say yes.
