@@ -69,7 +69,7 @@ async fn ask(policies: &[Policy]) -> Result<TestRun> {
             }
         }
     }
-    Ok(examples::run(policies, &|policy, resource| {
+    Ok(examples::run(policies, &prices, &|policy, resource| {
         let key = (policy.name.clone(), resource.to_string());
         judged.get(&key).cloned().unwrap_or_else(|| Err("the resource was not judged".into()))
     }))
@@ -132,4 +132,82 @@ fn failure(reason: &str) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
     status.set_message(clean(reason));
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::path::Path;
+
+    use super::*;
+    use crate::domain::budget::BudgetAction;
+    use crate::policy::{Example, Logic, Rule};
+
+    /// The policy files that `init` writes, with the name that each has there, and the framework.
+    fn shipped() -> Vec<(String, String)> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+        let mut files = Vec::new();
+        for folder in ["policies", "policies/examples", "policy_frameworks"] {
+            for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.extension().is_some_and(|ending| ending == "yaml") {
+                    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                    files.push((format!("{folder}/{name}"), path.to_string_lossy().into_owned()));
+                }
+            }
+        }
+        files.sort();
+        files
+    }
+
+    /// A budget that only tells breaks nothing, so nobody can show it broken.
+    fn can_be_broken(rule: &Rule) -> bool {
+        match &rule.logic {
+            Logic::Budget(budget) => {
+                budget.thresholds.iter().any(|step| step.action == BudgetAction::BlockNewResources)
+            }
+            _ => true,
+        }
+    }
+
+    async fn outcomes(policy: &Policy, example: &Example) -> BTreeMap<String, Outcome> {
+        let prices = crate::cloud::prices::embedded().unwrap();
+        match &example.given {
+            Given::Resource(resource) => sample::judge(policy, resource, &prices).await.unwrap(),
+            Given::Request(request) => examples::of_request(policy, request, &prices).unwrap().0,
+            Given::Context(context) => examples::of_context(policy, context).unwrap(),
+        }
+    }
+
+    #[tokio::test]
+    async fn t9_every_shipped_policy_shows_each_of_its_rules_broken_and_kept() {
+        let files = shipped();
+        assert_eq!(files.len(), 12, "{files:?}");
+        for (name, file) in &files {
+            let policies = settings::load_policies(&[PathBuf::from(file)], &checks::infos()).unwrap();
+            let run = ask(&policies).await.unwrap();
+            assert_eq!((run.failures, run.untested), (Vec::new(), Vec::new()), "{name}");
+            assert!(run.total_tests > 0, "{name}");
+            // A framework's parts are shown by its own tests; a check of it by the policy that ships for that check.
+            if name.starts_with("policy_frameworks/") {
+                continue;
+            }
+            for policy in &policies {
+                let (mut broken, mut kept) = (BTreeSet::new(), BTreeSet::new());
+                for example in &policy.examples {
+                    for (rule, outcome) in outcomes(policy, example).await {
+                        match outcome {
+                            Outcome::Violated => broken.insert(rule),
+                            Outcome::Compliant => kept.insert(rule),
+                            Outcome::Unknown | Outcome::NotApplicable => false,
+                        };
+                    }
+                }
+                let every: BTreeSet<String> = policy.rules.iter().map(|rule| rule.name.clone()).collect();
+                let breakable: BTreeSet<String> =
+                    policy.rules.iter().filter(|rule| can_be_broken(rule)).map(|rule| rule.name.clone()).collect();
+                assert_eq!((broken, kept), (breakable, every), "{name}: {}", policy.name);
+            }
+        }
+    }
 }

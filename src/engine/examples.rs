@@ -1,14 +1,17 @@
 //! Runs the examples that policies carry (T9, E6): facts in, what was expected against what the policy says.
 //!
-//! Pure: contexts are asked here, resources by whoever can make one (`worker::sample`). A policy without an example is
+//! Pure: contexts and requests are asked here, resources by whoever can make one (`worker::sample`). A policy without an example is
 //! counted apart and never as passed. An example whose facts cannot be read has failed.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use crate::policy::decide::{Ruling, evaluate_policy};
+use crate::domain::budget::Spending;
+use crate::domain::price::PriceBook;
+use crate::policy::decide::{Answer, Ruling, evaluate_policy, is_asked, judge, requests};
 use crate::policy::expression::{Facts, Truth};
 use crate::policy::{Decision, EnforcementMode, Example, Given, Logic, Outcome, Polarity, Policy, Rule};
 
@@ -57,14 +60,14 @@ pub struct Case {
 pub type OfResource<'a> = dyn Fn(&Policy, &Json) -> Result<BTreeMap<String, Outcome>, String> + 'a;
 
 /// Runs every example of every policy.
-pub fn run(policies: &[Policy], of_resource: &OfResource<'_>) -> TestRun {
+pub fn run(policies: &[Policy], prices: &PriceBook, of_resource: &OfResource<'_>) -> TestRun {
     let mut run = TestRun::default();
     for policy in policies {
         if policy.examples.is_empty() {
             run.untested.push(policy.name.clone());
         }
         for example in &policy.examples {
-            let reason = try_out(policy, example, of_resource);
+            let reason = try_out(policy, example, prices, of_resource);
             run.total_tests += 1;
             match &reason {
                 None => run.passed += 1,
@@ -119,14 +122,54 @@ pub fn decision(policy: &Policy, context: &Json) -> Result<Decision, String> {
     })
 }
 
-/// Why an example does not say what was expected; nothing when it does.
-fn try_out(policy: &Policy, example: &Example, of_resource: &OfResource<'_>) -> Option<String> {
-    let outcomes = match &example.given {
-        Given::Context(context) => of_context(policy, context),
-        Given::Resource(resource) => of_resource(policy, resource),
+/// What each rule says about a request, and what the decision point answers to it when only this policy is asked. Of a
+/// budget nothing is spent yet.
+///
+/// # Errors
+/// A document that is no request, with every mistake.
+pub fn of_request(
+    policy: &Policy,
+    request: &Json,
+    prices: &PriceBook,
+) -> Result<(BTreeMap<String, Outcome>, Decision), String> {
+    let asked = requests(Path::new("request"), &request.to_string(), prices).map_err(|errors| {
+        // Positions are those of a line that nobody wrote.
+        let each = errors.list().iter().map(|error| format!("{}: {}; {}", error.path, error.problem, error.accepted));
+        each.collect::<Vec<_>>().join("; ")
+    })?;
+    let [asked] = asked.as_slice() else { return Err("it is not one request".into()) };
+    let spending = Spending::NoSource("an example has none".into());
+    let judged = judge(std::slice::from_ref(policy), std::slice::from_ref(asked), &spending);
+    let outcome = |rule: &Rule| {
+        let broken: Vec<bool> =
+            judged.violations.iter().filter(|one| one.rule_name == rule.name).map(|one| one.unknown).collect();
+        match (is_asked(policy, rule, asked), broken.as_slice()) {
+            (false, _) => Outcome::NotApplicable,
+            (true, []) => Outcome::Compliant,
+            (true, unknown) if unknown.iter().all(|unknown| *unknown) => Outcome::Unknown,
+            (true, _) => Outcome::Violated,
+        }
     };
-    let outcomes = match outcomes {
-        Ok(outcomes) => outcomes,
+    let decision = match judged.action {
+        Answer::Allow | Answer::Warn => Decision::Allow,
+        Answer::RequireApproval => Decision::RequireApproval,
+        Answer::Deny => Decision::Deny,
+    };
+    Ok((policy.rules.iter().map(|rule| (rule.name.clone(), outcome(rule))).collect(), decision))
+}
+
+/// Why an example does not say what was expected; nothing when it does.
+fn try_out(policy: &Policy, example: &Example, prices: &PriceBook, of_resource: &OfResource<'_>) -> Option<String> {
+    let said = match &example.given {
+        Given::Context(context) => of_context(policy, context)
+            .and_then(|outcomes| decision(policy, context).map(|decision| (outcomes, Some(decision)))),
+        Given::Resource(resource) => of_resource(policy, resource).map(|outcomes| (outcomes, None)),
+        Given::Request(request) => {
+            of_request(policy, request, prices).map(|(outcomes, decision)| (outcomes, Some(decision)))
+        }
+    };
+    let (outcomes, decided) = match said {
+        Ok(said) => said,
         Err(problem) => return Some(format!("the facts cannot be read: {problem}")),
     };
     let mut reasons = Vec::new();
@@ -149,15 +192,11 @@ fn try_out(policy: &Policy, example: &Example, of_resource: &OfResource<'_>) -> 
             ));
         }
     }
-    if let (Some(expected), Given::Context(context)) = (example.decision, &example.given) {
-        match decision(policy, context) {
-            Ok(found) if found == expected => {}
-            Ok(found) => {
-                let (expected, found) = (expected.word(), found.word());
-                reasons.push(format!("expected the decision {expected}, got {found}{}", by_rule(policy, &outcomes)));
-            }
-            Err(problem) => reasons.push(format!("no decision: {problem}")),
-        }
+    if let (Some(expected), Some(found)) = (example.decision, decided)
+        && expected != found
+    {
+        let (expected, found) = (expected.word(), found.word());
+        reasons.push(format!("expected the decision {expected}, got {found}{}", by_rule(policy, &outcomes)));
     }
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
@@ -251,7 +290,7 @@ mod tests {
     #[test]
     fn t9_every_seed_policy_says_what_its_examples_expect() {
         let policies: Vec<Policy> = SEEDS.iter().map(|(file, _)| seed(file)).collect();
-        let run = run(&policies, &no_resources);
+        let run = run(&policies, &crate::checks::testing::prices(), &no_resources);
         assert_eq!(run.failures, []);
         assert_eq!((run.total_tests, run.passed, run.failed), (16, 16, 0));
         assert_eq!(run.untested, Vec::<String>::new());
@@ -264,7 +303,7 @@ mod tests {
             let given = if template.variable("retention_days").is_some() { &values } else { &BTreeMap::new() };
             let made = template.instantiate(given).unwrap_or_else(|error| panic!("{error}"));
             let policies: Vec<Policy> = made.into_iter().map(|one| one.policy).collect();
-            let run = run(&policies, &no_resources);
+            let run = run(&policies, &crate::checks::testing::prices(), &no_resources);
             assert_eq!((run.failures, run.untested), (vec![], vec![]), "{}", template.name);
             assert!(run.total_tests >= 2, "{}", template.name);
         }
@@ -287,7 +326,7 @@ mod tests {
     - {name: elsewhere, context: {b: 1}, expect: not_applicable, decision: allow}
 ";
         let policies = parse(Path::new("a.yaml"), text, &[]).unwrap();
-        let run = run(&policies, &no_resources);
+        let run = run(&policies, &crate::checks::testing::prices(), &no_resources);
         assert_eq!((run.total_tests, run.passed, run.failed), (4, 3, 1));
         assert_eq!(run.untested, ["silent"]);
         assert_eq!(

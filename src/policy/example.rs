@@ -27,6 +27,8 @@ pub enum Given {
     Context(serde_json::Value),
     /// One resource of an inventory.
     Resource(serde_json::Value),
+    /// A request for a new resource.
+    Request(serde_json::Value),
 }
 
 /// What a policy or a rule says about facts, worst first.

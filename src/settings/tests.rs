@@ -661,6 +661,7 @@ fn config_check_tells_what_loads_and_yet_does_nothing() {
     team-budgets/engineering-team-budget: costs.enabled is false, so the budget is not watched
     team-budgets/project-alpha-budget: costs.enabled is false, so the budget is not watched
     resource-limits/max-database-size: this resource type is not read yet, so the rule is not evaluated
+    resource-limits/max-line-bandwidth: no listing tells network bandwidth, so requests alone are held to it
     schedule.act: "0 10 * * 5" never falls into the action window within 35 days, so the worker never acts
     "#);
     let quiet = "[[accounts]]\nid = \"123456789012\"\nregions = [\"eu-central-1\"]\n";

@@ -2,7 +2,8 @@
 //!
 //! The resource is written as in a world file, with its `kind`, and is read back from a simulated account, so that
 //! listing, metrics and judging are those of a real scan. Its instant is fixed: the same example says the same on any
-//! day. What lies unused counts as seen so in every scan since it was made.
+//! day. What lies unused counts as seen so in every scan since it was made. A volume that says `attached_to`, and an
+//! address that says `instance`, get the instance that they name.
 
 use std::collections::BTreeMap;
 
@@ -98,8 +99,25 @@ fn world(written: &Json, now: Instant) -> Result<(Kind, World), String> {
     if let Some(made) = made {
         keys.entry(made).or_insert_with(|| "-30d".into());
     }
+    let host = match kind {
+        Kind::Volume => keys.shift_remove("attached_to"),
+        Kind::Address => keys.get("instance").cloned(),
+        _ => None,
+    };
     let mut region = Map::new();
-    region.insert(list.to_owned(), json!([keys]));
+    match (kind, host) {
+        (Kind::Volume, Some(host)) => {
+            let host = json!({ "id": host, "type": "m5.large", "launched": "-30d", "volumes": [keys] });
+            region.insert("instances".to_owned(), json!([host]));
+        }
+        (_, host) => {
+            if let Some(host) = host {
+                let host = json!({ "id": host, "type": "m5.large", "launched": "-30d" });
+                region.insert("instances".to_owned(), json!([host]));
+            }
+            region.insert(list.to_owned(), json!([keys]));
+        }
+    }
     let file = json!({
         "name": "example",
         "start": now.to_rfc3339(),
@@ -179,6 +197,25 @@ mod tests {
             let outcomes = ask(&policies[0], resource(usage)).await.unwrap();
             assert_eq!(outcomes["idle-instance"], expected, "{usage:?}");
             assert_eq!(outcomes["unattached-volume"], Outcome::NotApplicable);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_an_instance_uses_is_not_unused() {
+        let policies = crate::policy::parse(Path::new("f.yaml"), FINOPS, &crate::checks::infos()).unwrap();
+        let volume =
+            |more: &str| format!("{{\"kind\": \"storage/volume\", \"size_gib\": 8, \"created\": \"-90d\"{more}}}");
+        let address = |more: &str| {
+            format!("{{\"kind\": \"network/address\", \"id\": \"eipalloc-0a\", \"public_ip\": \"198.51.100.7\"{more}}}")
+        };
+        for (resource, rule, expected) in [
+            (volume(""), "unattached-volume", Outcome::Violated),
+            (volume(", \"attached_to\": \"i-0a\""), "unattached-volume", Outcome::Compliant),
+            (address(""), "unassociated-address", Outcome::Violated),
+            (address(", \"instance\": \"i-0a\""), "unassociated-address", Outcome::Compliant),
+        ] {
+            let outcomes = ask(&policies[0], serde_json::from_str(&resource).unwrap()).await.unwrap();
+            assert_eq!(outcomes[rule], expected, "{resource}");
         }
     }
 

@@ -181,7 +181,7 @@ impl Case<'_, '_> {
 }
 
 /// Whether a request's cost falls under a budget; a tag whose value is not known may.
-fn counts(budget: &BudgetRule, request: &Request) -> bool {
+pub(super) fn counts(budget: &BudgetRule, request: &Request) -> bool {
     if let Some((key, value)) = &budget.tag {
         return request.may_carry(key, value);
     }

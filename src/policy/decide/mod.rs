@@ -22,6 +22,6 @@ pub use context::{Context, policies_for_scope};
 pub use decision::{
     Evaluation, HttpAnswer, PolicyEvaluation, PolicyViolation, Ruling, Undisclosed, decide, evaluate_policy,
 };
-pub use preventive::{Answer, Judged, Violation, judge};
+pub use preventive::{Answer, Judged, Violation, is_asked, judge};
 pub use request::{RequestDocument, requests};
 pub use terraform::{PlannedRequests, plan};

@@ -138,6 +138,17 @@ pub(super) fn effect(policy: &Policy, rule: &Rule) -> Answer {
     }
 }
 
+/// Whether a rule speaks about this request at all: with [`judge`] it tells a rule that is kept from one that was never
+/// asked.
+pub fn is_asked(policy: &Policy, rule: &Rule, request: &Request) -> bool {
+    let off = policy.mode == EnforcementMode::Disabled || rule.mode == EnforcementMode::Disabled;
+    !off && match &rule.logic {
+        Logic::Budget(limit) => within(&policy.scope, request) && budget::counts(limit, request),
+        Logic::Check { .. } | Logic::Schedule(_) | Logic::Condition { .. } => false,
+        _ => covers(policy, rule, request),
+    }
+}
+
 /// Whether a rule is for this request. What the request leaves open is taken as covered: a scope is no way out.
 fn covers(policy: &Policy, rule: &Rule, request: &Request) -> bool {
     !matches!(rule.logic, Logic::Budget(_))

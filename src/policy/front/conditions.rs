@@ -63,21 +63,33 @@ pub(super) fn examples(
         }
         if raw.decision.is_some() && raw.resource.is_some() {
             let problem = "nobody decides about a resource that is there already";
-            checker.fail(&at.name_of("decision"), problem, "expect or violated; a decision needs a context");
+            checker.fail(
+                &at.name_of("decision"),
+                problem,
+                "expect or violated; a decision needs a context or a request",
+            );
         }
         let whole = |map: &std::collections::BTreeMap<String, serde_json::Value>| {
             serde_json::Value::Object(map.clone().into_iter().collect())
         };
-        let given = match (&raw.context, &raw.resource) {
-            (Some(context), None) => Given::Context(whole(context)),
-            (None, Some(resource)) if !over_contexts => Given::Resource(whole(resource)),
-            (None, Some(_)) => {
+        let given = match (&raw.context, &raw.resource, &raw.request) {
+            (Some(context), None, None) => Given::Context(whole(context)),
+            (None, Some(resource), None) if !over_contexts => Given::Resource(whole(resource)),
+            (None, None, Some(request)) if !over_contexts => Given::Request(whole(request)),
+            (None, Some(_), None) => {
                 checker.fail(&at.name_of("resource"), "a policy over contexts is given no resource", "context");
                 continue;
             }
-            (context, _) => {
-                let both = if context.is_some() { "has both a context and a resource" } else { "has nothing given" };
-                checker.fail(&at, format!("the example {both}"), "either context or resource");
+            (None, None, Some(_)) => {
+                checker.fail(&at.name_of("request"), "a policy over contexts is given no request", "context");
+                continue;
+            }
+            (None, None, None) => {
+                checker.fail(&at, "the example has nothing given", "context, resource or request");
+                continue;
+            }
+            _ => {
+                checker.fail(&at, "the example has several things given", "one of context, resource and request");
                 continue;
             }
         };

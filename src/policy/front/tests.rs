@@ -156,7 +156,7 @@ spec:
 fn d3_the_limits_of_the_seed_load_with_their_numbers() {
     let policy = one(LIMITS);
     assert_eq!((policy.name.as_str(), policy.namespace.as_deref()), ("resource-limits", Some("production")));
-    let [instances, volumes, databases] = policy.rules.as_slice() else { panic!("{policy:?}") };
+    let [instances, volumes, databases, lines] = policy.rules.as_slice() else { panic!("{policy:?}") };
     let Logic::Instances(limit) = &instances.logic else { panic!("{instances:?}") };
     assert_eq!((limit.max_vcpus, limit.max_memory_gib), (Some(16), Some(64)));
     assert_eq!(limit.allowed_families, [Family::GeneralPurpose, Family::ComputeOptimized]);
@@ -172,6 +172,9 @@ fn d3_the_limits_of_the_seed_load_with_their_numbers() {
     assert_eq!((volumes.name.as_str(), volumes.action), ("max-storage-size", Action::Notify));
     assert!(matches!(databases.logic, Logic::Databases(_)), "{databases:?}");
     assert_eq!(databases.types[0].0, "database/instance");
+    // Beyond the seed's document: the third limit of its map.
+    let Logic::Network(limit) = &lines.logic else { panic!("{lines:?}") };
+    assert_eq!((limit.max_bandwidth_mbps, lines.types[0].0.as_str()), (Some(1000), "network/connection"));
 }
 
 #[test]

@@ -203,8 +203,8 @@ impl RawRule for ExpressionRule {
     }
 }
 
-/// What a policy must say about given facts: a context or a resource, and at least one of `expect`, `violated` and
-/// `decision`.
+/// What a policy must say about given facts: a context, a resource or a request, and at least one of `expect`,
+/// `violated` and `decision`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawExample {
@@ -215,6 +215,8 @@ pub struct RawExample {
     pub context: Option<BTreeMap<String, serde_json::Value>>,
     /// One resource: `kind`, and the keys that a world file gives to such a resource.
     pub resource: Option<BTreeMap<String, serde_json::Value>>,
+    /// A request for a new resource, as `costwarden evaluate` takes it.
+    pub request: Option<BTreeMap<String, serde_json::Value>>,
     /// What the policy as a whole must say.
     pub expect: Option<Outcome>,
     /// Exactly the rules that must be violated.

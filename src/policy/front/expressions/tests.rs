@@ -332,6 +332,8 @@ fn e6_examples_load_and_those_that_say_nothing_are_refused() {
         ("- {name: e, expect: violated}", "examples[0]"),
         ("- {name: e, resource: {}, expect: violated}", "examples[0].resource"),
         ("- {name: e, context: {}, resource: {}, expect: violated}", "examples[0]"),
+        ("- {name: e, request: {}, expect: violated}", "examples[0].request"),
+        ("- {name: e, context: {}, request: {}, expect: violated}", "examples[0]"),
         ("- {name: e, context: {}, violated: [q]}", "examples[0].violated[0]"),
         ("- {name: e, context: {}, expect: bad}", "examples[0].expect"),
     ] {
