@@ -14,6 +14,7 @@ use super::Instant;
 use super::check::{Evidence, Savings, Standing};
 use super::place::{Kind, ResourceKey};
 use super::resource::Tags;
+use super::words::words;
 
 /// How bad it is; decides the grace period (R2, R3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
@@ -327,11 +328,6 @@ impl Act {
     }
 }
 
-impl Severity {
-    /// All, worst first.
-    pub const ALL: [Severity; 4] = [Severity::Critical, Severity::High, Severity::Medium, Severity::Low];
-}
-
 impl std::str::FromStr for Severity {
     type Err = String;
 
@@ -345,28 +341,6 @@ impl std::str::FromStr for Severity {
             other => Err(format!("{other:?} is not a severity; accepted: critical, high, medium, low")),
         }
     }
-}
-
-macro_rules! words {
-    ($type:ty, $($variant:ident => $word:literal),+ $(,)?) => {
-        impl $type {
-            /// The word used in JSON, SQL and tables.
-            pub fn word(self) -> &'static str {
-                match self { $(<$type>::$variant => $word),+ }
-            }
-
-            /// From the word.
-            pub fn from_word(word: &str) -> Option<$type> {
-                match word { $($word => Some(<$type>::$variant),)+ _ => None }
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.word())
-            }
-        }
-    };
 }
 
 words!(State, Open => "open", Excepted => "excepted", Remediated => "remediated", Resolved => "resolved");
@@ -386,7 +360,8 @@ words!(
     ResizeInstance => "resize_instance", DeleteVolume => "delete_volume", AddTags => "add_tags",
     SendNotification => "send_notification",
 );
-words!(Severity, Low => "low", Medium => "medium", High => "high", Critical => "critical");
+// Worst first, as people read them.
+words!(Severity, Critical => "critical", High => "high", Medium => "medium", Low => "low");
 
 impl fmt::Display for FindingId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

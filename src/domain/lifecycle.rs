@@ -10,6 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Instant;
+use super::words::words;
 
 /// Where the latest version of a policy stands (L1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
@@ -300,31 +301,6 @@ impl schemars::JsonSchema for SemVer {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({ "type": "string", "pattern": "^[0-9]+\\.[0-9]+\\.[0-9]+$" })
     }
-}
-
-macro_rules! words {
-    ($type:ty, $($variant:ident => $word:literal),+ $(,)?) => {
-        impl $type {
-            /// All of them, in order.
-            pub const ALL: &[$type] = &[$(<$type>::$variant),+];
-
-            /// The word used in JSON, SQL and tables.
-            pub fn word(self) -> &'static str {
-                match self { $(<$type>::$variant => $word),+ }
-            }
-
-            /// From the word.
-            pub fn from_word(word: &str) -> Option<$type> {
-                match word { $($word => Some(<$type>::$variant),)+ _ => None }
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.word())
-            }
-        }
-    };
 }
 
 words!(

@@ -31,6 +31,7 @@ pub mod text;
 pub mod undo;
 pub mod usage;
 pub mod violation;
+mod words;
 
 /// A point in time, always UTC.
 pub type Instant = chrono::DateTime<chrono::Utc>;

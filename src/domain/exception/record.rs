@@ -12,6 +12,7 @@ use super::Exception;
 use crate::domain::Instant;
 use crate::domain::finding::FindingId;
 use crate::domain::place::Kind;
+use crate::domain::words::words;
 
 /// For so many days after its review fell due, an exception still holds and is shown as overdue; then it has expired.
 pub const OVERDUE_DAYS: i64 = 14;
@@ -210,31 +211,6 @@ impl ExceptionRecord {
             until,
         }
     }
-}
-
-macro_rules! words {
-    ($type:ty, $($variant:ident => $word:literal),+ $(,)?) => {
-        impl $type {
-            /// All of them, in order.
-            pub const ALL: &[$type] = &[$(<$type>::$variant),+];
-
-            /// The word used in JSON, SQL and tables.
-            pub fn word(self) -> &'static str {
-                match self { $(<$type>::$variant => $word),+ }
-            }
-
-            /// From the word.
-            pub fn from_word(word: &str) -> Option<$type> {
-                match word { $($word => Some(<$type>::$variant),)+ _ => None }
-            }
-        }
-
-        impl std::fmt::Display for $type {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.word())
-            }
-        }
-    };
 }
 
 words!(
