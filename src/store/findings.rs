@@ -67,15 +67,6 @@ impl Store {
         })
     }
 
-    /// Every finding of a partition, whatever its state, ordered by id.
-    pub fn findings_in(&self, partition: &Partition) -> Result<Vec<Finding>> {
-        self.read(format_args!("reading the findings of {partition}"), |connection| {
-            let place = &partition.place;
-            let key = params![place.account.as_str(), place.region.as_str(), partition.kind.name()];
-            select(connection, "WHERE account = ?1 AND region = ?2 AND kind = ?3 ORDER BY id", key)
-        })
-    }
-
     /// Findings that a scan made or confirmed at an instant or later, whatever became of them since, ordered by id.
     pub fn findings_seen_since(&self, since: Instant) -> Result<Vec<Finding>> {
         self.read(format_args!("reading the findings seen since {since}"), |connection| {
