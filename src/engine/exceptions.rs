@@ -308,12 +308,20 @@ pub fn bind(text: &str, kind: Kind) -> Result<OverInventory, Refusal> {
 }
 
 /// The end of the last exception on a finding that is over, as far as the lists say.
-pub fn last_end(finding: &Finding, exceptions: &[Exception], now: Instant) -> Option<Instant> {
+pub fn last_end<'a>(
+    finding: &Finding,
+    exceptions: impl IntoIterator<Item = &'a Exception>,
+    now: Instant,
+) -> Option<Instant> {
     concerning(finding, exceptions).map(|own| own.until).filter(|until| *until < now).max()
 }
 
 /// A grace period that began before an exception ended: it does not count, and a full new one must begin (H10).
-pub fn stale_grace(finding: &Finding, exceptions: &[Exception], now: Instant) -> Option<Instant> {
+pub fn stale_grace<'a>(
+    finding: &Finding,
+    exceptions: impl IntoIterator<Item = &'a Exception>,
+    now: Instant,
+) -> Option<Instant> {
     last_end(finding, exceptions, now).filter(|end| finding.clock.first_notice.is_some_and(|first| first <= *end))
 }
 
@@ -322,10 +330,13 @@ pub fn asked_for<'a>(finding: &Finding, asked: &'a [Exception], now: Instant) ->
     concerning(finding, asked).find(|own| now <= own.until || finding.seen_at <= own.until)
 }
 
-fn concerning<'a>(finding: &Finding, list: &'a [Exception]) -> impl Iterator<Item = &'a Exception> {
+fn concerning<'a>(
+    finding: &Finding,
+    list: impl IntoIterator<Item = &'a Exception>,
+) -> impl Iterator<Item = &'a Exception> {
     let (account, id) = (finding.key.account().clone(), finding.key.id.clone());
     let (policy, rule) = (finding.policy.clone(), finding.rule.clone());
-    list.iter().filter(move |own| own.concerns(account.as_str(), &id, &policy, &rule))
+    list.into_iter().filter(move |own| own.concerns(account.as_str(), &id, &policy, &rule))
 }
 
 fn others<'a>(people: impl Iterator<Item = &'a String>, me: &str) -> Vec<String> {

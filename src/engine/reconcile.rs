@@ -8,8 +8,9 @@ use std::collections::HashMap;
 
 use chrono::{NaiveDate, TimeDelta};
 
+use super::exceptions::stale_grace;
+use super::grace;
 use super::ruleset::CompiledRule;
-use super::{exceptions, grace};
 use crate::domain::Instant;
 use crate::domain::check::{Standing, Verdict, Violation};
 use crate::domain::exception::Exception;
@@ -68,6 +69,8 @@ pub enum CountsAs {
 /// was not listed; then tells what changed.
 pub struct Reconciler<'a> {
     look: Look<'a>,
+    /// By resource id: there are as many questions as findings.
+    exceptions: HashMap<&'a str, Vec<&'a Exception>>,
     findings: Vec<Finding>,
     marks: Vec<Mark>,
     by_resource: HashMap<Str, Vec<usize>>,
@@ -84,7 +87,18 @@ struct Mark {
 impl<'a> Reconciler<'a> {
     /// Knows of no finding yet.
     pub fn new(look: Look<'a>) -> Reconciler<'a> {
-        Reconciler { look, findings: Vec::new(), marks: Vec::new(), by_resource: HashMap::new(), events: Vec::new() }
+        let mut exceptions: HashMap<&str, Vec<&Exception>> = HashMap::new();
+        for exception in look.exceptions {
+            exceptions.entry(&exception.resource).or_default().push(exception);
+        }
+        Reconciler {
+            look,
+            exceptions,
+            findings: Vec::new(),
+            marks: Vec::new(),
+            by_resource: HashMap::new(),
+            events: Vec::new(),
+        }
     }
 
     /// Takes findings on file: all of a resource, closed ones included, before the resource is [`Self::seen`]; and the
@@ -209,7 +223,8 @@ impl<'a> Reconciler<'a> {
         };
         refresh(&self.look, &mut finding, resource, rule, violation);
         self.events.push(event(&finding, now, "detected", finding.message.clone()));
-        apply_exemption(&self.look, &mut self.events, &mut finding, resource);
+        let mine = self.exceptions.get(&*finding.key.id).map_or(&[][..], Vec::as_slice);
+        apply_exemption(&self.look, mine, &mut self.events, &mut finding, resource);
         finding.phase = finding.phase_at(now);
         self.by_resource.entry(resource.key.id.clone()).or_default().push(self.findings.len());
         self.findings.push(finding);
@@ -253,7 +268,8 @@ impl<'a> Reconciler<'a> {
                 }
             }
         }
-        apply_exemption(&self.look, &mut self.events, finding, resource);
+        let mine = self.exceptions.get(&*finding.key.id).map_or(&[][..], Vec::as_slice);
+        apply_exemption(&self.look, mine, &mut self.events, finding, resource);
         grace::refresh_due(finding);
         finding.phase = finding.phase_at(now);
         self.marks[index].changed |= before.is_none_or(|before| before != *finding);
@@ -338,10 +354,16 @@ fn put(field: &mut String, value: &str) {
 }
 
 /// Sets or ends the exempt state by exceptions and the keep-until tag. When one ends, a new full grace starts.
-fn apply_exemption(look: &Look<'_>, events: &mut Vec<FindingEvent>, finding: &mut Finding, resource: &Resource) {
+fn apply_exemption(
+    look: &Look<'_>,
+    exceptions: &[&Exception],
+    events: &mut Vec<FindingEvent>,
+    finding: &mut Finding,
+    resource: &Resource,
+) {
     let now = look.now;
     read_keep_tag(finding, resource, look.tag_prefix, now);
-    let exemption = exception_for(finding, look.exceptions, now)
+    let exemption = exception_for(finding, exceptions.iter().copied(), now)
         .map(|exception| {
             format!(
                 "exception {}: {} (approved by {}, until {})",
@@ -372,7 +394,7 @@ fn apply_exemption(look: &Look<'_>, events: &mut Vec<FindingEvent>, finding: &mu
         }
         (State::Open, None) => {
             // Granted and over between two scans: what ran before it does not count.
-            if let Some(end) = exceptions::stale_grace(finding, look.exceptions, now) {
+            if let Some(end) = stale_grace(finding, exceptions.iter().copied(), now) {
                 let ended = format!("an exception ended {}", end.format("%Y-%m-%d %H:%M UTC"));
                 finding.reason = format!("{ended}; a new full grace period begins");
                 grace::restart(finding);
@@ -388,9 +410,13 @@ fn event(finding: &Finding, at: Instant, what: &str, detail: String) -> FindingE
 }
 
 /// The exception that covers a finding at an instant.
-pub fn exception_for<'a>(finding: &Finding, exceptions: &'a [Exception], now: Instant) -> Option<&'a Exception> {
+pub fn exception_for<'a>(
+    finding: &Finding,
+    exceptions: impl IntoIterator<Item = &'a Exception>,
+    now: Instant,
+) -> Option<&'a Exception> {
     let (account, id) = (finding.key.account().as_str(), &*finding.key.id);
-    exceptions.iter().find(|exception| exception.covers(account, id, &finding.policy, &finding.rule, now))
+    exceptions.into_iter().find(|exception| exception.covers(account, id, &finding.policy, &finding.rule, now))
 }
 
 /// The day through which a keep-until tag holds, if it still does.

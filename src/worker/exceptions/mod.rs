@@ -231,8 +231,12 @@ pub fn find(store: &Store, id: &str) -> Result<ExceptionRecord, ExceptionError> 
 /// # Errors
 /// The state cannot be read; then nothing may be decided either.
 pub fn in_force(store: &Store, settings: &Settings) -> anyhow::Result<Vec<Exception>> {
-    let stored = store.exceptions().context("reading the exceptions")?;
-    Ok(settings.exceptions.iter().cloned().chain(stored.iter().filter_map(ExceptionRecord::cover)).collect())
+    Ok(all(settings, &store.exceptions().context("reading the exceptions")?))
+}
+
+/// The exceptions of the settings and those of the records that were ever granted.
+fn all(settings: &Settings, stored: &[ExceptionRecord]) -> Vec<Exception> {
+    settings.exceptions.iter().cloned().chain(stored.iter().filter_map(ExceptionRecord::cover)).collect()
 }
 
 #[cfg(test)]

@@ -50,15 +50,17 @@ impl Watch {
     /// # Errors
     /// The state cannot be read: then nothing is judged.
     pub fn open(desk: &Desk<'_>, settings: &crate::settings::Settings, now: Instant) -> anyhow::Result<Watch> {
+        let stored = desk.store.exceptions().context("reading the exceptions")?;
+        let exceptions = super::all(settings, &stored);
         let mut conditional: HashMap<(String, String), Vec<ExceptionRecord>> = HashMap::new();
-        for record in desk.store.exceptions().context("reading the exceptions")? {
+        for record in stored {
             let lives = record.status_at(now) == ExceptionStatus::Approved;
             if lives && record.exception_type == ExceptionType::Conditional {
                 let key = (record.account.clone(), record.resource_id.clone());
                 conditional.entry(key).or_default().push(record);
             }
         }
-        Ok(Watch { exceptions: super::in_force(desk.store, settings)?, conditional, uses: Vec::new() })
+        Ok(Watch { exceptions, conditional, uses: Vec::new() })
     }
 
     /// Whether a resource has a conditional exception, so that a subject must be made for it.
