@@ -15,7 +15,6 @@ use super::exit::{Exit, ExitError};
 use super::output::{self, Format, SCHEMA_VERSION};
 use super::{Global, interrupt, open};
 use crate::app;
-use crate::clock::Clock;
 use crate::deliver::outbox::deliver_due;
 use crate::domain::guard::{self, Reading};
 use crate::domain::mode::Mode;
@@ -72,16 +71,7 @@ struct RowJson {
 /// Applies a plan file.
 pub async fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let plan = read(&args.plan)?;
-    let settings = open::settings(global)?;
-    let policies = open::policies(&settings)?;
-    let file = open::existing(&settings.state_dir)?;
-    let store = if args.dry_run {
-        crate::store::Store::open_read_only(&file)?.throwaway_copy()?
-    } else {
-        open::store(&settings)?
-    };
-    let reader = app::reader(&settings).await?;
-    let cx = app::context(settings, &policies, store, reader, Clock::System)?;
+    let cx = open::context(global, args.dry_run).await?;
     check(&cx, &plan)?;
     let steps = chosen(args, &plan)?;
     if args.dry_run {

@@ -5,16 +5,17 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 
 use super::Global;
 use super::exit::{Exit, ExitError};
-use crate::checks;
 use crate::clock::Clock;
 use crate::domain::text::clean;
 use crate::policy::Policy;
 use crate::settings::{self, Origin, PoliciesFrom, Settings};
 use crate::store::{FILE_NAME, Fault, Store};
+use crate::worker::context::Context;
+use crate::{app, checks};
 
 /// The settings of this call; `--db` takes the place of `state_dir`.
 ///
@@ -47,6 +48,20 @@ pub fn policies(settings: &Settings) -> Result<Vec<Policy>> {
         return crate::worker::policies::in_force(&store, Clock::System.now()).map_err(ExitError::bad_use);
     }
     settings::load_policies(&settings.policies, &checks::infos()).map_err(ExitError::bad_use)
+}
+
+/// Everything that a command needs which acts on what is in the state already. A dry run works on a copy in memory that
+/// gives nothing back.
+///
+/// # Errors
+/// Those of [`settings`] and [`policies`]; there is no state yet; the credentials do not do.
+pub async fn context(global: &Global, dry_run: bool) -> Result<Context> {
+    let settings = settings(global)?;
+    let policies = policies(&settings)?;
+    let file = existing(&settings.state_dir)?;
+    let store = if dry_run { Store::open_read_only(&file)?.throwaway_copy()? } else { store(&settings)? };
+    let reader = app::reader(&settings).await?;
+    app::context(settings, &policies, store, reader, Clock::System)
 }
 
 /// The folder of the state. With `--db` the settings are not read, so that `freeze` and the reading commands work

@@ -12,7 +12,6 @@ use super::exit::{Exit, ExitError};
 use super::output::{self, Format, SCHEMA_VERSION};
 use super::{Global, interrupt, open};
 use crate::app;
-use crate::clock::Clock;
 use crate::deliver::outbox::deliver_due;
 use crate::domain::Instant;
 use crate::domain::mode::Mode;
@@ -89,16 +88,7 @@ impl From<Undoable> for UndoableJson {
 /// # Errors
 /// No such act, nothing to take back, another worker acts, or the state or the cloud cannot be read.
 pub async fn run(global: &Global, args: &Args, act: i64) -> anyhow::Result<Exit> {
-    let settings = open::settings(global)?;
-    let policies = open::policies(&settings)?;
-    let file = open::existing(&settings.state_dir)?;
-    let store = if args.dry_run {
-        crate::store::Store::open_read_only(&file)?.throwaway_copy()?
-    } else {
-        open::store(&settings)?
-    };
-    let reader = app::reader(&settings).await?;
-    let cx = app::context(settings, &policies, store, reader, Clock::System)?;
+    let cx = open::context(global, args.dry_run).await?;
     let begun = cx.store.undos_of(act)?.into_iter().any(|undo| !undo.state.ended());
     let told = preview(&cx.store, &*cx.cloud, &cx.prices, act, cx.clock.now()).await?;
     let told = told.map_err(|why| ExitError::bad_use(format!("{why}; see `costwarden actions list`")))?;
