@@ -8,7 +8,7 @@
 
 use chrono::{Datelike, NaiveDate};
 
-use super::preventive::{Answer, Judged, Violation, effect, weight, within};
+use super::preventive::{About, Answer, Judged, Violation, effect, within};
 use crate::domain::budget::{BudgetAction, BudgetRule, Spending, Threshold};
 use crate::domain::fact::Fact;
 use crate::domain::money::Usd;
@@ -165,18 +165,12 @@ impl Case<'_, '_> {
         let monitored = self.policy.mode == EnforcementMode::Monitor || self.rule.mode == EnforcementMode::Monitor;
         let effect =
             if monitored || self.rule.enforcement.is_some() { effect(self.policy, self.rule) } else { Answer::Deny };
-        self.judged.violations.push(Violation {
-            policy_name: self.policy.name.clone(),
-            rule_name: self.rule.name.clone(),
-            message,
-            severity: weight(effect, self.rule),
-            effect,
+        let about = About {
             resource_type: "budget".to_owned(),
             resource_id: None,
             resource: format!("{} / {}", self.policy.name, self.rule.name),
-            unknown,
-            question: None,
-        });
+        };
+        self.judged.violations.push(Violation::new(self.policy, self.rule, about, message, effect, unknown));
     }
 }
 

@@ -359,24 +359,46 @@ impl Against<'_, '_> {
     }
 
     fn push(&mut self, message: String, effect: Answer, unknown: bool) {
-        self.judged.violations.push(Violation {
-            policy_name: self.policy.name.clone(),
-            rule_name: self.rule.name.clone(),
-            message,
-            severity: weight(effect, self.rule),
-            effect,
+        let about = About {
             resource_type: self.request.resource_type.clone(),
             resource_id: self.request.id.clone(),
             resource: self.request.shown().to_owned(),
-            unknown,
-            question: None,
-        });
+        };
+        self.judged.violations.push(Violation::new(self.policy, self.rule, about, message, effect, unknown));
     }
 }
 
-/// What denies is critical at the decision point (V2), whatever a finding of the same rule would be.
-pub(super) fn weight(effect: Answer, rule: &Rule) -> Severity {
-    if effect == Answer::Deny { Severity::Critical } else { rule.severity }
+/// What a violation is about.
+pub(super) struct About {
+    pub(super) resource_type: String,
+    pub(super) resource_id: Option<String>,
+    pub(super) resource: String,
+}
+
+impl Violation {
+    /// What denies is critical at the decision point (V2), whatever a finding of the same rule would be.
+    pub(super) fn new(
+        policy: &Policy,
+        rule: &Rule,
+        about: About,
+        message: String,
+        effect: Answer,
+        unknown: bool,
+    ) -> Violation {
+        let About { resource_type, resource_id, resource } = about;
+        Violation {
+            policy_name: policy.name.clone(),
+            rule_name: rule.name.clone(),
+            message,
+            severity: if effect == Answer::Deny { Severity::Critical } else { rule.severity },
+            effect,
+            resource_type,
+            resource_id,
+            resource,
+            unknown,
+            question: None,
+        }
+    }
 }
 
 impl Answer {
