@@ -30,6 +30,8 @@ const RECORD: [&str; 4] = ["metadata", "created_at", "updated_at", "created_by"]
 
 /// Longest value in a summary, in characters.
 const LONGEST: usize = 40;
+/// Characters that are shown before the first one that differs.
+const CONTEXT: usize = 12;
 
 /// One place that differs.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,17 +71,29 @@ pub fn summary(found: &[Difference]) -> String {
 
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let shown = |value: &Value| {
-            let text = clean(&value.to_string());
-            if text.chars().count() > LONGEST { text.chars().take(LONGEST).chain(['…']).collect() } else { text }
-        };
         match (&self.before, &self.after) {
-            (Some(before), Some(after)) => write!(f, "{}: {} → {}", self.path, shown(before), shown(after)),
-            (None, Some(after)) => write!(f, "{} added: {}", self.path, shown(after)),
-            (Some(before), None) => write!(f, "{} removed: {}", self.path, shown(before)),
+            (Some(before), Some(after)) => {
+                let (before, after) = (before.to_string(), after.to_string());
+                let same = before.chars().zip(after.chars()).take_while(|(before, after)| before == after).count();
+                write!(f, "{}: {} → {}", self.path, part(&before, same), part(&after, same))
+            }
+            (None, Some(after)) => write!(f, "{} added: {}", self.path, part(&after.to_string(), 0)),
+            (Some(before), None) => write!(f, "{} removed: {}", self.path, part(&before.to_string(), 0)),
             (None, None) => f.write_str(&self.path),
         }
     }
+}
+
+/// The part of a long text that is worth reading: around where it parts from the other one.
+fn part(text: &str, same: usize) -> String {
+    let length = text.chars().count();
+    if length <= LONGEST {
+        return clean(text);
+    }
+    let from = same.saturating_sub(CONTEXT).min(length - LONGEST);
+    let middle: String = text.chars().skip(from).take(LONGEST).collect();
+    let (head, tail) = (if from > 0 { "…" } else { "" }, if from + LONGEST < length { "…" } else { "" });
+    format!("{head}{}{tail}", clean(&middle))
 }
 
 #[derive(Clone)]
@@ -203,6 +217,16 @@ mod tests {
             assert_eq!(with(pointer, value), ChangeType::Major, "{pointer}");
         }
         assert_eq!(kind(base.clone(), base), ChangeType::Minor, "nothing changed");
+    }
+
+    #[test]
+    fn a_summary_of_long_texts_shows_where_they_part() {
+        let before = json!({"condition": "request.action == 'delete' && request.environment == 'production'"});
+        let after = json!({"condition": "request.action == 'delete' && request.environment in ['production', 'test']"});
+        assert_eq!(
+            summary(&differences(&before, &after)),
+            "condition: … && request.environment == 'production'\" → …t.environment in ['production', 'test']\""
+        );
     }
 
     #[test]
