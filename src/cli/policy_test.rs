@@ -87,11 +87,13 @@ fn table(global: &Global, run: &TestRun) -> Result<()> {
         }
     }
     output::line(&format!(
-        "{} examples: {} passed, {} failed; {} policies without an example",
+        "{} {}: {} passed, {} failed; {} {} without an example",
         run.total_tests,
+        if run.total_tests == 1 { "example" } else { "examples" },
         run.passed,
         run.failed,
-        run.untested.len()
+        run.untested.len(),
+        if run.untested.len() == 1 { "policy" } else { "policies" }
     ))
 }
 

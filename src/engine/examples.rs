@@ -12,8 +12,8 @@ use serde_json::Value as Json;
 use crate::domain::budget::Spending;
 use crate::domain::price::PriceBook;
 use crate::policy::decide::{Answer, Ruling, evaluate_policy, is_asked, judge, requests};
-use crate::policy::expression::{Facts, Truth};
-use crate::policy::{Decision, EnforcementMode, Example, Given, Logic, Outcome, Polarity, Policy, Rule};
+use crate::policy::expression::Facts;
+use crate::policy::{Decision, EnforcementMode, Example, Given, Logic, Outcome, Policy, Rule};
 
 /// What the examples of several policies said.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -102,12 +102,7 @@ fn outcome(rule: &Rule, facts: &Facts) -> Outcome {
     if rule.mode == EnforcementMode::Disabled {
         return Outcome::NotApplicable;
     }
-    match (condition.evaluate(facts), polarity) {
-        (Truth::True, Polarity::Violates) | (Truth::False, Polarity::Requires) => Outcome::Violated,
-        (Truth::False, Polarity::Violates) | (Truth::True, Polarity::Requires) => Outcome::Compliant,
-        (Truth::Unknown(_), _) => Outcome::Unknown,
-        (Truth::NoRoot(_), _) => Outcome::NotApplicable,
-    }
+    polarity.outcome(&condition.evaluate(facts))
 }
 
 /// What the decision point answers to a context when only this policy is asked, whomever it is for.

@@ -85,7 +85,7 @@ pub struct Spec<R> {
     pub scope: Option<Scope>,
     /// Whose word an act on its findings needs first; nobody's when absent.
     pub approval: Option<RawActApproval>,
-    /// What it must say about given resources; `costwarden policy test` asks it.
+    /// What it must say about given resources and requests; `costwarden policy test` asks it.
     #[schemars(length(min = 1))]
     pub examples: Option<Vec<expressions::RawExample>>,
 }
@@ -191,13 +191,13 @@ pub struct LimitRule {
     /// Unique within the policy.
     #[schemars(length(min = 1))]
     pub name: String,
-    /// `compute/instance`, `storage/volume` or `database/instance`.
+    /// `compute/instance`, `storage/volume`, `database/instance` or `network/connection`.
     pub resource: String,
     /// What is allowed.
     pub constraint: Constraint,
     /// Default `high`.
     pub severity: Option<Severity>,
-    /// Default `resize` for instances, `notify` for volumes.
+    /// Default `resize` for instances, `notify` for everything else.
     pub action: Option<ActionWord>,
     /// Instead of the severity's grace period.
     pub grace: Option<String>,
