@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use chrono::TimeDelta;
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
@@ -129,6 +130,10 @@ fn check(cx: &Context, plan: &Plan) -> anyhow::Result<()> {
         return stale("it was made from another state file".to_owned());
     }
     let now = cx.clock.now();
+    if plan.created_at > now + TimeDelta::minutes(5) {
+        let made = plan.created_at.format("%Y-%m-%d %H:%M UTC");
+        return stale(format!("it was made {made}, which has not come yet by this machine's clock; set the clock"));
+    }
     if now > plan.expires_at {
         return stale(format!("it expired {}", plan.expires_at.format("%Y-%m-%d %H:%M UTC")));
     }

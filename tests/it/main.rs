@@ -11,11 +11,11 @@ mod demo;
 mod e2e;
 mod exceptions;
 mod guide;
-#[cfg(feature = "aws")]
-mod kill;
 mod mail;
 mod mailless;
 mod night;
+#[cfg(feature = "aws")]
+mod process;
 mod readme;
 #[cfg(feature = "pdf")]
 mod report_pdf;

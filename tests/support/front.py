@@ -48,12 +48,13 @@ class Fault:
 
     Modes: `throttle`, `deny`, `error` (with `code`, `status`, `message`), `html503`, `delay` (then answers, after
     `seconds`), `reset` (does it, then resets the connection without an answer), `reset_before` (resets without doing
-    it), `cut` (half an answer, then the connection ends), `cut_whole` (half an answer that claims to be whole).
+    it), `cut` (half an answer, then the connection ends), `cut_whole` (half an answer that claims to be whole),
+    `trickle` (does it, and answers a byte a second).
     """
 
     def __init__(self, row):
         unknown = set(row) - {"operation", "mode", "count", "skip", "account", "region", "seconds", "code", "status",
-                              "message"}
+                              "message", "acting"}
         if unknown:
             raise ValueError(f"unknown keys of a fault: {sorted(unknown)}")
         self.operation = row["operation"]
@@ -62,6 +63,7 @@ class Fault:
         self.skip = row.get("skip", 0)
         self.account = row.get("account")
         self.region = row.get("region")
+        self.acting = row.get("acting", False)
         self.seconds = row.get("seconds", 0)
         self.code = row.get("code", "InternalError")
         self.status = row.get("status", 500)
@@ -73,7 +75,8 @@ class Fault:
             self.code, self.status = "UnauthorizedOperation", 403
             self.message = ("You are not authorized to perform this operation. "
                             "Encoded authorization failure message: c2VjcmV0")
-        elif self.mode not in ("error", "html503", "delay", "reset", "reset_before", "cut", "cut_whole"):
+        elif self.mode not in ("error", "html503", "delay", "reset", "reset_before", "cut", "cut_whole",
+                               "trickle"):
             raise ValueError(f"unknown mode of a fault: {self.mode!r}")
 
     def meets(self, request):
@@ -81,6 +84,7 @@ class Fault:
             self.operation in (request["operation"], "*")
             and self.account in (request["account"], None)
             and self.region in (request["region"], None)
+            and not (self.acting and request["dry_run"])
         )
 
 
@@ -213,6 +217,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(status, answer_headers, answer, cut=True)
         elif fault is not None and fault.mode == "cut_whole":
             self.answer(status, answer_headers, answer[: len(answer) // 2])
+        elif fault is not None and fault.mode == "trickle":
+            self.answer(status, answer_headers, answer, pause=1)
         else:
             self.answer(status, answer_headers, answer)
 
@@ -281,7 +287,7 @@ class Handler(BaseHTTPRequestHandler):
                                                                                       "server", "connection")]
         return int(status.split()[0]), kept, answer
 
-    def answer(self, status, headers, body, cut=False):
+    def answer(self, status, headers, body, cut=False, pause=0):
         self.send_response_only(status)
         ahead = FRONT.clocks.get(self.account(self.credential_scope()), 0)
         if ahead is not None:
@@ -293,6 +299,12 @@ class Handler(BaseHTTPRequestHandler):
         if cut:
             body = body[: len(body) // 2]
             self.close_connection = True
+        if pause:
+            for byte in body:
+                time.sleep(pause)
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
+            return
         self.wfile.write(body)
         self.wfile.flush()
 

@@ -52,6 +52,7 @@ pub struct Fault {
     account: Option<AccountId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     region: Option<Region>,
+    acting: bool,
     seconds: f64,
     code: String,
     status: u16,
@@ -452,6 +453,11 @@ impl Fault {
         Fault::of(operation, "cut_whole")
     }
 
+    /// The next request is done, and its answer comes a byte a second.
+    pub fn trickle(operation: &str) -> Fault {
+        Fault::of(operation, "trickle")
+    }
+
     /// The next so many requests.
     pub fn times(self, count: u32) -> Fault {
         Fault { count, ..self }
@@ -467,6 +473,11 @@ impl Fault {
         Fault { account: Some(account.clone()), ..self }
     }
 
+    /// Only requests that would change something; dry runs go through.
+    pub fn acting(self) -> Fault {
+        Fault { acting: true, ..self }
+    }
+
     /// Only requests to this Region.
     pub fn in_region(self, region: &Region) -> Fault {
         Fault { region: Some(region.clone()), ..self }
@@ -480,6 +491,7 @@ impl Fault {
             skip: 0,
             account: None,
             region: None,
+            acting: false,
             seconds: 0.0,
             code: "InternalError".into(),
             status: 500,

@@ -1,12 +1,17 @@
-//! `kill -9` of the real binary, at every point of the journal and at random instants, and a start after it.
+//! The real binary in trouble: killed, on a broken network, on a full disk, beside others of its kind, by a wrong clock.
 //!
 //! Every case has a resource of its own, so that the cloud's own log is the judge: at most one stop or delete of it, and
 //! none before a completed snapshot of every volume that would be lost. `points` goes through the named
-//! crash points of a stop and of a delete, `random` kills anywhere. `world` brings one state to the day on which
-//! everything is due, by playing the program itself; `case` copies it and kills.
+//! crash points of a stop and of a delete, `random` kills anywhere, `network`, `disk`, `races` and `clocks` are named
+//! after what goes wrong. `world` brings one state to the day on which everything is due, by playing the program
+//! itself; `case` copies it and does harm.
 
 mod case;
+mod clocks;
+mod disk;
+mod network;
 mod points;
+mod races;
 mod random;
 mod world;
 

@@ -1,6 +1,7 @@
 //! One state copied, one step of the plan: started, killed, started again, and judged by the cloud's log.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant as Monotonic};
@@ -59,7 +60,12 @@ impl Case {
 
     /// Moves the clock of this case.
     pub fn later(&mut self, by: TimeDelta) {
-        self.now += by;
+        self.set_clock(self.now + by);
+    }
+
+    /// Sets the clock of this case, forward or back.
+    pub fn set_clock(&mut self, now: Instant) {
+        self.now = now;
         write_offset(&self.clock(), self.now);
     }
 
@@ -77,20 +83,58 @@ impl Case {
 
     /// Starts the program.
     pub fn start(&mut self, args: &[&str], halt_at: Option<&str>) -> Running {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_costwarden"));
+        command.args(args);
+        let mut environment = self.environment();
+        environment.extend(halt_at.map(|point| ("COSTWARDEN_HALT_AT".to_owned(), point.to_owned())));
+        self.spawn(command, environment)
+    }
+
+    /// Starts something in this case's folder, with this environment and no other.
+    pub fn spawn(&mut self, mut command: Command, environment: Vec<(String, String)>) -> Running {
         self.calls += 1;
         let errors = self.home.path().join(format!("errors-{}", self.calls));
-        let child = Command::new(env!("CARGO_BIN_EXE_costwarden"))
-            .args(args)
+        let child = command
             .current_dir(self.home.path())
             .env_clear()
-            .envs(self.world.moto.environment_with_clock(&self.clock()))
-            .envs(halt_at.map(|point| ("COSTWARDEN_HALT_AT", point)))
+            .envs(environment)
             .stdin(Stdio::null())
-            .stdout(File::create(self.home.path().join("out")).expect("a file"))
+            .stdout(File::create(self.home.path().join(format!("out-{}", self.calls))).expect("a file"))
             .stderr(File::create(&errors).expect("a file"))
             .spawn()
             .expect("the program starts");
         Running { child, errors }
+    }
+
+    /// The cloud and the clock of this case.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        self.world.moto.environment_with_clock(&self.clock())
+    }
+
+    /// The flags with which `apply` works on this case's step alone.
+    pub fn apply_args(&self) -> Vec<String> {
+        let plan = self.world.plan_file.display().to_string();
+        ["apply", &plan, "--yes", "--only", &self.step.finding.0].map(str::to_owned).into()
+    }
+
+    /// Arms the account of this case for the worker's own acts.
+    pub fn arm(&mut self, until: &str) {
+        self.mode("enforce");
+        let account = self.account.to_string();
+        let mut arm = Command::new(env!("CARGO_BIN_EXE_costwarden"))
+            .args(["arm", "--account", &account, "--until", until, "--by", "ann"])
+            .current_dir(self.home.path())
+            .env_clear()
+            .envs(self.environment())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let mut typed = arm.stdin.take().expect("a pipe");
+        typed.write_all(format!("{account}\n").as_bytes()).expect("the pipe takes a line");
+        drop(typed);
+        assert!(arm.wait().expect("it ends").success());
     }
 
     /// Kills with SIGKILL.
@@ -159,6 +203,18 @@ impl Case {
         rows.first().map(|row| row.state)
     }
 
+    /// How the step ended: done if any row is, otherwise as the last one stands.
+    pub fn ended(&self) -> Option<JournalState> {
+        let rows = self.rows();
+        let done = rows.iter().find(|row| row.state == JournalState::Done);
+        done.or(rows.last()).map(|row| row.state)
+    }
+
+    /// Where each row stands, in words.
+    pub fn told(&self) -> Vec<String> {
+        self.rows().iter().map(|row| format!("{}: {}", row.state.word(), row.message)).collect()
+    }
+
     pub fn frozen(&self) -> bool {
         let store = Store::open_read_only(&self.home.path().join("state").join(FILE_NAME)).expect("the state opens");
         store.frozen().expect("the freeze is read").is_some()
@@ -209,6 +265,20 @@ impl Running {
     /// What it said on stderr so far.
     pub fn errors(&self) -> String {
         fs::read_to_string(&self.errors).unwrap_or_default()
+    }
+
+    /// Waits until it says these words.
+    pub fn says(&mut self, words: &str) {
+        let began = Monotonic::now();
+        while !self.errors().contains(words) {
+            assert!(self.ended().is_none() && began.elapsed() < PATIENCE, "it never said {words:?}: {}", self.errors());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The process's number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// How it ended, if it did.

@@ -77,7 +77,16 @@ impl World {
     /// Made by the first who asks.
     pub fn shared() -> &'static World {
         static SHARED: OnceLock<World> = OnceLock::new();
-        SHARED.get_or_init(|| World::play(super::points::PAIRS, super::random::crowds()))
+        SHARED.get_or_init(|| {
+            let single = [
+                super::points::PAIRS,
+                super::network::PAIRS,
+                super::disk::PAIRS,
+                super::races::pairs(),
+                super::clocks::PAIRS,
+            ];
+            World::play(single.iter().sum(), super::random::crowds())
+        })
     }
 
     /// A pair in an account that has no other.

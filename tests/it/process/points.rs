@@ -154,21 +154,7 @@ fn killed_in_apply_the_workers_own_run_goes_on() {
     stop.killed_at("J8.call");
     stop.past_the_lease();
     // The account is armed now, and the worker runs by itself: it finishes the stop by looking, and does the delete.
-    stop.mode("enforce");
-    let mut arm = std::process::Command::new(env!("CARGO_BIN_EXE_costwarden"))
-        .args(["arm", "--account", account.as_str(), "--until", "2026-12-01", "--by", "ann"])
-        .current_dir(stop.folder())
-        .env_clear()
-        .envs(world.moto.environment_with_clock(&stop.folder().join("clock")))
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("the program starts");
-    let mut typed = arm.stdin.take().expect("a pipe");
-    std::io::Write::write_all(&mut typed, format!("{account}\n").as_bytes()).expect("the pipe takes a line");
-    drop(typed);
-    assert!(arm.wait().expect("it ends").success());
+    stop.arm("2026-12-01");
     let mut run = stop.start(&["run"], None);
     assert_eq!(run.end().code(), Some(0), "{}", run.errors());
     assert_eq!((stop.state(), stop.counted()), (Some(JournalState::Done), Counts { snapshots: 1, acts: 1 }));

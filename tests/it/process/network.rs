@@ -1,0 +1,133 @@
+//! A network that fails in the middle of an act: at each call that matters, in each way in which it can.
+//!
+//! The fault lasts while one `apply` runs and is then gone. Whatever the program was told or not told, the cloud's log
+//! has at most one stop or delete that it did not refuse outright, never without a backup; and once the network works
+//! again the step ends as done, or stuck where nobody can know.
+
+use std::time::Duration;
+
+use costwarden::domain::finding::Act;
+use costwarden::domain::remediation::JournalState;
+
+use super::case::{Case, side_by_side};
+use super::world::World;
+use crate::support::moto::{Fault, Seen};
+
+/// How a call fails.
+type Breaks = fn(&str) -> Fault;
+
+/// The act, the call, how it fails, and how the step ends after the network works again.
+const CASES: [(Act, &str, &str, Breaks, JournalState); 20] = [
+    (Act::StopInstance, "StopInstances", "reset after it was done", Fault::reset, JournalState::Done),
+    (Act::StopInstance, "StopInstances", "reset before it was done", Fault::reset_before, JournalState::Stuck),
+    (Act::StopInstance, "StopInstances", "half an answer", Fault::cut, JournalState::Done),
+    (
+        Act::StopInstance,
+        "StopInstances",
+        "half an answer that calls itself whole",
+        Fault::cut_whole,
+        JournalState::Done,
+    ),
+    (Act::StopInstance, "StopInstances", "a proxy's page", Fault::html503, JournalState::Stuck),
+    (Act::StopInstance, "StopInstances", "throttled", Fault::throttle, JournalState::Done),
+    (Act::StopInstance, "StopInstances", "a byte a second", Fault::trickle, JournalState::Done),
+    (Act::StopInstance, "CreateSnapshots", "reset after it was done", Fault::reset, JournalState::Done),
+    (Act::StopInstance, "CreateSnapshots", "reset before it was done", Fault::reset_before, JournalState::Done),
+    (Act::StopInstance, "CreateSnapshots", "a proxy's page", Fault::html503, JournalState::Done),
+    (Act::StopInstance, "DescribeSnapshots", "half an answer", Fault::cut, JournalState::Done),
+    (Act::StopInstance, "DescribeInstances", "reset", Fault::reset, JournalState::Done),
+    (
+        Act::StopInstance,
+        "DescribeInstances",
+        "half an answer that calls itself whole",
+        Fault::cut_whole,
+        JournalState::Done,
+    ),
+    (Act::StopInstance, "GetMetricData", "a proxy's page", Fault::html503, JournalState::Done),
+    (Act::StopInstance, "GetCallerIdentity", "reset before it was done", Fault::reset_before, JournalState::Done),
+    (Act::DeleteVolume, "DeleteVolume", "reset after it was done", Fault::reset, JournalState::Done),
+    (Act::DeleteVolume, "DeleteVolume", "reset before it was done", Fault::reset_before, JournalState::Stuck),
+    (Act::DeleteVolume, "DeleteVolume", "a proxy's page", Fault::html503, JournalState::Stuck),
+    (Act::DeleteVolume, "DeleteVolume", "throttled", Fault::throttle, JournalState::Done),
+    (Act::DeleteVolume, "DescribeVolumes", "throttled", Fault::throttle, JournalState::Done),
+];
+
+/// Pairs that this file's cases need: one each, and one for the port where nobody listens.
+pub const PAIRS: usize = CASES.len() + 1;
+
+/// Longest that the fault lasts; a worker that waits is killed then.
+const LASTS: Duration = Duration::from_secs(25);
+
+#[test]
+fn h05_a_network_that_breaks_at_any_call_leads_to_one_act_at_most() {
+    let world = World::shared();
+    let jobs = CASES.into_iter().map(|case| (case, world.pair())).collect();
+    let met: Vec<usize> = side_by_side(jobs, |((act, operation, how, breaks, wanted), pair)| {
+        let mut case = Case::new(world, &pair, act);
+        let what = format!("{act}, {operation}: {how}");
+        world.moto.fault(breaks(operation).acting().times(1_000).of_account(&case.account));
+        let mut running = case.apply(None);
+        let began = std::time::Instant::now();
+        while running.ended().is_none() && began.elapsed() < LASTS {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        case.kill(running);
+        world.moto.forget_faults(&case.account);
+        let met = world.moto.log(&case.account).iter().filter(|seen| seen.fault.is_some()).count();
+        assert!(met > 0, "{what}: the fault was not reached");
+        at_most_one(&case, &what);
+        // A refused or aborted step is asked for once more; what is open is gone on with.
+        for _ in 0..3 {
+            case.past_the_lease();
+            case.seen_out();
+            at_most_one(&case, &what);
+            if matches!(case.ended(), Some(JournalState::Done | JournalState::Stuck)) {
+                break;
+            }
+        }
+        assert_eq!(case.ended(), Some(wanted), "{what}: {:?}", case.told());
+        assert_eq!(case.frozen(), wanted == JournalState::Stuck, "{what}");
+        met
+    });
+    eprintln!("{} cases, {} faults met, 0 violations", met.len(), met.iter().sum::<usize>());
+}
+
+/// A refusal outright did nothing, so the step may be made anew; anything else is a call that may have been heard.
+fn at_most_one(case: &Case, what: &str) {
+    let changes = case.changes();
+    let heard = |seen: &&Seen| {
+        matches!(seen.operation.as_deref(), Some("StopInstances" | "DeleteVolume"))
+            && seen.fault.as_deref() != Some("throttle")
+    };
+    let heard: Vec<&Seen> = changes.iter().filter(heard).collect();
+    assert!(heard.len() <= 1, "{what}: VIOLATION: asked twice: {heard:?}");
+    for seen in heard.iter().filter(|seen| seen.fault.as_deref() != Some("html503") && seen.status.is_some()) {
+        for volume in &case.step.backup {
+            assert!(seen.backups.contains(volume), "{what}: VIOLATION: {volume} had no completed snapshot: {seen:?}");
+        }
+    }
+}
+
+#[test]
+fn where_nobody_listens_nothing_is_begun_and_the_end_says_so() {
+    let world = World::shared();
+    let mut case = Case::new(world, &world.pair(), Act::DeleteVolume);
+    let mut environment = case.environment();
+    for (name, value) in &mut environment {
+        if name == "AWS_ENDPOINT_URL" {
+            // A port that was free a moment ago.
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
+            *value = format!("http://{}", listener.local_addr().expect("its number"));
+        }
+    }
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_costwarden"));
+    command.args(case.apply_args());
+    let mut running = case.spawn(command, environment);
+    let code = running.end().code();
+    assert!(!matches!(code, Some(0) | None), "{}", running.errors());
+    assert_eq!(case.changes().len(), 0);
+    assert!(case.rows().iter().all(|row| !row.state.word().starts_with("J8")), "{:?}", case.told());
+    case.past_the_lease();
+    assert_eq!((case.seen_out(), case.ended()), (0, Some(JournalState::Done)));
+    case.counted();
+}
