@@ -11,6 +11,7 @@ pub mod actions;
 pub mod apply;
 pub mod approval;
 pub mod arm;
+pub mod audit;
 pub mod checks;
 pub mod completion;
 pub mod config;
@@ -167,6 +168,10 @@ pub enum Command {
     /// Stop acting on one account, until it is armed again
     Disarm(control::DisarmArgs),
 
+    /// Look whether the trail of who did what still holds, and print it
+    #[command(subcommand)]
+    Audit(audit::Command),
+
     /// JSON Schemas of files and of JSON output
     Schema(schema::Args),
 
@@ -225,6 +230,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Freeze(args) => control::freeze(global, args),
         Command::Unfreeze(args) => control::unfreeze(global, args),
         Command::Disarm(args) => control::disarm(global, args),
+        Command::Audit(command) => audit::run(global, command),
         Command::Schema(args) => schema::run(global, args),
         Command::Completion(args) => completion::run(args),
     }

@@ -15,7 +15,7 @@ use super::findings::FindingDocument;
 use super::json::{FindingsDocument, schema_of_output};
 use super::output::{Format, SCHEMA_VERSION};
 use super::scan_json::ScanDocument;
-use super::{Global, output, policy_diff, policy_json, policy_template, policy_test, simulate};
+use super::{Global, audit, output, policy_diff, policy_json, policy_template, policy_test, simulate};
 use crate::cloud::sim::World;
 use crate::domain::place::Kind;
 use crate::domain::plan::Plan;
@@ -66,6 +66,10 @@ pub enum What {
     ExceptionReport,
     /// `approval list -o json` and `approval show -o json`
     Approvals,
+    /// `audit verify -o json`
+    AuditVerify,
+    /// `audit list -o json`
+    AuditList,
     /// Plan files
     Plan,
     /// Request documents, which `evaluate` reads
@@ -134,6 +138,8 @@ impl What {
             What::Exception => (schema_of_output::<ExceptionDocument>(), "costwarden exception show"),
             What::ExceptionReport => (schema_of_output::<ExceptionReport>(), "costwarden exception report"),
             What::Approvals => (schema_of_output::<ApprovalsDocument>(), "costwarden approval list"),
+            What::AuditVerify => (schema_of_output::<audit::VerifyDocument>(), "costwarden audit verify"),
+            What::AuditList => (schema_of_output::<audit::ListDocument>(), "costwarden audit list"),
             What::Plan => (schema_of_output::<Plan>(), "costwarden plan"),
             What::Request => (schema_of::<RequestDocument>(), "costwarden request"),
             What::Evaluate => (schema_of_output::<EvaluateDocument<'_>>(), "costwarden evaluate"),
@@ -180,6 +186,8 @@ impl What {
             What::Exception => "exception",
             What::ExceptionReport => "exception-report",
             What::Approvals => "approvals",
+            What::AuditVerify => "audit-verify",
+            What::AuditList => "audit-list",
             What::Plan => "plan",
             What::Request => "request",
             What::Evaluate => "evaluate",

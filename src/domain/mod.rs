@@ -4,6 +4,7 @@
 //! that can be unknown says so in its type ([`fact::Fact`]); money is whole micro-dollars ([`money::Usd`]).
 
 pub mod act_approval;
+pub mod audit;
 pub mod budget;
 pub mod check;
 pub mod exception;

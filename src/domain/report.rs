@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 use super::Instant;
+use super::audit::AuditHead;
 use super::budget::BudgetAlert;
 use super::finding::{Act, Phase, Severity};
 use super::inventory::Coverage;
@@ -80,6 +81,9 @@ pub struct Report {
     pub notes: Vec<String>,
     /// Requests made to the cloud in the period and what they cost.
     pub self_cost: SelfCost,
+    /// The end of the audit trail when the report was made; `None` while there is no row.
+    #[serde(default)]
+    pub audit: Option<AuditHead>,
 }
 
 /// Which report.

@@ -112,6 +112,8 @@ pub fn report(input: ReportInput<'_>) -> Report {
         budgets: input.budgets,
         spend: input.spend,
         self_cost: input.self_cost,
+        // The trail is no part of the fold; whoever reads the state adds its end.
+        audit: None,
         scope: input.scope,
     }
 }

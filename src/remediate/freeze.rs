@@ -1,15 +1,18 @@
 //! When the shell stops everything by itself (product.md, "Freeze").
 //!
-//! A gate that disagrees with the planner, a target outside the list, anything stuck, two failed acts in one run.
-//! Ordinary refusals never come here. All of it is written before the journal row that caused it ends, so a crash in
-//! between repeats it instead of losing it.
+//! A gate that disagrees with the planner, a target outside the list, anything stuck, two failed acts in one run, an
+//! audit trail that does not hold. Ordinary refusals never come here. All of it is written before the journal row that
+//! caused it ends, so a crash in between repeats it instead of losing it.
 
 use serde_json::json;
 
 use super::{Event, Interrupted, Remediator, Run};
 use crate::domain::mode::Freeze;
 use crate::domain::remediation::Remediation;
-use crate::store::AuditEntry;
+use crate::store::{AuditEntry, VerifyError};
+
+/// The fact of the state that remembers which break of the trail has frozen already.
+const DOUBTED: &str = "audit_doubted";
 
 /// Failed acts in one run that freeze.
 const FAILED_ACTS: u32 = 2;
@@ -53,6 +56,21 @@ impl Remediator {
             }
         };
         self.tools.store.enqueue(&(self.tools.announce)(&Event::Frozen(&freeze)), self.tools.clock.now())?;
+        Ok(())
+    }
+
+    /// Freezes when the audit trail does not hold (H40). Called before a run of acts; the freeze then holds them. A
+    /// person who has looked and unfrozen is not asked again about the same row: what was broken once stays broken.
+    pub fn doubt_the_trail(&self) -> Result<(), Interrupted> {
+        let problem = match self.tools.store.audit_check(None) {
+            Ok(_) => return Ok(()),
+            Err(broken @ VerifyError::Broken { .. }) => broken.to_string(),
+            Err(VerifyError::Store(error)) => return Err(error.into()),
+        };
+        if self.tools.store.meta(DOUBTED)?.as_deref() != Some(problem.as_str()) {
+            self.freeze("audit", &format!("{problem}; `costwarden audit verify` says what to do"))?;
+            self.tools.store.set_meta(DOUBTED, &problem)?;
+        }
         Ok(())
     }
 

@@ -194,7 +194,10 @@ fn notes(report: &Report) -> Vec<String> {
         words::counted(report.self_cost.requests, "request"),
         report.self_cost.usd
     );
-    report.budgets.iter().map(words::budget).chain(report.notes.iter().map(|note| clean(note))).chain([own]).collect()
+    let (sentence, head) = words::audit(report);
+    let trail = std::iter::once(sentence).chain(head);
+    let notes = report.notes.iter().map(|note| clean(note));
+    report.budgets.iter().map(words::budget).chain(notes).chain([own]).chain(trail).collect()
 }
 
 /// The id under a name; nothing where the id stands in the name's place.

@@ -103,6 +103,7 @@ pub fn render(report: &Report) -> Value {
             .map(|(check, count)| json!({ "check": check, "count": count }))
             .collect::<Vec<_>>(),
         "notes": report.notes,
+        "audit": report.audit,
         "self_cost": { "requests": report.self_cost.requests, "usd": usd(report.self_cost.usd) },
     })
 }
@@ -217,6 +218,13 @@ mod tests {
             assert!(json["report_metadata"].get(key).is_some(), "{key}");
         }
         assert_eq!(json["report_metadata"]["scope"], "all");
+    }
+
+    #[test]
+    fn h40_the_end_of_the_audit_trail_is_told_with_row_and_hash() {
+        let json = render(&sample());
+        assert_eq!(json["audit"], json!({ "row": 4127, "hash": sample().audit.unwrap().hash }));
+        assert_eq!(render(&Report { audit: None, ..sample() })["audit"], Value::Null);
     }
 
     #[test]

@@ -305,6 +305,11 @@ fn notes(report: &Report, out: &mut Text) {
         words::counted(report.self_cost.requests, "request"),
         report.self_cost.usd
     ));
+    let (sentence, head) = words::audit(report);
+    out.wrapped("", &sentence);
+    if let Some(head) = head {
+        out.line(head);
+    }
 }
 
 #[cfg(test)]

@@ -385,6 +385,22 @@ pub fn status_mark(status: &str) -> &'static str {
     }
 }
 
+/// The end of the audit trail, and what to do with it. Two parts: the sentence, and the head by itself, which is
+/// copied from a mail and must stay in one piece.
+pub fn audit(report: &Report) -> (String, Option<String>) {
+    match &report.audit {
+        None => ("The audit trail has no rows yet.".to_owned(), None),
+        Some(head) => (
+            format!(
+                "The audit trail ended at row {} when this was made. Keep this mail: `costwarden audit verify --head \
+                 HEAD` shows whether a row was changed or cut off since. HEAD is",
+                grouped(u64::try_from(head.seq).unwrap_or(0))
+            ),
+            Some(head.to_string()),
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

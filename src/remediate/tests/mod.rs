@@ -24,6 +24,7 @@ mod crashes;
 mod gates;
 mod people;
 mod stories;
+mod trail;
 mod undo;
 
 const INSTANCE: &str = "i-0idle";

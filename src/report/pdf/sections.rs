@@ -355,7 +355,9 @@ fn notes(flow: &mut Flow, report: &Report) {
         report.self_cost.usd,
         shown_at(report.generated_at, words::zone(report))
     );
-    let items: Vec<String> = report.notes.iter().map(|note| clean(note)).chain([own]).collect();
+    let (sentence, head) = words::audit(report);
+    let trail = [head.map_or_else(|| sentence.clone(), |head| format!("{sentence} {head}"))];
+    let items: Vec<String> = report.notes.iter().map(|note| clean(note)).chain([own]).chain(trail).collect();
     flow.list(&items, style::GREY);
 }
 

@@ -62,7 +62,7 @@ fn the_file_is_written_ahead_and_flushed_at_every_commit() {
             .unwrap()
     };
     let names = ["journal_mode", "synchronous", "foreign_keys", "busy_timeout", "trusted_schema", "user_version"];
-    assert_eq!(names.map(pragma), ["wal", "2", "1", "5000", "0", "5"]);
+    assert_eq!(names.map(pragma), ["wal", "2", "1", "5000", "0", "6"]);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_state_of_a_newer_version_is_refused_and_left() {
     checkpoint(&path);
     let before = std::fs::read(&path).unwrap();
     let error = Store::open(&path).unwrap_err();
-    assert!(matches!(error.fault(), Fault::NewerSchema { found: 99, known: 5 }), "{error}");
+    assert!(matches!(error.fault(), Fault::NewerSchema { found: 99, known: 6 }), "{error}");
     assert!(error.to_string().contains("a newer costwarden wrote it"), "{error}");
     assert!(Store::open_read_only(&path).is_err());
     assert_eq!(std::fs::read(&path).unwrap(), before);
@@ -248,7 +248,7 @@ fn a_state_of_the_first_version_keeps_its_rows_and_gets_the_tables_of_policies()
         connection.execute("INSERT INTO meta VALUES ('state_id', 's-1'), ('epoch', '0')", []).unwrap();
     }
     let older = Store::open_read_only(&path).unwrap_err();
-    assert!(matches!(older.fault(), Fault::OlderSchema { found: 1, known: 5 }), "{older}");
+    assert!(matches!(older.fault(), Fault::OlderSchema { found: 1, known: 6 }), "{older}");
     let store = Store::open(&path).unwrap();
     assert_eq!(store.finding(&known.id).unwrap(), Some(known), "it came from no version of a policy");
     assert_eq!((store.policies().unwrap(), store.approvals_pending(None).unwrap()), (vec![], vec![]));
@@ -283,7 +283,7 @@ fn a_state_of_the_version_before_violations_keeps_its_rows_and_gains_the_tables(
         connection
             .execute_batch("DROP TABLE exception_event; DROP TABLE exception_use; DROP TABLE exception;")
             .unwrap();
-        connection.execute_batch("DROP TABLE act_request;").unwrap();
+        connection.execute_batch("DROP TABLE act_request; DROP TRIGGER audit_only_at_the_end;").unwrap();
         connection.pragma_update(None, "user_version", 2).unwrap();
     }
     drop(store);
@@ -292,4 +292,18 @@ fn a_state_of_the_version_before_violations_keeps_its_rows_and_gains_the_tables(
     assert_eq!(store.tickets().unwrap(), []);
     assert_eq!(store.exceptions().unwrap(), []);
     assert_eq!(store.violations_since("2026-01-01T00:00:00Z".parse().unwrap()).unwrap(), []);
+}
+
+#[test]
+fn a_trail_of_the_version_before_its_last_guard_keeps_its_rows_and_gains_the_guard() {
+    let folder = folder();
+    let store = Store::open_in(folder.path()).unwrap();
+    let entry =
+        AuditEntry { actor: "a".into(), what: "arm".into(), subject: "b".into(), detail: serde_json::json!({}) };
+    let head = store.audit_append(minute(0), &entry).unwrap();
+    store.lock().execute_batch("DROP TRIGGER audit_only_at_the_end; PRAGMA user_version = 5").unwrap();
+    drop(store);
+    let store = Store::open_in(folder.path()).unwrap();
+    assert_eq!(store.audit_verify(Some(&head)).unwrap(), 1);
+    assert_eq!(store.audit_guards_missing().unwrap(), [""; 0]);
 }

@@ -120,6 +120,7 @@ async fn turns(
     holder: &str,
 ) -> Result<ActOutcome, NotActing> {
     let remediator = remediator(cx, acting)?;
+    remediator.doubt_the_trail().map_err(interrupted)?;
     let mut outcome = ActOutcome::default();
     let mut waiting: VecDeque<(i64, Instant)> = VecDeque::new();
     let mut notes: BTreeMap<i64, (String, String)> = BTreeMap::new();

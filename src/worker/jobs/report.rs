@@ -62,7 +62,8 @@ pub fn make_for(cx: &Context, kind: ReportKind, from: Instant, to: Instant) -> a
     let remediations =
         cx.store.remediations_between(DateTime::UNIX_EPOCH, now + TimeDelta::seconds(1)).context("reading the acts")?;
     let budgets = cx.store.budget_alerts_between(from, now + TimeDelta::seconds(1))?;
-    Ok(summarize::report(ReportInput {
+    let audit = cx.store.audit_head().context("reading the end of the audit trail")?;
+    let report = summarize::report(ReportInput {
         kind,
         now,
         from,
@@ -82,7 +83,8 @@ pub fn make_for(cx: &Context, kind: ReportKind, from: Instant, to: Instant) -> a
         self_cost: self_cost(cx, from, to)?,
         frozen: posture.frozen.as_ref(),
         notes: notes(cx, from, now)?,
-    }))
+    });
+    Ok(Report { audit, ..report })
 }
 
 /// What can still be taken back of the acts of the last ninety days, newest first.

@@ -1,6 +1,7 @@
 //! The real binary, as people and scripts call it: its words, its exit codes, and what it leaves behind.
 
 mod actions;
+mod audit;
 mod documents;
 mod evaluate;
 mod exceptions;

@@ -144,6 +144,8 @@ fn schemas_are_json_schemas_and_out_writes_each_to_its_file() {
     let desk = Desk::empty();
     let all = [
         "approvals",
+        "audit-list",
+        "audit-verify",
         "config",
         "evaluate",
         "exception-report",
