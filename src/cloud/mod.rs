@@ -20,7 +20,9 @@ use crate::domain::usage::{MetricQuery, Series};
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod none;
+
 pub mod prices;
+pub mod rights;
 pub mod sim;
 
 /// Most metric queries that one bulk read carries (GetMetricData's limit).

@@ -1,0 +1,228 @@
+//! Which rights each read and each change needs: the one table behind `iam print`, the session policy of every act,
+//! and `doctor`.
+//!
+//! A change without a row does not compile, and neither does an act or a kind. The rows follow AWS's service
+//! authorization reference for EC2 (read 2026-11); tests hold them against what the adapter really sends, in both
+//! directions. `documents` makes role policies of the rows, `session` the policy of one call. Names of actions are
+//! whole: no wildcard is ever written.
+
+use super::Call;
+use crate::domain::finding::Act;
+use crate::domain::place::Kind;
+
+pub mod documents;
+pub mod probes;
+pub mod session;
+
+#[cfg(test)]
+mod evaluator;
+#[cfg(test)]
+mod tests;
+
+/// One right: an action on resources, under conditions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Right {
+    /// For example `ec2:StopInstances`.
+    pub action: &'static str,
+    /// On what.
+    pub on: On,
+    /// Only when all of these hold.
+    pub when: &'static [When],
+}
+
+/// What a right is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// The one resource that the call names, which is of this kind.
+    Target(Kind),
+    /// The one resource that the call names, whatever its kind.
+    Named,
+    /// What the call makes; it has no id yet.
+    New(Kind),
+    /// What comes along with the target: the volumes of an instance.
+    Along(Kind),
+    /// KMS keys of the account: the one that the call names, or any.
+    Key,
+    /// The service knows no resources here.
+    Everything,
+}
+
+/// What must hold for a right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Only tags with keys of ours.
+    OurTagKeys,
+    /// Only while this operation makes the resource.
+    Creating(&'static str),
+    /// Only when EC2 asks on the caller's behalf.
+    ThroughEc2,
+    /// Only for an AWS resource's own use.
+    ForAwsResource,
+}
+
+/// A change without its arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Change {
+    /// [`Call::StopInstance`]
+    StopInstance,
+    /// [`Call::StartInstance`]
+    StartInstance,
+    /// [`Call::DeleteVolume`]
+    DeleteVolume,
+    /// [`Call::CreateVolume`]
+    CreateVolume,
+    /// [`Call::CreateSnapshot`]
+    CreateSnapshot,
+    /// [`Call::CreateSnapshots`]
+    CreateSnapshots,
+    /// [`Call::CreateTags`]
+    CreateTags,
+    /// [`Call::DeleteTags`]
+    DeleteTags,
+}
+
+/// The changes that one act may make, from its backup to its undo.
+#[derive(Clone, Copy, Debug)]
+pub struct Changes {
+    /// Before it.
+    pub backup: &'static [Change],
+    /// The act itself.
+    pub act: &'static [Change],
+    /// What takes it back.
+    pub undo: &'static [Change],
+}
+
+const fn right(action: &'static str, on: On) -> Right {
+    Right { action, on, when: &[] }
+}
+
+const fn tagging(kind: Kind, creating: &'static [When]) -> Right {
+    Right { action: "ec2:CreateTags", on: On::New(kind), when: creating }
+}
+
+const fn key(action: &'static str, when: &'static [When]) -> Right {
+    Right { action, on: On::Key, when }
+}
+
+/// What EC2 needs to hand an encrypted disk to an instance.
+const GRANT: Right = key("kms:CreateGrant", &[When::ThroughEc2, When::ForAwsResource]);
+
+impl Change {
+    /// All of them, in the order of the calls.
+    pub const ALL: [Change; 8] = [
+        Change::StopInstance,
+        Change::StartInstance,
+        Change::DeleteVolume,
+        Change::CreateVolume,
+        Change::CreateSnapshot,
+        Change::CreateSnapshots,
+        Change::CreateTags,
+        Change::DeleteTags,
+    ];
+
+    /// The change that a call makes.
+    pub fn of(call: &Call) -> Change {
+        match call {
+            Call::StopInstance { .. } => Change::StopInstance,
+            Call::StartInstance { .. } => Change::StartInstance,
+            Call::DeleteVolume { .. } => Change::DeleteVolume,
+            Call::CreateVolume(_) => Change::CreateVolume,
+            Call::CreateSnapshot { .. } => Change::CreateSnapshot,
+            Call::CreateSnapshots { .. } => Change::CreateSnapshots,
+            Call::CreateTags { .. } => Change::CreateTags,
+            Call::DeleteTags { .. } => Change::DeleteTags,
+        }
+    }
+
+    /// Its rights. The first is the API that it calls.
+    pub fn rights(self) -> &'static [Right] {
+        match self {
+            Change::StopInstance => const { &[right("ec2:StopInstances", On::Target(Kind::Instance))] },
+            // An instance with encrypted disks does not start without the grant, and says so only afterwards.
+            Change::StartInstance => const { &[right("ec2:StartInstances", On::Target(Kind::Instance)), GRANT] },
+            Change::DeleteVolume => const { &[right("ec2:DeleteVolume", On::Target(Kind::Volume))] },
+            Change::CreateVolume => const {
+                &[
+                    right("ec2:CreateVolume", On::Target(Kind::Snapshot)),
+                    right("ec2:CreateVolume", On::New(Kind::Volume)),
+                    tagging(Kind::Volume, &[When::Creating("CreateVolume")]),
+                    GRANT,
+                    key("kms:Decrypt", &[When::ThroughEc2]),
+                    key("kms:DescribeKey", &[When::ThroughEc2]),
+                    key("kms:GenerateDataKeyWithoutPlaintext", &[When::ThroughEc2]),
+                    key("kms:ReEncryptFrom", &[When::ThroughEc2]),
+                    key("kms:ReEncryptTo", &[When::ThroughEc2]),
+                ]
+            },
+            Change::CreateSnapshot => const {
+                &[
+                    right("ec2:CreateSnapshot", On::Target(Kind::Volume)),
+                    right("ec2:CreateSnapshot", On::New(Kind::Snapshot)),
+                    tagging(Kind::Snapshot, &[When::Creating("CreateSnapshot")]),
+                ]
+            },
+            Change::CreateSnapshots => const {
+                &[
+                    right("ec2:CreateSnapshots", On::Target(Kind::Instance)),
+                    right("ec2:CreateSnapshots", On::Along(Kind::Volume)),
+                    right("ec2:CreateSnapshots", On::New(Kind::Snapshot)),
+                    tagging(Kind::Snapshot, &[When::Creating("CreateSnapshots")]),
+                ]
+            },
+            Change::CreateTags => const {
+                &[Right { action: "ec2:CreateTags", on: On::Named, when: &[When::OurTagKeys] }]
+            },
+            Change::DeleteTags => const {
+                &[Right { action: "ec2:DeleteTags", on: On::Named, when: &[When::OurTagKeys] }]
+            },
+        }
+    }
+}
+
+impl Changes {
+    /// Those of an act. An act without a handler in this version has none.
+    pub fn of(act: Act) -> Changes {
+        let none = Changes { backup: &[], act: &[], undo: &[] };
+        match act {
+            Act::StopInstance => Changes {
+                backup: &[Change::CreateSnapshots],
+                act: &[Change::StopInstance],
+                undo: &[Change::StartInstance],
+            },
+            Act::DeleteVolume => Changes {
+                backup: &[Change::CreateSnapshot],
+                act: &[Change::DeleteVolume],
+                undo: &[Change::CreateVolume],
+            },
+            Act::AddTags => Changes { backup: &[], act: &[Change::CreateTags], undo: &[Change::DeleteTags] },
+            Act::TerminateInstance | Act::ResizeInstance | Act::SendNotification => none,
+        }
+    }
+
+    /// All three parts.
+    pub fn all(self) -> impl Iterator<Item = Change> {
+        [self.backup, self.act, self.undo].into_iter().flatten().copied()
+    }
+}
+
+/// What a scan and a re-check read of a kind. Snapshots are read of every kind's backups, too.
+pub fn reads(kind: Kind) -> &'static [Right] {
+    match kind {
+        Kind::Instance => const {
+            &[right("ec2:DescribeInstances", On::Everything), right("ec2:DescribeInstanceAttribute", On::Everything)]
+        },
+        Kind::Volume => const { &[right("ec2:DescribeVolumes", On::Everything)] },
+        Kind::Snapshot => const { &[right("ec2:DescribeSnapshots", On::Everything)] },
+        Kind::Address => const { &[right("ec2:DescribeAddresses", On::Everything)] },
+        Kind::Image => const { &[right("ec2:DescribeImages", On::Everything)] },
+    }
+}
+
+/// Metrics of a place.
+pub const METRICS: Right = right("cloudwatch:GetMetricData", On::Everything);
+
+/// Costs of an account.
+pub const COSTS: Right = right("ce:GetCostAndUsage", On::Everything);
+
+/// Who the credentials are. AWS lets everybody ask, so no document grants it.
+pub const IDENTITY: &str = "sts:GetCallerIdentity";

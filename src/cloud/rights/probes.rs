@@ -1,0 +1,1 @@
+//! Rights that `doctor` asks for with `DryRun`, and what their answers mean.

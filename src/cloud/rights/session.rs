@@ -1,0 +1,138 @@
+//! The session policy of one call: one API, what its own effect needs, and one resource by its ARN.
+//!
+//! The AWS adapter assumes the acting role anew for each call under this document, for 15 minutes, so that whatever
+//! the role may do, these credentials can do this one thing. A bug that sends another id is answered with
+//! `UnauthorizedOperation`. Session policies only ever take away: what the role lacks they do not give.
+
+use serde_json::{Map, Value, json};
+
+use super::documents::{Statement, document, ec2_partition};
+use super::{Change, On, When};
+use crate::cloud::Call;
+use crate::domain::place::{Kind, Place};
+
+/// How long the credentials of one call live, seconds; STS's shortest.
+pub const SESSION_SECONDS: u64 = 900;
+
+/// Longest inline session policy that STS takes, characters.
+pub const LONGEST: usize = 2_048;
+
+/// The document under which nothing can be done but ask who one is.
+pub fn nothing() -> String {
+    document(&[Statement::allow("WhoAmI", &[super::IDENTITY], vec!["*".into()], Map::new())]).to_string()
+}
+
+/// The document of a call; `Err` says why there is none, and then nothing may be sent.
+pub fn policy(place: &Place, call: &Call) -> Result<String, String> {
+    let id = call.target();
+    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        return Err(format!("{id:?} is no id: letters, digits and hyphens alone are accepted"));
+    }
+    let text = write(place, call, true);
+    if text.len() <= LONGEST {
+        return Ok(text);
+    }
+    // Many long tag keys: the resource is still the only one; the keys are then limited by the role alone.
+    let text = write(place, call, false);
+    if text.len() <= LONGEST { Ok(text) } else { Err("its session policy would be longer than STS takes".into()) }
+}
+
+fn write(place: &Place, call: &Call, with_keys: bool) -> String {
+    let mut statements: Vec<Statement> = Vec::new();
+    for right in Change::of(call).rights() {
+        let mut conditions = Map::new();
+        for when in right.when {
+            condition(&mut conditions, *when, place, call, with_keys);
+        }
+        let resource = resource(place, call, right.on);
+        match statements.last_mut() {
+            Some(last) if last.actions == [right.action] && last.conditions == conditions => last.resources.push(resource),
+            Some(last) if last.resources == [resource.clone()] && last.conditions == conditions => {
+                last.actions.push(right.action.to_owned());
+            }
+            _ => statements.push(Statement::allow("", &[right.action], vec![resource], conditions)),
+        }
+    }
+    document(&statements).to_string()
+}
+
+fn resource(place: &Place, call: &Call, on: On) -> String {
+    match on {
+        On::Target(kind) => arn(place, kind, call.target()),
+        On::Named => arn(place, named_kind(call), call.target()),
+        On::New(kind) | On::Along(kind) => arn(place, kind, "*"),
+        On::Key => match call {
+            Call::CreateVolume(new) if new.kms_key.as_deref().is_some_and(is_key_arn) => {
+                new.kms_key.clone().unwrap_or_default()
+            }
+            _ => keys(place),
+        },
+        On::Everything => "*".to_owned(),
+    }
+}
+
+/// Whether it is a key's ARN and can stand in a document by itself.
+fn is_key_arn(text: &str) -> bool {
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'/' | b'-'));
+    plain && text.starts_with("arn:") && text.contains(":key/")
+}
+
+fn named_kind(call: &Call) -> Kind {
+    match call {
+        Call::CreateTags { resource, .. } | Call::DeleteTags { resource, .. } => resource.kind(),
+        Call::StopInstance { .. } | Call::StartInstance { .. } | Call::CreateSnapshots { .. } => Kind::Instance,
+        Call::DeleteVolume { .. } | Call::CreateSnapshot { .. } => Kind::Volume,
+        Call::CreateVolume(_) => Kind::Snapshot,
+    }
+}
+
+fn condition(into: &mut Map<String, Value>, when: When, place: &Place, call: &Call, with_keys: bool) {
+    match when {
+        When::OurTagKeys => {
+            let (Call::CreateTags { tags, .. } | Call::DeleteTags { tags, .. }) = call else { return };
+            if with_keys {
+                let keys: Vec<&str> = tags.iter().map(|(key, _)| key.as_str()).collect();
+                into.insert("ForAllValues:StringEquals".into(), json!({ "aws:TagKeys": keys }));
+            }
+        }
+        When::Creating(operation) => add(into, "StringEquals", "ec2:CreateAction", operation),
+        When::ThroughEc2 => add(into, "StringEquals", "kms:ViaService", via(place.region.as_str())),
+        When::ForAwsResource => add(into, "Bool", "kms:GrantIsForAWSResource", "true"),
+    }
+}
+
+pub(super) fn add(into: &mut Map<String, Value>, operator: &str, key: &str, value: impl Into<Value>) {
+    let entry = into.entry(operator).or_insert_with(|| json!({}));
+    if let Some(block) = entry.as_object_mut() {
+        block.insert(key.to_owned(), value.into());
+    }
+}
+
+/// The service principal through which EC2 uses keys in a Region.
+pub(super) fn via(region: &str) -> String {
+    let end = if region.starts_with("cn-") { ".cn" } else { "" };
+    format!("ec2.{region}.amazonaws.com{end}")
+}
+
+/// The ARN of a resource, or of all of a kind with `*` for the id. Snapshots and images have no account in theirs.
+pub fn arn(place: &Place, kind: Kind, id: &str) -> String {
+    let (partition, region) = (ec2_partition(&place.region), place.region.as_str());
+    let account = if matches!(kind, Kind::Snapshot | Kind::Image) { "" } else { place.account.as_str() };
+    format!("arn:{partition}:ec2:{region}:{account}:{}/{id}", noun(kind))
+}
+
+/// All KMS keys of a place.
+pub(super) fn keys(place: &Place) -> String {
+    format!("arn:{}:kms:{}:{}:key/*", ec2_partition(&place.region), place.region.as_str(), place.account)
+}
+
+/// A kind's word in ARNs.
+fn noun(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Instance => "instance",
+        Kind::Volume => "volume",
+        Kind::Snapshot => "snapshot",
+        Kind::Address => "elastic-ip",
+        Kind::Image => "image",
+    }
+}
