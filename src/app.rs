@@ -10,9 +10,11 @@ use anyhow::Context as _;
 
 use crate::clock::Clock;
 use crate::cloud::prices;
+use crate::cloud::rights::probes::Holds;
 use crate::cloud::sim::{SimCloud, World};
 use crate::cloud::{CloudAct, CloudRead};
 use crate::domain::mode::Mode;
+use crate::domain::place::Place;
 use crate::engine::ruleset::Ruleset;
 use crate::policy::{self, Policy};
 use crate::settings::{self, PoliciesFrom, Settings};
@@ -77,6 +79,60 @@ fn aws_accounts(
             session_name: None,
         })
         .collect()
+}
+
+/// Asks the reading or the acting role which rights it has in a place, with dry runs alone.
+///
+/// # Errors
+/// As [`reader`]; the role cannot be assumed.
+#[cfg(feature = "aws")]
+pub async fn rights(
+    settings: &Settings,
+    place: &Place,
+    acting: bool,
+    tag_key: &str,
+) -> anyhow::Result<Vec<(&'static str, Holds)>> {
+    use crate::cloud::aws::{AwsOptions, AwsProber};
+    let accounts = aws_accounts(settings, |account| match (&account.actor_role_arn, acting) {
+        (Some(actor), true) => Some(actor.clone()),
+        _ => account.role_arn.clone(),
+    });
+    let prober = AwsProber::connect(&accounts, AwsOptions::default()).await?;
+    Ok(prober.rights(place, tag_key).await?)
+}
+
+/// Whether the ambient credentials are a user's access key; `None` when that cannot be told.
+///
+/// # Errors
+/// As [`reader`].
+#[cfg(feature = "aws")]
+pub async fn long_lived_keys(settings: &Settings) -> anyhow::Result<Option<bool>> {
+    use crate::cloud::aws::{AwsOptions, AwsProber};
+    let accounts = aws_accounts(settings, |account| account.role_arn.clone());
+    Ok(AwsProber::connect(&accounts, AwsOptions::default()).await?.long_lived_keys().await)
+}
+
+/// Asks a role which rights it has.
+///
+/// # Errors
+/// Always: this build has no AWS adapter.
+#[cfg(not(feature = "aws"))]
+pub async fn rights(
+    _settings: &Settings,
+    _place: &Place,
+    _acting: bool,
+    _tag_key: &str,
+) -> anyhow::Result<Vec<(&'static str, Holds)>> {
+    anyhow::bail!("this build has no AWS adapter (feature `aws`)")
+}
+
+/// Whether the ambient credentials are a user's access key.
+///
+/// # Errors
+/// Always: this build has no AWS adapter.
+#[cfg(not(feature = "aws"))]
+pub async fn long_lived_keys(_settings: &Settings) -> anyhow::Result<Option<bool>> {
+    anyhow::bail!("this build has no AWS adapter (feature `aws`)")
 }
 
 /// A reader of the accounts in the settings.

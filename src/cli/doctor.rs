@@ -1,6 +1,7 @@
 //! `doctor`: whether everything is there that unattended work needs. Reads only.
 //!
-//! Each line is ok, a warning or a failure with what to do. Permissions are probed with the very calls that a scan makes.
+//! Each line is ok, a warning or a failure with what to do. Reads are tried with the very calls that a scan makes,
+//! rights to change something with dry runs (`cli::rights`).
 
 use std::net::ToSocketAddrs;
 use std::path::Path;
@@ -13,7 +14,7 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use super::output::{self, Format, SCHEMA_VERSION};
-use super::{Global, open};
+use super::{Global, open, rights};
 use crate::app;
 use crate::clock::Clock;
 use crate::cloud::prices;
@@ -23,6 +24,7 @@ use crate::deliver::webhook::Webhooks;
 use crate::domain::Instant;
 use crate::domain::place::{Kind, Place};
 use crate::domain::usage::{Metric, MetricQuery, Statistic};
+use crate::engine::ruleset::Ruleset;
 use crate::settings::{MailBackend, Settings, read_secret};
 use crate::worker::inventory;
 
@@ -37,7 +39,7 @@ pub struct Args {}
 
 /// One finding of the doctor.
 #[derive(Debug, Serialize)]
-struct Line {
+pub(super) struct Line {
     status: Health,
     what: String,
     message: String,
@@ -45,7 +47,7 @@ struct Line {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Health {
+pub(super) enum Health {
     Ok,
     Warning,
     Failure,
@@ -69,9 +71,20 @@ pub async fn run(global: &Global, _args: &Args) -> anyhow::Result<Exit> {
     lines.extend(rooms(&settings));
     lines.push(webhooks(&settings));
     lines.extend(cloud(&settings, now).await?);
+    let mut found = Vec::new();
+    if !settings.accounts.is_empty() {
+        lines.push(rights::keys(&settings).await?);
+        let rules = Ruleset::compile(&policies)?;
+        for account in &settings.accounts {
+            let scope = crate::worker::rights::scope(&settings, &rules, &policies, account);
+            let (more, roles) = rights::of_account(&settings, account, &scope).await?;
+            lines.extend(more);
+            found.extend(roles);
+        }
+    }
     let failed = lines.iter().any(|line| line.status == Health::Failure);
     if global.output == Format::Json {
-        output::json(&serde_json::json!({ "schema_version": SCHEMA_VERSION, "lines": lines }))?;
+        output::json(&serde_json::json!({ "schema_version": SCHEMA_VERSION, "lines": lines, "rights": found }))?;
     } else {
         let rows = lines.iter().map(|line| {
             let word = match line.status {
@@ -86,7 +99,7 @@ pub async fn run(global: &Global, _args: &Args) -> anyhow::Result<Exit> {
     Ok(if failed { Exit::Failed } else { Exit::Done })
 }
 
-fn line(status: Health, what: &str, message: impl Into<String>) -> Line {
+pub(super) fn line(status: Health, what: &str, message: impl Into<String>) -> Line {
     Line { status, what: what.to_owned(), message: message.into() }
 }
 

@@ -24,6 +24,7 @@ pub mod exception;
 pub mod exit;
 pub mod explain;
 pub mod findings;
+pub mod iam;
 pub mod init;
 pub mod interrupt;
 pub mod json;
@@ -39,6 +40,7 @@ pub mod policy_review;
 pub mod policy_template;
 pub mod policy_test;
 pub mod report;
+pub mod rights;
 pub mod run;
 pub mod sarif;
 pub mod scan;
@@ -172,6 +174,10 @@ pub enum Command {
     #[command(subcommand)]
     Audit(audit::Command),
 
+    /// The IAM policies that the roles need, and nothing more
+    #[command(subcommand)]
+    Iam(iam::Command),
+
     /// JSON Schemas of files and of JSON output
     Schema(schema::Args),
 
@@ -231,6 +237,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Unfreeze(args) => control::unfreeze(global, args),
         Command::Disarm(args) => control::disarm(global, args),
         Command::Audit(command) => audit::run(global, command),
+        Command::Iam(command) => iam::run(global, command),
         Command::Schema(args) => schema::run(global, args),
         Command::Completion(args) => completion::run(args),
     }

@@ -15,7 +15,7 @@ use super::findings::FindingDocument;
 use super::json::{FindingsDocument, schema_of_output};
 use super::output::{Format, SCHEMA_VERSION};
 use super::scan_json::ScanDocument;
-use super::{Global, audit, output, policy_diff, policy_json, policy_template, policy_test, simulate};
+use super::{Global, audit, iam, output, policy_diff, policy_json, policy_template, policy_test, simulate};
 use crate::cloud::sim::World;
 use crate::domain::place::Kind;
 use crate::domain::plan::Plan;
@@ -70,6 +70,8 @@ pub enum What {
     AuditVerify,
     /// `audit list -o json`
     AuditList,
+    /// `iam print`
+    Iam,
     /// Plan files
     Plan,
     /// Request documents, which `evaluate` reads
@@ -140,6 +142,7 @@ impl What {
             What::Approvals => (schema_of_output::<ApprovalsDocument>(), "costwarden approval list"),
             What::AuditVerify => (schema_of_output::<audit::VerifyDocument>(), "costwarden audit verify"),
             What::AuditList => (schema_of_output::<audit::ListDocument>(), "costwarden audit list"),
+            What::Iam => (schema_of_output::<iam::IamDocument>(), "costwarden iam print"),
             What::Plan => (schema_of_output::<Plan>(), "costwarden plan"),
             What::Request => (schema_of::<RequestDocument>(), "costwarden request"),
             What::Evaluate => (schema_of_output::<EvaluateDocument<'_>>(), "costwarden evaluate"),
@@ -188,6 +191,7 @@ impl What {
             What::Approvals => "approvals",
             What::AuditVerify => "audit-verify",
             What::AuditList => "audit-list",
+            What::Iam => "iam",
             What::Plan => "plan",
             What::Request => "request",
             What::Evaluate => "evaluate",

@@ -11,7 +11,7 @@ use crate::checks::{self, Judge, off_hours_instance, oversized_instance, oversiz
 use crate::domain::budget::BudgetRule;
 use crate::domain::check::{CheckInfo, Params};
 use crate::domain::finding::{Action, Severity};
-use crate::domain::place::Kind;
+use crate::domain::place::{AccountId, Kind};
 use crate::domain::resource::Resource;
 use crate::domain::text::Str;
 use crate::policy::{ActApproval, EnforcementMode, Logic, Policy, PolicyScope, Rule};
@@ -200,10 +200,15 @@ impl CompiledRule {
         &*self.judge
     }
 
+    /// Whether it is about resources of an account at all.
+    pub fn is_for_account(&self, account: &AccountId) -> bool {
+        self.scope.accounts.is_empty() || self.scope.accounts.contains(account)
+    }
+
     fn covers(&self, resource: &Resource) -> bool {
         let key = &resource.key;
         self.kinds.contains(&key.kind())
-            && (self.scope.accounts.is_empty() || self.scope.accounts.contains(key.account()))
+            && self.is_for_account(key.account())
             && (self.scope.regions.is_empty() || self.scope.regions.contains(key.region()))
             // With unknown tags a tag scope cannot be told; the rule does not apply rather than guess.
             && self.scope.tags.iter().all(|(tag, value)| resource.tag(tag) == Some(value.as_str()))

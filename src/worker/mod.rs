@@ -24,6 +24,7 @@ pub mod outlets;
 pub mod play;
 pub mod policies;
 pub mod recheck;
+pub mod rights;
 pub mod sample;
 pub mod schedule;
 pub mod signals;

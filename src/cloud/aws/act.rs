@@ -10,11 +10,9 @@ use aws_sdk_ec2::operation::RequestId;
 use aws_sdk_ec2::types::{InstanceSpecification, ResourceType, Tag, TagSpecification, VolumeType};
 
 use super::errors;
+use crate::cloud::rights::probes::WOULD_SUCCEED;
 use crate::cloud::{Answer, Call, CloudError, ErrorKind};
 use crate::domain::place::{Place, SnapshotId, VolumeId};
-
-/// EC2's code for "would have succeeded".
-const WOULD_SUCCEED: &str = "DryRunOperation";
 
 /// Refuses a call whose target is named for another place or kind, before anything is sent.
 pub(super) fn check_place(place: &Place, call: &Call) -> Result<(), CloudError> {

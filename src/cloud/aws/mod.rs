@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::cloud::{Answer, Call, CloudAct, CloudClock, CloudError, CloudRead, CostQuery, Identity, Page};
+use crate::cloud::{
+    Answer, Call, CloudAct, CloudClock, CloudError, CloudRead, CostQuery, ErrorKind, Identity, Page, rights,
+};
 use crate::domain::budget::CostRow;
 use crate::domain::place::{AccountId, Partition, Place, ResourceKey};
 use crate::domain::resource::Resource;
@@ -27,7 +29,10 @@ mod identity;
 mod kinds;
 mod meter;
 mod metrics;
+mod probe;
 mod session;
+
+pub use probe::AwsProber;
 
 use session::{Attempts, Sessions};
 
@@ -120,6 +125,16 @@ impl AwsActor {
         Ok(AwsActor { sessions: Sessions::new(config, accounts, &options, Attempts::One)? })
     }
 
+    /// A client that can make this one call on this one resource, for 15 minutes (safety.md, H42).
+    async fn client_of(&self, place: &Place, call: &Call) -> Result<aws_sdk_ec2::Client, CloudError> {
+        act::check_place(place, call)?;
+        let policy = rights::session::policy(place, call).map_err(|why| {
+            let message = format!("{why}; nothing was sent");
+            CloudError::new(ErrorKind::Rejected, "ec2", call.operation(), None, &message)
+        })?;
+        self.sessions.ec2_under(place, policy).await
+    }
+
     /// Requests made so far by this actor, by operation; grows only.
     pub fn requests(&self) -> Vec<RequestCount> {
         self.sessions.meter().counts()
@@ -169,12 +184,10 @@ impl CloudAct for AwsActor {
     }
 
     async fn permitted(&self, place: &Place, call: &Call) -> Result<(), CloudError> {
-        act::check_place(place, call)?;
-        act::permitted(&self.sessions.ec2(place).await?, call).await
+        act::permitted(&self.client_of(place, call).await?, call).await
     }
 
     async fn execute(&self, place: &Place, call: &Call) -> Result<Answer, CloudError> {
-        act::check_place(place, call)?;
-        act::execute(&self.sessions.ec2(place).await?, call).await
+        act::execute(&self.client_of(place, call).await?, call).await
     }
 }

@@ -2,9 +2,12 @@
 //!
 //! Called by the reader and the actor. It promises that every client has explicit time limits, a bounded number of
 //! attempts, the meter, and the check that an answer arrived whole; and that no account outside the list is reached.
-//! Credentials are the SDK's: a role is assumed once per account and renewed before it expires.
+//! Credentials are the SDK's: the reader assumes a role once per account and renews it before it expires. The actor
+//! assumes its role for each call, under a session policy that names this call alone; whatever else it is asked for,
+//! who it is for example, it does under a policy that allows nothing. Only an account without a role acts with the
+//! ambient credentials as they are; `doctor` warns of that.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,11 +19,11 @@ use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 
 use super::meter::{Meter, Metering};
 use super::{AwsAccount, AwsOptions};
-use crate::cloud::{CloudError, ErrorKind};
+use crate::cloud::{CloudError, ErrorKind, rights};
 use crate::domain::place::{AccountId, Place};
 
 /// The Region of calls that belong to no Region, when the ambient configuration names none. Cost Explorer has no
@@ -51,7 +54,14 @@ pub(super) struct Sessions {
     cloudwatch: Mutex<HashMap<Place, aws_sdk_cloudwatch::Client>>,
     cost_explorer: Mutex<HashMap<AccountId, aws_sdk_costexplorer::Client>>,
     sts: Mutex<HashMap<AccountId, aws_sdk_sts::Client>>,
+    /// The session policy of everything that is asked for without one of its own.
+    narrow: Option<String>,
+    /// The last clients with a session policy of their own, so that asking for permission and acting share one.
+    narrowed: Mutex<VecDeque<(Place, String, aws_sdk_ec2::Client)>>,
 }
+
+/// How many clients of single calls are kept.
+const NARROWED: usize = 8;
 
 /// The ambient configuration. The Region comes from the environment or the profile; the instance metadata service
 /// is not asked for one, because every call names its Region and a missing service would cost seconds.
@@ -86,6 +96,8 @@ impl Sessions {
             cloudwatch: Mutex::default(),
             cost_explorer: Mutex::default(),
             sts: Mutex::default(),
+            narrow: (attempts == Attempts::One).then(rights::session::nothing),
+            narrowed: Mutex::default(),
         })
     }
 
@@ -99,6 +111,38 @@ impl Sessions {
             let config = aws_sdk_ec2::config::Builder::from(&config).interceptor(self.metering()).build();
             aws_sdk_ec2::Client::from_conf(config)
         }))
+    }
+
+    /// A client whose credentials can do what `policy` says and no more. An account without a role has only the
+    /// ambient credentials, which cannot be narrowed.
+    pub(super) async fn ec2_under(&self, place: &Place, policy: String) -> Result<aws_sdk_ec2::Client, CloudError> {
+        let entry = self.entry(&place.account)?;
+        if entry.role_arn.is_none() {
+            return self.ec2(place).await;
+        }
+        // A poisoned lock only means that another task died between two whole states of the list.
+        let known = |list: &VecDeque<(Place, String, aws_sdk_ec2::Client)>| {
+            let found = list.iter().find(|(own, text, _)| own == place && *text == policy);
+            found.map(|(_, _, client)| client.clone())
+        };
+        if let Some(client) = known(&self.narrowed.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(client);
+        }
+        let region = Region::new(place.region.as_str().to_owned());
+        let config = self.with_credentials(entry, Some(region.clone()), Some(&policy)).await;
+        let config = config.into_builder().region(region).build();
+        let config = aws_sdk_ec2::config::Builder::from(&config).interceptor(self.metering()).build();
+        let client = aws_sdk_ec2::Client::from_conf(config);
+        let mut narrowed = self.narrowed.lock().unwrap_or_else(PoisonError::into_inner);
+        narrowed.push_front((place.clone(), policy, client.clone()));
+        narrowed.truncate(NARROWED);
+        Ok(client)
+    }
+
+    /// The ambient credentials as everything else is made from them; `None` when there are none.
+    pub(super) async fn ambient_key(&self) -> Option<String> {
+        let credentials = self.base.credentials_provider()?.provide_credentials().await.ok()?;
+        Some(credentials.access_key_id().to_owned())
     }
 
     pub(super) async fn cloudwatch(&self, place: &Place) -> Result<aws_sdk_cloudwatch::Client, CloudError> {
@@ -131,16 +175,13 @@ impl Sessions {
 
     /// The account's configuration in a Region, or in the ambient one.
     async fn config(&self, account: &AccountId, region: Option<&str>) -> Result<SdkConfig, CloudError> {
-        let Some(entry) = self.accounts.get(account) else {
-            let message = format!("account {account} is not in the list of accounts; nothing was sent");
-            return Err(CloudError::new(ErrorKind::Denied, "sts", "AssumeRole", None, &message));
-        };
+        let entry = self.entry(account)?;
         let region = region.map(|name| Region::new(name.to_owned()));
         let mut by_account = self.by_account.lock().await;
         let config = match by_account.get(account) {
             Some(config) => config.clone(),
             None => {
-                let config = self.with_credentials(entry, region.clone()).await;
+                let config = self.with_credentials(entry, region.clone(), self.narrow.as_deref()).await;
                 by_account.insert(account.clone(), config.clone());
                 config
             }
@@ -152,8 +193,16 @@ impl Sessions {
         })
     }
 
-    /// The base configuration with the account's credentials and a cache of its own for them.
-    async fn with_credentials(&self, account: &AwsAccount, region: Option<Region>) -> SdkConfig {
+    fn entry(&self, account: &AccountId) -> Result<&AwsAccount, CloudError> {
+        self.accounts.get(account).ok_or_else(|| {
+            let message = format!("account {account} is not in the list of accounts; nothing was sent");
+            CloudError::new(ErrorKind::Denied, "sts", "AssumeRole", None, &message)
+        })
+    }
+
+    /// The base configuration with the account's credentials, a session policy over them if there is one, and a cache
+    /// of its own for them.
+    async fn with_credentials(&self, account: &AwsAccount, region: Option<Region>, policy: Option<&str>) -> SdkConfig {
         let mut builder = self.base.to_builder().identity_cache(IdentityCache::lazy().build());
         if let Some(role) = &account.role_arn {
             // Assuming a role changes nothing, so it may be retried even for the actor.
@@ -166,6 +215,10 @@ impl Sessions {
             }
             if let Some(external_id) = &account.external_id {
                 provider = provider.external_id(external_id);
+            }
+            if let Some(policy) = policy {
+                let length = Duration::from_secs(rights::session::SESSION_SECONDS);
+                provider = provider.policy(policy).session_length(length);
             }
             builder = builder.credentials_provider(SharedCredentialsProvider::new(provider.build().await));
         }

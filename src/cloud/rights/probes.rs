@@ -1,1 +1,259 @@
-//! Rights that `doctor` asks for with `DryRun`, and what their answers mean.
+//! Rights that `doctor` asks for with `DryRun`, and what the answers say of a role.
+//!
+//! Each probe names a resource that does not exist, so that even an endpoint which ignores `DryRun` has nothing to
+//! change; operations that name no resource, such as allocating an address, are therefore not asked for. AWS decides
+//! on the right before it looks for the resource, so "does not exist" means "would be allowed". Rights outside EC2
+//! cannot be asked for without using them: those are for people, with `iam print` beside them.
+
+use std::collections::BTreeSet;
+
+use serde_json::Map;
+
+use super::documents::{Scope, Statement, document};
+use super::{Change, Changes};
+use crate::cloud::{Call, CloudError, ErrorKind, NewVolume};
+use crate::domain::place::{InstanceId, Kind, Place, SnapshotId, VolumeId};
+
+/// The hexadecimal digits of every made-up id.
+pub const NOWHERE: &str = "00000000000000000";
+
+/// EC2's code for "would have succeeded".
+pub const WOULD_SUCCEED: &str = "DryRunOperation";
+
+macro_rules! others {
+    ($($name:ident),+ $(,)?) => {
+        /// Operations that this program may never make, by EC2's name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[expect(missing_docs, reason = "each is the operation of its name")]
+        pub enum Other { $($name),+ }
+
+        impl Other {
+            /// All of them.
+            pub const ALL: &[Other] = &[$(Other::$name),+];
+
+            /// The action in IAM.
+            pub fn action(self) -> &'static str {
+                match self { $(Other::$name => concat!("ec2:", stringify!($name))),+ }
+            }
+        }
+    };
+}
+
+others!(
+    AssociateAddress,
+    AttachVolume,
+    CreateImage,
+    DeleteKeyPair,
+    DeleteNatGateway,
+    DeleteNetworkInterface,
+    DeleteSecurityGroup,
+    DeleteSnapshot,
+    DeleteSubnet,
+    DeleteVpc,
+    DeregisterImage,
+    DetachVolume,
+    DisassociateAddress,
+    ModifyImageAttribute,
+    ModifyInstanceAttribute,
+    ModifySnapshotAttribute,
+    ModifyVolume,
+    RebootInstances,
+    ReleaseAddress,
+    ResetInstanceAttribute,
+    RunInstances,
+    TerminateInstances,
+);
+
+/// One right that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// A change that this program can make, on a resource that does not exist.
+    Call(Call),
+    /// Any other.
+    Other(Other),
+}
+
+/// What an answer says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// The role has the right.
+    Yes,
+    /// It has not.
+    No,
+    /// It cannot be told, and why.
+    Unknown(String),
+}
+
+/// What the answers say of a role.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Judged {
+    /// Needed and there.
+    pub there: Vec<String>,
+    /// Needed and not there.
+    pub missing: Vec<String>,
+    /// There and not needed.
+    pub surplus: Vec<String>,
+    /// What could not be told: the action, and why.
+    pub unknown: Vec<(String, String)>,
+}
+
+impl Probe {
+    /// All probes of a place: every change, then everything else. No action is asked for twice.
+    pub fn all(place: &Place, tag_key: &str) -> Vec<Probe> {
+        let changes: Vec<Probe> = Change::ALL.iter().map(|change| Probe::Call(made_up(*change, place, tag_key))).collect();
+        let known: BTreeSet<&str> = changes.iter().map(Probe::action).collect();
+        let others = Other::ALL.iter().filter(|other| !known.contains(other.action())).map(|other| Probe::Other(*other));
+        changes.iter().cloned().chain(others).collect()
+    }
+
+    /// The action in IAM.
+    pub fn action(&self) -> &'static str {
+        match self {
+            Probe::Call(call) => Change::of(call).rights()[0].action,
+            Probe::Other(other) => other.action(),
+        }
+    }
+}
+
+/// The session policy under which a role is asked: these actions and no other, whatever the role may do.
+pub fn session(probes: &[Probe]) -> String {
+    let mut actions: Vec<&str> = probes
+        .iter()
+        .flat_map(|probe| match probe {
+            Probe::Call(call) => Change::of(call).rights().iter().map(|right| right.action).collect(),
+            Probe::Other(other) => vec![other.action()],
+        })
+        .collect();
+    actions.sort_unstable();
+    actions.dedup();
+    document(&[Statement::allow("", &actions, vec!["*".into()], Map::new())]).to_string()
+}
+
+/// What an answer to a dry run says about the right.
+pub fn holds(answer: Result<(), CloudError>) -> Holds {
+    match answer {
+        Ok(()) => Holds::Yes,
+        Err(error) if error.code.as_deref() == Some(WOULD_SUCCEED) || error.kind == ErrorKind::NotFound => Holds::Yes,
+        // Without a code it were our own credentials that could not be had, which says nothing about the role.
+        Err(error) if error.kind == ErrorKind::Denied && error.code.is_some() => Holds::No,
+        Err(error) => Holds::Unknown(error.to_string()),
+    }
+}
+
+/// The APIs that a role needs for the enabled acts: what is called by itself, not what comes along with a call.
+pub fn needed(scope: &Scope) -> BTreeSet<&'static str> {
+    let changes = scope.acts.iter().flat_map(|(act, _)| Changes::of(*act).all());
+    changes.map(|change| change.rights()[0].action).collect()
+}
+
+/// Compares what a role has with what it needs.
+pub fn judge(needed: &BTreeSet<&str>, answers: &[(&'static str, Holds)]) -> Judged {
+    let mut judged = Judged::default();
+    for (action, holds) in answers {
+        let name = (*action).to_owned();
+        match (holds, needed.contains(action)) {
+            (Holds::Yes, true) => judged.there.push(name),
+            (Holds::Yes, false) => judged.surplus.push(name),
+            (Holds::No, true) => judged.missing.push(name),
+            (Holds::No, false) => {}
+            (Holds::Unknown(why), _) => judged.unknown.push((name, why.clone())),
+        }
+    }
+    // What was needed and not even asked for is no right that is there.
+    for action in needed.iter().filter(|action| !answers.iter().any(|(asked, _)| asked == *action)) {
+        judged.unknown.push(((*action).to_owned(), "it was not asked for".to_owned()));
+    }
+    judged
+}
+
+/// A change of something that does not exist.
+pub fn made_up(change: Change, place: &Place, tag_key: &str) -> Call {
+    let id = |kind: Kind| format!("{}{NOWHERE}", kind.id_prefix());
+    // The prefix and digits of an id, so these cannot fail.
+    let instance = || InstanceId::new(&id(Kind::Instance)).expect("a made-up instance id is well-formed");
+    let volume = || VolumeId::new(&id(Kind::Volume)).expect("a made-up volume id is well-formed");
+    let tags = vec![(tag_key.to_owned(), "probe".to_owned())];
+    let description = "a question about rights".to_owned();
+    let resource = place.partition(Kind::Volume).key(&id(Kind::Volume));
+    match change {
+        Change::StopInstance => Call::StopInstance { instance: instance() },
+        Change::StartInstance => Call::StartInstance { instance: instance() },
+        Change::DeleteVolume => Call::DeleteVolume { volume: volume() },
+        Change::CreateVolume => Call::CreateVolume(Box::new(NewVolume {
+            snapshot: SnapshotId::new(&id(Kind::Snapshot)).expect("a made-up snapshot id is well-formed"),
+            zone: format!("{}a", place.region),
+            volume_type: "gp3".to_owned(),
+            size_gib: 1,
+            iops: None,
+            throughput: None,
+            encrypted: false,
+            kms_key: None,
+            tags,
+            token: "costwarden-doctor".to_owned(),
+        })),
+        Change::CreateSnapshot => Call::CreateSnapshot { volume: volume(), description, tags },
+        Change::CreateSnapshots => Call::CreateSnapshots { instance: instance(), description, tags },
+        Change::CreateTags => Call::CreateTags { resource, tags },
+        Change::DeleteTags => Call::DeleteTags { resource, tags },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::place::{AccountId, Region};
+
+    fn here() -> Place {
+        Place { account: AccountId::new("111111111111").unwrap(), region: Region::new("eu-central-1").unwrap() }
+    }
+
+    #[test]
+    fn every_probe_names_something_that_does_not_exist_and_no_action_is_asked_twice() {
+        let probes = Probe::all(&here(), "owner");
+        let actions: BTreeSet<&str> = probes.iter().map(Probe::action).collect();
+        assert_eq!(actions.len(), probes.len());
+        assert!(probes.len() >= 28, "{}", probes.len());
+        for probe in &probes {
+            if let Probe::Call(call) = probe {
+                assert!(call.target().ends_with(NOWHERE), "{call}");
+            }
+        }
+        let text = session(&probes);
+        assert!(text.len() <= super::super::session::LONGEST && !text.contains(":*"), "{}: {text}", text.len());
+    }
+
+    #[test]
+    fn an_answer_that_does_not_tell_is_unknown_and_never_a_no() {
+        let error = |kind, code: Option<&str>| holds(Err(CloudError::new(kind, "ec2", "X", code, "m")));
+        assert_eq!(holds(Ok(())), Holds::Yes);
+        assert_eq!(error(ErrorKind::Rejected, Some("DryRunOperation")), Holds::Yes);
+        assert_eq!(error(ErrorKind::NotFound, Some("InvalidVolume.NotFound")), Holds::Yes);
+        assert_eq!(error(ErrorKind::Denied, Some("UnauthorizedOperation")), Holds::No);
+        for (kind, code) in [
+            (ErrorKind::Denied, None),
+            (ErrorKind::Throttled, Some("RequestLimitExceeded")),
+            (ErrorKind::Uncertain, None),
+            (ErrorKind::Rejected, Some("InvalidParameterValue")),
+        ] {
+            assert!(matches!(error(kind, code), Holds::Unknown(_)), "{kind:?} {code:?}");
+        }
+    }
+
+    #[test]
+    fn a_role_is_told_exactly_what_it_lacks_and_what_it_has_too_much() {
+        let needed = BTreeSet::from(["ec2:StopInstances", "ec2:CreateTags", "ec2:DeleteVolume", "ec2:StartInstances"]);
+        let answers = [
+            ("ec2:StopInstances", Holds::Yes),
+            ("ec2:CreateTags", Holds::No),
+            ("ec2:DeleteVolume", Holds::Unknown("throttled".into())),
+            ("ec2:RunInstances", Holds::Yes),
+            ("ec2:DeleteVpc", Holds::No),
+        ];
+        let judged = judge(&needed, &answers);
+        assert_eq!(judged.there, ["ec2:StopInstances"]);
+        assert_eq!(judged.missing, ["ec2:CreateTags"]);
+        assert_eq!(judged.surplus, ["ec2:RunInstances"]);
+        let unknown: Vec<&str> = judged.unknown.iter().map(|(action, _)| action.as_str()).collect();
+        assert_eq!(unknown, ["ec2:DeleteVolume", "ec2:StartInstances"]);
+    }
+}

@@ -12,6 +12,9 @@ use crate::domain::resource::{Resource, Tags};
 /// Most tags that EC2 allows on a resource; those under `aws:` do not count.
 pub const MOST_TAGS: usize = 50;
 
+/// Names of our own two marks, behind the prefix of the settings.
+pub const MARKS: [&str; 2] = ["compliance-status", "auto-tagged-at"];
+
 /// Its row in the table.
 pub static ACTION: Action = Action { act: Act::AddTags, backup, call, look, ends_gone: false, restore, undo, undone };
 
@@ -25,9 +28,10 @@ fn call(asked: &Asked<'_>) -> Result<Call, String> {
     if defaults.is_empty() {
         return Err("every key that was missing is there now".into());
     }
+    let [status, at] = MARKS.map(|mark| format!("{}{mark}", asked.tag_prefix));
     let marks = [
-        (format!("{}compliance-status", asked.tag_prefix), "needs-review".to_owned()),
-        (format!("{}auto-tagged-at", asked.tag_prefix), asked.now.format("%Y-%m-%dT%H:%M:%SZ").to_string()),
+        (status, "needs-review".to_owned()),
+        (at, asked.now.format("%Y-%m-%dT%H:%M:%SZ").to_string()),
     ];
     let mut tags = defaults;
     for mark in missing(&marks, present) {

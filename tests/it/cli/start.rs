@@ -153,6 +153,7 @@ fn schemas_are_json_schemas_and_out_writes_each_to_its_file() {
         "exceptions",
         "finding",
         "findings",
+        "iam",
         "plan",
         "policy-apply",
         "policy-diff",
