@@ -1,7 +1,8 @@
 //! What the pure core costs: judging, reconciling, planning and the weekly PDF (product.md, "Numbers").
 //!
 //! `cargo bench --bench core` measures with 100,000 resources and findings; `-- --quick` with a tenth, and shows the
-//! figures without judging them. One thread, no cloud, no state file. Ends with 1 when a bound is missed.
+//! figures without judging them. One thread, no cloud; the audit trail alone lies in a state file. Ends with 1 when a
+//! bound is missed.
 
 #[path = "support/table.rs"]
 mod table;
@@ -39,6 +40,7 @@ use costwarden::engine::score::ScanSummary;
 use costwarden::engine::{grace, summarize};
 use costwarden::policy::expression::{Condition, Facts, Value};
 use costwarden::policy::{Logic, Polarity, Policy};
+use costwarden::store::{AuditEntry, Store};
 use costwarden::{policy, report, settings};
 use table::Table;
 
@@ -48,6 +50,8 @@ const LEAST_DECISIONS: f64 = 1_000_000.0;
 const MOST_EVALUATION: Duration = Duration::from_millis(1);
 /// For reconciling and planning together, and for the weekly PDF.
 const MOST_TIME: Duration = Duration::from_secs(1);
+/// For following a million rows of the audit trail (safety.md, "Audit").
+const MOST_TRAIL: Duration = Duration::from_secs(10);
 /// The weekly PDF, bytes.
 const MOST_BYTES: usize = 300 * 1_000;
 /// Times that each is run; the median counts.
@@ -156,7 +160,32 @@ fn bench(count: usize, judged: bool) -> anyhow::Result<ExitCode> {
         "<= 1 s, <= 300 KB",
         took <= MOST_TIME && bytes <= MOST_BYTES,
     );
+
+    let rows = count * 10;
+    let (_folder, state) = trail(rows)?;
+    let (took, verified) = timed(|| (), |()| state.audit_verify(None));
+    ensure!(verified? == rows as u64, "the audit trail does not hold");
+    row(&format!("audit trail, {} rows verified", grouped(rows as u64)), seconds(took), "<= 10 s", took <= MOST_TRAIL);
     Ok(table.finish())
+}
+
+/// A state file with so many rows in its audit trail, opened for reading.
+fn trail(rows: usize) -> anyhow::Result<(tempfile::TempDir, Store)> {
+    // Made in memory, where a commit does not wait for a disk, and then written out.
+    let store = Store::in_memory()?;
+    for number in 0..rows {
+        let entry = AuditEntry {
+            actor: "remediate".into(),
+            what: "act".into(),
+            subject: format!("123456789012/eu-central-1/compute/instance/i-{number:017x}"),
+            detail: serde_json::json!({ "act": "stop_instance", "ended": "done", "plan": "p-1", "monthly_usd": 70.08 }),
+        };
+        store.audit_append(now(), &entry)?;
+    }
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("costwarden.db");
+    store.save_to(&file)?;
+    Ok((folder, Store::open_read_only(&file)?))
 }
 
 /// The median time of a few runs, each on a fresh input that is not timed, and the last run's result.

@@ -113,13 +113,18 @@ fn chosen<'a>(settings: &'a Settings, args: &PrintArgs) -> Result<Vec<&'a Accoun
     let all: Vec<&AccountSettings> = settings.accounts.iter().collect();
     let known = || all.iter().map(|account| account.id.to_string()).collect::<Vec<_>>().join(", ");
     if all.is_empty() {
-        return Err(ExitError::bad_use("the settings list no account under [[accounts]], so there is no role to print"));
+        return Err(ExitError::bad_use(
+            "the settings list no account under [[accounts]], so there is no role to print",
+        ));
     }
     let Some(id) = &args.account else { return Ok(all) };
     let found: Vec<_> = all.iter().copied().filter(|account| account.id.as_str() == id).collect();
     if found.is_empty() {
         let given = clean(id);
-        return Err(ExitError::bad_use(format!("--account {given}: the settings do not list it\n  listed: {}", known())));
+        return Err(ExitError::bad_use(format!(
+            "--account {given}: the settings do not list it\n  listed: {}",
+            known()
+        )));
     }
     Ok(found)
 }
@@ -157,7 +162,10 @@ fn hints(chosen: &[&AccountSettings], args: &PrintArgs) {
     }
     for account in chosen {
         if wants(Which::Trust) && account.external_id.is_none() {
-            output::tell(&format!("note: account {} has no external_id; one keeps others from using this trust", account.id));
+            output::tell(&format!(
+                "note: account {} has no external_id; one keeps others from using this trust",
+                account.id
+            ));
         }
         if wants(Which::Actor) && account.actor_role_arn.is_none() {
             output::tell(&format!(

@@ -32,8 +32,11 @@ pub(super) async fn of_account(
     lines.extend(how_it_acts(settings, account));
     // A key that may be written, so that the question about tags is the one that an act would ask.
     let tag_key = scope.tag_keys.first().map_or("costwarden:probe", String::as_str);
-    let roles: &[(&str, bool)] =
-        if account.actor_role_arn.is_some() { &[("reader", false), ("actor", true)] } else { &[("reader and actor", true)] };
+    let roles: &[(&str, bool)] = if account.actor_role_arn.is_some() {
+        &[("reader", false), ("actor", true)]
+    } else {
+        &[("reader and actor", true)]
+    };
     for region in &account.regions {
         let place = Place { account: account.id.clone(), region: region.clone() };
         for (role, acting) in roles {
@@ -153,7 +156,10 @@ mod tests {
         assert_eq!(health(Mode::Observe, true, &all(Holds::No)), Health::Warning);
         assert_eq!(health(Mode::Enforce, true, &all(Holds::Unknown("throttled".into()))), Health::Warning);
         let (judged, health, words) = told(Mode::Enforce, &scope(), false, &all(Holds::No));
-        assert_eq!((judged.surplus, health), (vec!["ec2:StartInstances".into(), "ec2:CreateSnapshots".into()], Health::Warning));
+        assert_eq!(
+            (judged.surplus, health),
+            (vec!["ec2:StartInstances".into(), "ec2:CreateSnapshots".into()], Health::Warning)
+        );
         assert!(words.contains("better taken away: ec2:StartInstances, ec2:CreateSnapshots"), "{words}");
     }
 }

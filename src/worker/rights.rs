@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::cloud::rights::documents::Scope;
-use crate::domain::finding::{Action, Act};
+use crate::domain::finding::{Act, Action};
 use crate::domain::guard::{Switches, switched_off};
 use crate::domain::plan::OWN_TAGS;
 use crate::engine::ruleset::{CompiledRule, Ruleset};

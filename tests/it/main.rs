@@ -19,6 +19,7 @@ mod process;
 mod readme;
 #[cfg(feature = "pdf")]
 mod report_pdf;
+mod rights;
 mod settled;
 mod slack;
 mod support;

@@ -4,8 +4,8 @@ Run as `front.py PORT_FILE`: it binds a free loopback port, writes the number to
 standard input closes, so it never outlives the test that started it.
 
 The front adds what moto 5.2.5 lacks: CBOR for CloudWatch (cbor.py), snapshots that are pending for a while, pages,
-EC2 rules that moto forgives (patches.py), faults by operation, and a log of every request. The tests judge from that
-log: it is what the cloud saw, not what the program believes.
+EC2 rules that moto forgives (patches.py), session policies that are kept (iam.py), faults by operation, and a log of
+every request. The tests judge from that log: it is what the cloud saw, not what the program believes.
 
 Control, all JSON:
   POST /_front/faults     a list of faults, added to the ones there; see Fault
@@ -13,6 +13,7 @@ Control, all JSON:
   POST /_front/snapshots  {"account", "describes", "seconds", "ends_as"}: how snapshots of an account come to be
   POST /_front/settle     {"account"}: snapshots that are pending in that account end now
   POST /_front/foreign-snapshot  {"account", "region"}: plants a snapshot of another owner, answers with its id
+  POST /_front/rights     {"account", "allowed"}: what roles of that account may do in EC2, as a list of operations
   POST /_front/pages      {"account", "size"}: the largest page of that account
   POST /_front/clock      {"account", "ahead"}: the Date of answers, seconds ahead of the front's clock; null: none
   GET  /_front/log        every request so far, or those of one account with ?account=
@@ -20,6 +21,7 @@ Control, all JSON:
 
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -37,6 +39,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.test import EnvironBuilder, run_wsgi_app  # noqa: E402
 
 import cbor  # noqa: E402
+import iam  # noqa: E402
 import patches  # noqa: E402
 
 # Parameters that name the resource a request is about.
@@ -97,6 +100,10 @@ class Front:
         self.log = []
         self.page_sizes = {}
         self.clocks = {}
+        # Policies by the access key of the session that was assumed under them.
+        self.sessions = {}
+        # Operations that an account's roles may make; an account without an entry may make all.
+        self.rights = {}
         self.moto = DomainDispatcherApplication(create_backend_app)
 
     def fault_for(self, request):
@@ -166,6 +173,10 @@ class Handler(BaseHTTPRequestHandler):
             elif (self.command, what) == ("POST", "foreign-snapshot"):
                 row = json.loads(body)
                 result = patches.foreign_snapshot(row["account"], row["region"])
+            elif (self.command, what) == ("POST", "rights"):
+                row = json.loads(body)
+                FRONT.rights[row["account"]] = set(row["allowed"])
+                result = 0
             elif (self.command, what) == ("POST", "pages"):
                 row = json.loads(body)
                 FRONT.page_sizes[row["account"]] = row["size"]
@@ -205,9 +216,17 @@ class Handler(BaseHTTPRequestHandler):
             request["status"] = fault.status
             self.answer(fault.status, *error_body(request, fault.code, fault.message))
             return
+        refusal = self.refusal(request)
+        if refusal is not None:
+            request["status"], code, message = refusal
+            self.answer(request["status"], *error_body(request, code, message))
+            return
         if request["operation"] in ("StopInstances", "DeleteVolume"):
             request["backups"] = patches.backed_up(request["account"], request["region"])
         status, answer_headers, answer = self.ask_moto(body, headers, path="/" if in_cbor else None)
+        if request["operation"] == "AssumeRole" and request["parameters"].get("Policy"):
+            key = re.search(rb"<AccessKeyId>(.*?)</AccessKeyId>", answer).group(1).decode()
+            FRONT.sessions[key] = json.loads(request["parameters"]["Policy"])
         if in_cbor:
             status, answer_headers, answer = cbor.encode(request["operation"], status, answer)
         request["status"] = status
@@ -221,6 +240,20 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(status, answer_headers, answer, pause=1)
         else:
             self.answer(status, answer_headers, answer)
+
+    def refusal(self, request):
+        """What the session's policy and the account's table of rights say to an EC2 request: an error, or nothing."""
+        if request["service"] != "ec2":
+            return None
+        scope = self.credential_scope()
+        session = FRONT.sessions.get(scope[0]) if scope else None
+        rights = FRONT.rights.get(request["account"])
+        refused = session is not None and not iam.permitted(session, request)
+        if refused or (rights is not None and request["operation"] not in rights):
+            return 403, "UnauthorizedOperation", "You are not authorized to perform this operation."
+        if rights is not None and request["dry_run"]:
+            return 412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set."
+        return None
 
     def understand(self, body):
         """The log row of a request, the request as moto wants it, and whether it came in CBOR."""

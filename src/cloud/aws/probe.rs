@@ -9,8 +9,8 @@ use aws_sdk_ec2::types::AttributeBooleanValue;
 
 use super::session::{Attempts, Sessions};
 use super::{AwsAccount, AwsOptions, act, errors, identity, session};
-use crate::cloud::{CloudError, ErrorKind};
 use crate::cloud::rights::probes::{self, Holds, NOWHERE, Other, Probe};
+use crate::cloud::{CloudError, ErrorKind};
 use crate::domain::place::Place;
 
 /// Access keys of users begin so; those of roles and sessions do not.

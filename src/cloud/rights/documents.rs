@@ -214,7 +214,8 @@ fn allowed(scope: &Scope) -> Vec<Statement> {
 fn merged(statements: Vec<Statement>) -> Vec<Statement> {
     let mut merged: Vec<Statement> = Vec::new();
     for statement in statements {
-        let same = |own: &&mut Statement| own.resources == statement.resources && own.conditions == statement.conditions;
+        let same =
+            |own: &&mut Statement| own.resources == statement.resources && own.conditions == statement.conditions;
         match merged.iter_mut().find(same) {
             Some(own) => own.actions.extend(statement.actions),
             None => merged.push(statement),

@@ -141,40 +141,46 @@ impl Change {
             // An instance with encrypted disks does not start without the grant, and says so only afterwards.
             Change::StartInstance => const { &[right("ec2:StartInstances", On::Target(Kind::Instance)), GRANT] },
             Change::DeleteVolume => const { &[right("ec2:DeleteVolume", On::Target(Kind::Volume))] },
-            Change::CreateVolume => const {
-                &[
-                    right("ec2:CreateVolume", On::Target(Kind::Snapshot)),
-                    right("ec2:CreateVolume", On::New(Kind::Volume)),
-                    tagging(Kind::Volume, &[When::Creating("CreateVolume")]),
-                    GRANT,
-                    key("kms:Decrypt", &[When::ThroughEc2]),
-                    key("kms:DescribeKey", &[When::ThroughEc2]),
-                    key("kms:GenerateDataKeyWithoutPlaintext", &[When::ThroughEc2]),
-                    key("kms:ReEncryptFrom", &[When::ThroughEc2]),
-                    key("kms:ReEncryptTo", &[When::ThroughEc2]),
-                ]
-            },
-            Change::CreateSnapshot => const {
-                &[
-                    right("ec2:CreateSnapshot", On::Target(Kind::Volume)),
-                    right("ec2:CreateSnapshot", On::New(Kind::Snapshot)),
-                    tagging(Kind::Snapshot, &[When::Creating("CreateSnapshot")]),
-                ]
-            },
-            Change::CreateSnapshots => const {
-                &[
-                    right("ec2:CreateSnapshots", On::Target(Kind::Instance)),
-                    right("ec2:CreateSnapshots", On::Along(Kind::Volume)),
-                    right("ec2:CreateSnapshots", On::New(Kind::Snapshot)),
-                    tagging(Kind::Snapshot, &[When::Creating("CreateSnapshots")]),
-                ]
-            },
-            Change::CreateTags => const {
-                &[Right { action: "ec2:CreateTags", on: On::Named, when: &[When::OurTagKeys] }]
-            },
-            Change::DeleteTags => const {
-                &[Right { action: "ec2:DeleteTags", on: On::Named, when: &[When::OurTagKeys] }]
-            },
+            Change::CreateVolume => {
+                const {
+                    &[
+                        right("ec2:CreateVolume", On::Target(Kind::Snapshot)),
+                        right("ec2:CreateVolume", On::New(Kind::Volume)),
+                        tagging(Kind::Volume, &[When::Creating("CreateVolume")]),
+                        GRANT,
+                        key("kms:Decrypt", &[When::ThroughEc2]),
+                        key("kms:DescribeKey", &[When::ThroughEc2]),
+                        key("kms:GenerateDataKeyWithoutPlaintext", &[When::ThroughEc2]),
+                        key("kms:ReEncryptFrom", &[When::ThroughEc2]),
+                        key("kms:ReEncryptTo", &[When::ThroughEc2]),
+                    ]
+                }
+            }
+            Change::CreateSnapshot => {
+                const {
+                    &[
+                        right("ec2:CreateSnapshot", On::Target(Kind::Volume)),
+                        right("ec2:CreateSnapshot", On::New(Kind::Snapshot)),
+                        tagging(Kind::Snapshot, &[When::Creating("CreateSnapshot")]),
+                    ]
+                }
+            }
+            Change::CreateSnapshots => {
+                const {
+                    &[
+                        right("ec2:CreateSnapshots", On::Target(Kind::Instance)),
+                        right("ec2:CreateSnapshots", On::Along(Kind::Volume)),
+                        right("ec2:CreateSnapshots", On::New(Kind::Snapshot)),
+                        tagging(Kind::Snapshot, &[When::Creating("CreateSnapshots")]),
+                    ]
+                }
+            }
+            Change::CreateTags => {
+                const { &[Right { action: "ec2:CreateTags", on: On::Named, when: &[When::OurTagKeys] }] }
+            }
+            Change::DeleteTags => {
+                const { &[Right { action: "ec2:DeleteTags", on: On::Named, when: &[When::OurTagKeys] }] }
+            }
         }
     }
 }
@@ -208,9 +214,14 @@ impl Changes {
 /// What a scan and a re-check read of a kind. Snapshots are read of every kind's backups, too.
 pub fn reads(kind: Kind) -> &'static [Right] {
     match kind {
-        Kind::Instance => const {
-            &[right("ec2:DescribeInstances", On::Everything), right("ec2:DescribeInstanceAttribute", On::Everything)]
-        },
+        Kind::Instance => {
+            const {
+                &[
+                    right("ec2:DescribeInstances", On::Everything),
+                    right("ec2:DescribeInstanceAttribute", On::Everything),
+                ]
+            }
+        }
         Kind::Volume => const { &[right("ec2:DescribeVolumes", On::Everything)] },
         Kind::Snapshot => const { &[right("ec2:DescribeSnapshots", On::Everything)] },
         Kind::Address => const { &[right("ec2:DescribeAddresses", On::Everything)] },

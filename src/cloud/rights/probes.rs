@@ -100,9 +100,11 @@ pub struct Judged {
 impl Probe {
     /// All probes of a place: every change, then everything else. No action is asked for twice.
     pub fn all(place: &Place, tag_key: &str) -> Vec<Probe> {
-        let changes: Vec<Probe> = Change::ALL.iter().map(|change| Probe::Call(made_up(*change, place, tag_key))).collect();
+        let changes: Vec<Probe> =
+            Change::ALL.iter().map(|change| Probe::Call(made_up(*change, place, tag_key))).collect();
         let known: BTreeSet<&str> = changes.iter().map(Probe::action).collect();
-        let others = Other::ALL.iter().filter(|other| !known.contains(other.action())).map(|other| Probe::Other(*other));
+        let others =
+            Other::ALL.iter().filter(|other| !known.contains(other.action())).map(|other| Probe::Other(*other));
         changes.iter().cloned().chain(others).collect()
     }
 

@@ -46,7 +46,9 @@ fn write(place: &Place, call: &Call, with_keys: bool) -> String {
         }
         let resource = resource(place, call, right.on);
         match statements.last_mut() {
-            Some(last) if last.actions == [right.action] && last.conditions == conditions => last.resources.push(resource),
+            Some(last) if last.actions == [right.action] && last.conditions == conditions => {
+                last.resources.push(resource)
+            }
             Some(last) if last.resources == [resource.clone()] && last.conditions == conditions => {
                 last.actions.push(right.action.to_owned());
             }

@@ -229,7 +229,9 @@ fn h42_no_document_has_an_action_with_a_wildcard_and_each_fits_into_a_managed_po
 fn the_role_stays_in_its_account_and_regions() {
     let role = actor(&scope()).unwrap();
     for there in [place("111111111111", "us-east-1"), place("222222222222", "eu-central-1")] {
-        for change in Change::ALL.into_iter().filter(|change| *change != Change::CreateVolume || there.region != here().region) {
+        for change in
+            Change::ALL.into_iter().filter(|change| *change != Change::CreateVolume || there.region != here().region)
+        {
             assert!(!passes(&[&role], &there, &call(change, &there, "0a", "owner")), "{change:?} in {there}");
         }
     }

@@ -29,10 +29,7 @@ fn call(asked: &Asked<'_>) -> Result<Call, String> {
         return Err("every key that was missing is there now".into());
     }
     let [status, at] = MARKS.map(|mark| format!("{}{mark}", asked.tag_prefix));
-    let marks = [
-        (status, "needs-review".to_owned()),
-        (at, asked.now.format("%Y-%m-%dT%H:%M:%SZ").to_string()),
-    ];
+    let marks = [(status, "needs-review".to_owned()), (at, asked.now.format("%Y-%m-%dT%H:%M:%SZ").to_string())];
     let mut tags = defaults;
     for mark in missing(&marks, present) {
         if !tags.iter().any(|(key, _)| *key == mark.0) {

@@ -418,3 +418,24 @@ async fn undo_says_beforehand_what_comes_back_until_when_and_what_keeping_it_cos
     assert!(late.contains("was kept until 2027-02-21"), "{late}");
     assert!(standing(&row, true, &stage.rules.prices, now).unwrap_err().contains("already"));
 }
+
+#[tokio::test]
+async fn h42_an_act_its_backup_and_its_undo_make_exactly_the_changes_of_their_row_of_rights() {
+    use crate::cloud::rights::Changes;
+    use crate::domain::finding::Act;
+    let cases = [
+        (INSTANCE, Action::Stop, Act::StopInstance),
+        (ORPHAN, Action::Terminate, Act::DeleteVolume),
+        (INSTANCE, Action::Tag, Act::AddTags),
+    ];
+    for (id, action, act) in cases {
+        let stage = Stage::new();
+        let done = stage.acted(id, action).await;
+        stage.undo(done).await;
+        let made: Vec<String> =
+            stage.mutations().iter().map(|call| call.split(' ').next().unwrap().to_owned()).collect();
+        let row: Vec<&str> =
+            Changes::of(act).all().map(|change| change.rights()[0].action.trim_start_matches("ec2:")).collect();
+        assert_eq!(made, row, "{act:?}");
+    }
+}

@@ -6,6 +6,7 @@ mod documents;
 mod evaluate;
 mod exceptions;
 mod explain;
+mod iam;
 mod life;
 mod policies;
 mod start;

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant as Monotonic};
 
 use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
 use aws_credential_types::Credentials;
-use costwarden::cloud::aws::{AwsAccount, AwsActor, AwsOptions, AwsReader};
+use costwarden::cloud::aws::{AwsAccount, AwsActor, AwsOptions, AwsProber, AwsReader};
 use costwarden::domain::Instant;
 use costwarden::domain::place::{AccountId, Place, Region};
 use serde::{Deserialize, Serialize};
@@ -187,6 +187,39 @@ impl Moto {
         AwsActor::with_config(self.ambient().await, &accounts, options).expect("accounts are listed once")
     }
 
+    /// Production's prober of rights.
+    pub async fn prober(&self, accounts: &[&AccountId]) -> AwsProber {
+        let accounts: Vec<AwsAccount> = accounts.iter().map(|account| self.aws_account(account)).collect();
+        AwsProber::with_config(self.ambient().await, &accounts, quick()).expect("accounts are listed once")
+    }
+
+    /// From now on roles of `account` may make these operations of EC2 and no others.
+    pub fn rights(&self, account: &AccountId, allowed: &[&str]) {
+        self.post("/_front/rights", &json!({"account": account, "allowed": allowed}));
+    }
+
+    /// The requests for a role of `account`, which the worker's own credentials make.
+    pub fn assumed(&self, account: &AccountId) -> Vec<Seen> {
+        let ambient = AccountId::new(AMBIENT_ACCOUNT).expect("twelve digits");
+        let of_role = |seen: &Seen| seen.parameters["RoleArn"] == self.role(account).as_str();
+        self.seen(&ambient, "AssumeRole").into_iter().filter(of_role).collect()
+    }
+
+    /// EC2 in a place with the credentials of a session that was assumed under this policy.
+    pub async fn ec2_under(&self, place: &Place, policy: &str) -> aws_sdk_ec2::Client {
+        let form: String = [
+            ("Action", "AssumeRole"),
+            ("Version", "2011-06-15"),
+            ("RoleArn", &self.role(&place.account)),
+            ("RoleSessionName", "narrow"),
+            ("Policy", policy),
+        ]
+        .map(|(name, value)| format!("{name}={}", encoded(value)))
+        .join("&");
+        let keys = credentials(&self.http("POST", "/", &form));
+        aws_sdk_ec2::Client::new(&self.sdk_config(place.region.as_str(), keys).await)
+    }
+
     /// For building fixtures: EC2 in an account and Region.
     pub async fn ec2(&self, place: &Place) -> aws_sdk_ec2::Client {
         aws_sdk_ec2::Client::new(&self.config(place).await)
@@ -338,13 +371,7 @@ impl Moto {
         let entry = keys.entry(account.clone()).or_insert_with(|| {
             let role = self.role(account);
             let form = format!("Action=AssumeRole&Version=2011-06-15&RoleArn={role}&RoleSessionName=fixtures");
-            let answer = self.http("POST", "/", &form);
-            let part = |name: &str| {
-                let rest = answer.split_once(&format!("<{name}>")).map(|(_, rest)| rest);
-                let value = rest.and_then(|rest| rest.split_once("</")).map(|(value, _)| value.to_owned());
-                value.unwrap_or_else(|| panic!("AssumeRole's answer lacks {name}: {answer}"))
-            };
-            Credentials::new(part("AccessKeyId"), part("SecretAccessKey"), Some(part("SessionToken")), None, "tests")
+            credentials(&self.http("POST", "/", &form))
         });
         entry.clone()
     }
@@ -374,6 +401,25 @@ impl Moto {
         assert!(status.starts_with('2'), "{method} {path} was answered with {status}: {body}");
         body.to_owned()
     }
+}
+
+/// The keys in an answer to AssumeRole.
+fn credentials(answer: &str) -> Credentials {
+    let part = |name: &str| {
+        let rest = answer.split_once(&format!("<{name}>")).map(|(_, rest)| rest);
+        let value = rest.and_then(|rest| rest.split_once("</")).map(|(value, _)| value.to_owned());
+        value.unwrap_or_else(|| panic!("AssumeRole's answer lacks {name}: {answer}"))
+    };
+    Credentials::new(part("AccessKeyId"), part("SecretAccessKey"), Some(part("SessionToken")), None, "tests")
+}
+
+/// A value of a form.
+fn encoded(text: &str) -> String {
+    let byte = |byte: u8| {
+        let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        if plain { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+    };
+    text.bytes().map(byte).collect()
 }
 
 impl Drop for Moto {

@@ -11,6 +11,7 @@ mod costs;
 mod failures;
 mod kinds;
 mod metrics;
+mod rights;
 
 use costwarden::cloud::{CloudError, CloudRead, read_partition};
 use costwarden::domain::place::Partition;
