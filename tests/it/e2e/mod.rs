@@ -7,6 +7,7 @@ mod failing;
 mod nights;
 mod places;
 mod plans;
+mod rights;
 mod runs;
 mod undo;
 mod wrong;
