@@ -80,19 +80,19 @@ impl Store {
         })
     }
 
-    /// The last act on a resource that reached the call (J8), and when. Tag writes are left out: one in between must
-    /// not hide a stop.
+    /// The last act on a resource that the cloud may have heard, and when: what it refused outright did nothing. Tag
+    /// writes are left out: one in between must not hide a stop.
     pub fn last_act_on(&self, key: &ResourceKey) -> Result<Option<(Instant, Act)>> {
         self.read(format_args!("reading the last act on {key}"), |connection| {
-            let found = reached(connection, "resource = ?1 AND act <> 'add_tags'", params![key.to_string()])?;
+            let found = reached(connection, &format!("resource = ?1 AND {HEARD}"), params![key.to_string()])?;
             Ok(found.into_iter().next_back().map(|(_, act, at)| (at, act)))
         })
     }
 
-    /// The last act on each resource that reached the call (J8) at or after an instant; tag writes are left out.
+    /// The last act on each resource that the cloud may have heard at or after an instant; tag writes are left out.
     pub fn last_acts_since(&self, since: Instant) -> Result<HashMap<ResourceKey, (Instant, Act)>> {
         self.read(format_args!("reading the acts since {since}"), |connection| {
-            let found = reached(connection, "history.at >= ?1 AND act <> 'add_tags'", params![row::micros(since)])?;
+            let found = reached(connection, &format!("history.at >= ?1 AND {HEARD}"), params![row::micros(since)])?;
             Ok(found.into_iter().map(|(key, act, at)| (key, (at, act))).collect())
         })
     }
@@ -106,6 +106,12 @@ impl Store {
         })
     }
 }
+
+/// No tag write, and not an act whose only call was refused outright, from whose intent the journal goes to its end
+/// without an answer or a doubt.
+const HEARD: &str = "act <> 'add_tags' AND (remediation.state <> 'refused' OR EXISTS (
+    SELECT 1 FROM remediation_history AS later
+    WHERE later.remediation = remediation.id AND later.state IN ('J9_answered', 'uncertain')))";
 
 /// One act, inside whatever transaction runs.
 pub(super) fn load(connection: &Connection, id: i64) -> Inner<Option<Remediation>> {

@@ -216,3 +216,21 @@ async fn a_throttled_snapshot_request_ends_the_run_without_an_act() {
         assert_eq!((stage.mutations().len(), stage.acts().len(), stage.frozen()), (1, 0, None));
     }
 }
+
+#[tokio::test]
+async fn i20_what_the_cloud_refused_outright_is_no_act_and_is_done_the_next_day() {
+    let stage = Stage::new();
+    let once = Fault { form: Some(Form::Change), ..Fault::on("DeleteVolume", Effect::Throttle) };
+    stage.cloud.add_fault(once.nth(1));
+    let step = stage.due_step(ORPHAN, Action::Terminate).await;
+    assert_eq!(stage.act(&step).await.progress, Progress::Ended(JournalState::Refused));
+    stage.clock.advance_to(at("2026-11-24T10:00:00Z"));
+    let finding = stage.due_finding(ORPHAN, Action::Terminate);
+    let step = stage.step_of(&finding).await;
+    let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-2"));
+    let first = remediator.start(&step, "p-2", &run).await.unwrap();
+    let outcome = stage.play(&remediator, first, &run).await;
+    assert_eq!(outcome.progress, Progress::Ended(JournalState::Done), "{}", outcome.message);
+    assert_eq!(stage.acts(), ["DeleteVolume vol-0orphan", "DeleteVolume vol-0orphan"]);
+    stage.assert_watched();
+}
