@@ -6,6 +6,7 @@
 
 use crate::domain::check::{CheckInfo, Params, Subject, Verdict};
 
+pub mod gp2_volume;
 pub mod idle_instance;
 pub mod off_hours_instance;
 pub mod old_snapshot;
@@ -23,6 +24,7 @@ pub static ALL: &[Check] = &[
     Check { info: &oversized_instance::INFO, build: None },
     Check { info: &oversized_volume::INFO, build: None },
     Check { info: &off_hours_instance::INFO, build: None },
+    Check { info: &gp2_volume::INFO, build: Some(gp2_volume::build) },
     Check { info: &unassociated_address::INFO, build: Some(unassociated_address::build) },
     Check { info: &old_snapshot::INFO, build: Some(old_snapshot::build) },
     Check { info: &required_tags::INFO, build: None },

@@ -110,6 +110,8 @@ mod tests {
             kms_key: None,
             storage_tier: "standard".into(),
             description: "".into(),
+            image: Fact::Absent,
+            locked: Fact::Known(false),
         };
         resource(Kind::Snapshot, "snap-1", age_days, &[], Detail::Snapshot(Box::new(detail)))
     }

@@ -70,6 +70,7 @@ pub fn volume(id: &str, size_gib: u32, volume_type: &str) -> Resource {
         encrypted: false,
         attachments: Box::new([]),
         operator: None,
+        modification: Fact::Absent,
     };
     resource(Kind::Volume, id, 90, &[], Detail::Volume(Box::new(detail)))
 }
@@ -120,7 +121,8 @@ pub fn prices() -> PriceBook {
             .into_iter()
             .map(|(name, rate)| (Str::from(name), Rate::parse(rate).unwrap()))
             .collect(),
-        volume_iops_month: Default::default(),
+        volume_iops_month: [(Str::from("gp3"), Rate::parse("0.005").unwrap())].into(),
+        volume_throughput_month: [(Str::from("gp3"), Rate::parse("0.04").unwrap())].into(),
         snapshot_gb_month: Rate::parse("0.05").unwrap(),
         snapshot_archive_gb_month: Rate::parse("0.0125").unwrap(),
         public_ipv4_hour: Rate::parse("0.005").unwrap(),

@@ -94,6 +94,8 @@ mod tests {
             instance: None,
             network_interface: None,
             operator: None,
+            pool: None,
+            border_group: None,
         };
         resource(Kind::Address, "eipalloc-1", 0, &[], Detail::Address(Box::new(detail)))
     }

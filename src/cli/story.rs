@@ -234,7 +234,9 @@ fn acted(act: &Remediation) -> Row {
         JournalState::Done => {
             let word = match act.step.act {
                 Act::StopInstance => "stopped",
-                Act::DeleteVolume => "deleted",
+                Act::DeleteVolume | Act::DeleteSnapshot => "deleted",
+                Act::ModifyVolume => "modified",
+                Act::ReleaseAddress => "released",
                 Act::AddTags => "tagged",
                 _ => "done",
             };

@@ -11,8 +11,9 @@ use async_trait::async_trait;
 use chrono::{NaiveDate, TimeDelta};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::Instant;
 use crate::domain::budget::CostRow;
-use crate::domain::place::{AccountId, InstanceId, Partition, Place, ResourceKey, SnapshotId, VolumeId};
+use crate::domain::place::{AccountId, AddressId, InstanceId, Partition, Place, ResourceKey, SnapshotId, VolumeId};
 use crate::domain::resource::Resource;
 use crate::domain::scan::RequestCount;
 use crate::domain::usage::{MetricQuery, Series};
@@ -51,6 +52,18 @@ pub trait CloudRead: Send + Sync {
 
     /// Own snapshots that carry a tag, for finding a safety snapshot again before another is made.
     async fn snapshots_tagged(&self, place: &Place, key: &str, value: &str) -> Result<Vec<Resource>, CloudError>;
+
+    /// Asks for what [`CloudRead::describe`] leaves out because few acts depend on it: the last modification of a
+    /// volume, which image a snapshot is part of, whether it is locked. What cannot be read is unknown and says why;
+    /// an adapter that does not ask leaves everything unknown.
+    async fn particulars(&self, _resource: &mut Resource) {}
+
+    /// Until when the Recycle Bin keeps a deleted snapshot; `None` when it is not there. Whether a rule *would* keep
+    /// one cannot be read through EC2.
+    async fn recycled(&self, snapshot: &ResourceKey) -> Result<Option<Instant>, CloudError> {
+        let message = format!("this adapter cannot look for {} in the Recycle Bin", snapshot.id);
+        Err(CloudError::new(ErrorKind::Denied, "ec2", "ListSnapshotsInRecycleBin", None, &message))
+    }
 
     /// Requests made so far by this reader, by operation; grows only.
     fn requests(&self) -> Vec<RequestCount>;
@@ -107,6 +120,35 @@ pub enum Call {
     DeleteVolume {
         /// Which.
         volume: VolumeId,
+    },
+    /// Changes a volume's type and performance in place. What is left out becomes the type's own default.
+    ModifyVolume {
+        /// Which.
+        volume: VolumeId,
+        /// For example `gp3`.
+        volume_type: String,
+        /// Operations a second, where the type takes them.
+        iops: Option<u32>,
+        /// Throughput in MiB a second, where the type takes it.
+        throughput: Option<u32>,
+    },
+    /// Releases an elastic address.
+    ReleaseAddress {
+        /// Which.
+        address: AddressId,
+    },
+    /// Asks for an address that was released, by its number. Granted only while nobody else has it, so a second try
+    /// makes no second one.
+    AllocateAddress(Box<WantedAddress>),
+    /// Deletes a snapshot; where a rule covers it, it goes to the Recycle Bin.
+    DeleteSnapshot {
+        /// Which.
+        snapshot: SnapshotId,
+    },
+    /// Takes a snapshot out of the Recycle Bin, under its old id.
+    RestoreSnapshot {
+        /// Which.
+        snapshot: SnapshotId,
     },
     /// Makes a volume from a snapshot. Sent again with the same token it makes no second one.
     CreateVolume(Box<NewVolume>),
@@ -169,6 +211,19 @@ pub struct NewVolume {
     pub token: String,
 }
 
+/// An address to be had back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedAddress {
+    /// The address itself.
+    pub public_ip: String,
+    /// The account's own pool that it was from; Amazon's when absent.
+    pub pool: Option<String>,
+    /// The group of zones that it was announced from.
+    pub border_group: Option<String>,
+    /// Tags from its birth.
+    pub tags: Vec<(String, String)>,
+}
+
 /// A definite positive answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
@@ -179,6 +234,9 @@ pub struct Answer {
     /// The volume that was made.
     #[serde(default)]
     pub volume: Option<VolumeId>,
+    /// The address that was allocated.
+    #[serde(default)]
+    pub address: Option<AddressId>,
 }
 
 /// Who the credentials are.
@@ -276,6 +334,11 @@ impl Call {
             Call::StopInstance { .. } => "StopInstances",
             Call::StartInstance { .. } => "StartInstances",
             Call::DeleteVolume { .. } => "DeleteVolume",
+            Call::ModifyVolume { .. } => "ModifyVolume",
+            Call::ReleaseAddress { .. } => "ReleaseAddress",
+            Call::AllocateAddress(_) => "AllocateAddress",
+            Call::DeleteSnapshot { .. } => "DeleteSnapshot",
+            Call::RestoreSnapshot { .. } => "RestoreSnapshotFromRecycleBin",
             Call::CreateVolume(_) => "CreateVolume",
             Call::CreateSnapshot { .. } => "CreateSnapshot",
             Call::CreateSnapshots { .. } => "CreateSnapshots",
@@ -291,7 +354,12 @@ impl Call {
             | Call::StartInstance { instance }
             | Call::CreateSnapshots { instance, .. } => instance.as_str(),
             Call::CreateVolume(new) => new.snapshot.as_str(),
-            Call::DeleteVolume { volume } | Call::CreateSnapshot { volume, .. } => volume.as_str(),
+            Call::DeleteVolume { volume } | Call::CreateSnapshot { volume, .. } | Call::ModifyVolume { volume, .. } => {
+                volume.as_str()
+            }
+            Call::ReleaseAddress { address } => address.as_str(),
+            Call::AllocateAddress(wanted) => &wanted.public_ip,
+            Call::DeleteSnapshot { snapshot } | Call::RestoreSnapshot { snapshot } => snapshot.as_str(),
             Call::CreateTags { resource, .. } | Call::DeleteTags { resource, .. } => &resource.id,
         }
     }

@@ -229,6 +229,9 @@ fn way_back(act: Act) -> Option<&'static str> {
     match act {
         Act::StopInstance => Some("start the instance again; nothing of it was deleted"),
         Act::DeleteVolume | Act::TerminateInstance => Some("make a new volume from the snapshot named here"),
+        Act::ModifyVolume => Some("change it back to gp2, six hours later at the earliest"),
+        Act::ReleaseAddress => Some("ask for the same address soon: it is given back only while nobody else has it"),
+        Act::DeleteSnapshot => Some("restore it from the Recycle Bin while its time there lasts"),
         _ => None,
     }
 }

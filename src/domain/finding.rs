@@ -40,11 +40,15 @@ pub enum Action {
     Tag,
     /// Stop an instance.
     Stop,
-    /// Terminate an instance or delete a volume; S1's word for both.
+    /// Terminate an instance, delete a volume or a snapshot; S1's word for all.
     #[serde(alias = "delete")]
     Terminate,
     /// Change an instance's type.
     Resize,
+    /// Change a volume from gp2 to gp3 in place.
+    Modify,
+    /// Release an elastic address.
+    Release,
     /// List it in the reports, tell nobody.
     Report,
 }
@@ -61,6 +65,12 @@ pub enum Act {
     ResizeInstance,
     /// `delete_volume`
     DeleteVolume,
+    /// `modify_volume`
+    ModifyVolume,
+    /// `release_address`
+    ReleaseAddress,
+    /// `delete_snapshot`
+    DeleteSnapshot,
     /// `add_tags`
     AddTags,
     /// `send_notification`
@@ -279,6 +289,11 @@ impl Finding {
         }
     }
 
+    /// How many people must approve its act: what its policy asks for, and no fewer than the act itself needs.
+    pub fn people_wanted(&self) -> u8 {
+        self.approvals.max(self.act().map_or(0, Act::least_people))
+    }
+
     /// Open in the sense of scores and reports: violated, not excepted, not merely watched.
     pub fn counts(&self) -> bool {
         self.state == State::Open && !matches!(self.standing, Standing::Watching(_))
@@ -292,11 +307,15 @@ impl Act {
             (Action::Stop, Kind::Instance) => Some(Act::StopInstance),
             (Action::Terminate, Kind::Instance) => Some(Act::TerminateInstance),
             (Action::Terminate, Kind::Volume) => Some(Act::DeleteVolume),
+            (Action::Terminate, Kind::Snapshot) => Some(Act::DeleteSnapshot),
             (Action::Resize, Kind::Instance) => Some(Act::ResizeInstance),
+            (Action::Modify, Kind::Volume) => Some(Act::ModifyVolume),
+            (Action::Release, Kind::Address) => Some(Act::ReleaseAddress),
             (Action::Tag, Kind::Instance | Kind::Volume) => Some(Act::AddTags),
             (Action::Tag, Kind::Snapshot | Kind::Address | Kind::Image) => Some(Act::AddTags),
             (Action::Notify, _) => Some(Act::SendNotification),
-            (Action::Report, _) | (Action::Stop | Action::Terminate | Action::Resize, _) => None,
+            (Action::Report, _) => None,
+            (Action::Stop | Action::Terminate | Action::Resize | Action::Modify | Action::Release, _) => None,
         }
     }
 
@@ -307,19 +326,29 @@ impl Act {
             Act::TerminateInstance => "terminate the instance",
             Act::ResizeInstance => "resize the instance",
             Act::DeleteVolume => "delete the volume",
+            Act::ModifyVolume => "change the volume from gp2 to gp3",
+            Act::ReleaseAddress => "release the address",
+            Act::DeleteSnapshot => "delete the snapshot",
             Act::AddTags => "add the missing tags",
             Act::SendNotification => "tell the owner",
         }
     }
 
-    /// Delete or terminate: what cannot be taken back without a backup.
+    /// Delete, terminate or release: what cannot be taken back without a backup.
     pub fn destructive(self) -> bool {
-        matches!(self, Act::DeleteVolume | Act::TerminateInstance)
+        matches!(self, Act::DeleteVolume | Act::TerminateInstance | Act::ReleaseAddress | Act::DeleteSnapshot)
     }
 
-    /// Stop or resize: an outage, not a loss.
+    /// Stop, resize or modify: an outage or a change in place, not a loss.
     pub fn disruptive(self) -> bool {
-        matches!(self, Act::StopInstance | Act::ResizeInstance)
+        matches!(self, Act::StopInstance | Act::ResizeInstance | Act::ModifyVolume)
+    }
+
+    /// How many people must approve it whatever its policy says: two where nothing proves beforehand that it can be
+    /// taken back (checks.md, B10). An address is anybody's once it is released. That a Recycle Bin rule covers a
+    /// snapshot cannot be read through EC2, so what the settings say of it is a claim and no proof.
+    pub fn least_people(self) -> u8 {
+        if matches!(self, Act::ReleaseAddress | Act::DeleteSnapshot) { 2 } else { 0 }
     }
 
     /// Changes the cloud at all.
@@ -352,12 +381,13 @@ words!(
 words!(
     Action,
     Notify => "notify", Tag => "tag", Stop => "stop", Terminate => "terminate", Resize => "resize",
-    Report => "report",
+    Modify => "modify", Release => "release", Report => "report",
 );
 words!(
     Act,
     StopInstance => "stop_instance", TerminateInstance => "terminate_instance",
-    ResizeInstance => "resize_instance", DeleteVolume => "delete_volume", AddTags => "add_tags",
+    ResizeInstance => "resize_instance", DeleteVolume => "delete_volume", ModifyVolume => "modify_volume",
+    ReleaseAddress => "release_address", DeleteSnapshot => "delete_snapshot", AddTags => "add_tags",
     SendNotification => "send_notification",
 );
 // Worst first, as people read them.
@@ -390,6 +420,14 @@ mod tests {
         assert_eq!(Act::of(Action::Terminate, Kind::Volume), Some(Act::DeleteVolume));
         assert_eq!(Act::of(Action::Terminate, Kind::Instance), Some(Act::TerminateInstance));
         assert_eq!(Act::of(Action::Stop, Kind::Volume), None);
+        assert_eq!(Act::of(Action::Terminate, Kind::Snapshot), Some(Act::DeleteSnapshot));
+        assert_eq!(Act::of(Action::Release, Kind::Address), Some(Act::ReleaseAddress));
+        assert_eq!(Act::of(Action::Modify, Kind::Volume), Some(Act::ModifyVolume));
+        for kind in Kind::ALL {
+            assert_eq!(Act::of(Action::Release, kind).is_some(), kind == Kind::Address, "{kind}");
+            assert_eq!(Act::of(Action::Modify, kind).is_some(), kind == Kind::Volume, "{kind}");
+        }
+        assert_eq!(Act::of(Action::Terminate, Kind::Address), None, "an address is released, in its own word");
         assert_eq!(Act::of(Action::Notify, Kind::Address), Some(Act::SendNotification));
     }
 

@@ -13,7 +13,7 @@ use super::finding::{Act, Finding};
 use super::place::Kind;
 use super::plan::{HoldCode, OWN_TAGS};
 use super::price::PriceBook;
-use super::resource::{Instance, InstanceState, Lifecycle, Resource, Tags, Volume};
+use super::resource::{Instance, InstanceState, Lifecycle, Resource, Snapshot, Tags, Volume};
 use super::text::clean;
 
 /// How the resource was read.
@@ -45,11 +45,18 @@ pub struct Switches {
     pub allow_auto_delete_volumes: bool,
     /// R8; default true.
     pub create_snapshot_before_stop: bool,
+    /// How long the Recycle Bin keeps deleted snapshots, as a person claims; no snapshot is deleted where nobody does.
+    pub recycle_bin_days: Option<u32>,
 }
 
 impl Default for Switches {
     fn default() -> Switches {
-        Switches { allow_auto_terminate: false, allow_auto_delete_volumes: false, create_snapshot_before_stop: true }
+        Switches {
+            allow_auto_terminate: false,
+            allow_auto_delete_volumes: false,
+            create_snapshot_before_stop: true,
+            recycle_bin_days: None,
+        }
     }
 }
 
@@ -69,7 +76,14 @@ pub fn switched_off(act: Act, switches: &Switches) -> Option<(HoldCode, String)>
             Some((HoldCode::NotAvailable, "terminate not available; manual action needed".into()))
         }
         Act::ResizeInstance => Some((HoldCode::NotAvailable, "resize not available".into())),
+        Act::DeleteSnapshot if switches.recycle_bin_days.is_none() => Some((
+            HoldCode::SwitchedOff,
+            "deleting snapshots is off: the settings name no Recycle Bin rule that would keep them \
+             (recycle_bin_days); manual action needed"
+                .into(),
+        )),
         Act::StopInstance | Act::DeleteVolume | Act::AddTags | Act::SendNotification => None,
+        Act::ModifyVolume | Act::ReleaseAddress | Act::DeleteSnapshot => None,
     }
 }
 
@@ -93,6 +107,7 @@ pub fn refusal(
         .map(|why| (HoldCode::Protected, why))
         .or_else(|| managed_by(resource).map(|why| (HoldCode::Managed, why)))
         .or_else(|| wrong_state(act, resource).map(|why| (HoldCode::ReportedOnly, why)))
+        .or_else(|| particulars(act, resource, reading))
         .or_else(|| match (&act, resource.instance()) {
             (Act::StopInstance | Act::TerminateInstance | Act::ResizeInstance, Some(instance)) => {
                 outage(instance, rules, prices)
@@ -109,13 +124,32 @@ pub fn managed_by(resource: &Resource) -> Option<String> {
         Detail::Instance(instance) => instance.operator.as_deref(),
         Detail::Volume(volume) => volume.operator.as_deref(),
         Detail::Address(address) => address.operator.as_deref(),
-        Detail::Snapshot(_) | Detail::Image(_) => None,
+        Detail::Snapshot(snapshot) => return by_description(snapshot).or_else(|| by_tags(resource)),
+        Detail::Image(_) => None,
     };
     if let Some(operator) = operator {
         return Some(format!("EC2 says that {} operates it", clean(operator)));
     }
+    by_tags(resource)
+}
+
+fn by_tags(resource: &Resource) -> Option<String> {
     let tags = resource.tags.known()?;
     tags.iter().find_map(|(key, value)| marker(key, value))
+}
+
+/// AWS Backup and Data Lifecycle Manager write what they make into the description as well as into tags, and tags can be
+/// taken away.
+fn by_description(snapshot: &Snapshot) -> Option<String> {
+    let text = snapshot.description.to_lowercase();
+    let who = if text.contains("aws backup") {
+        "AWS Backup"
+    } else if text.starts_with("created for policy: policy-") {
+        "Data Lifecycle Manager"
+    } else {
+        return None;
+    };
+    Some(format!("it is managed by {who} (description {})", clean(&snapshot.description)))
 }
 
 /// Why a keep-until tag on the resource as read now forbids an act on it. A tag that the last scan has seen already
@@ -188,6 +222,22 @@ fn wrong_state(act: Act, resource: &Resource) -> Option<String> {
                 .then(|| format!("it is {}, neither running nor stopped", clean(instance.state.as_str())))
         }
         (Act::DeleteVolume, _, Some(volume)) => in_use(volume),
+        (Act::ModifyVolume, _, Some(volume)) => match (&*volume.state, &*volume.volume_type) {
+            ("available" | "in-use", "gp2") => None,
+            ("available" | "in-use", other) => Some(format!("it is of type {}, not gp2", clean(other))),
+            (state, _) => Some(format!("it is {}", clean(state))),
+        },
+        (Act::ReleaseAddress, None, None) if resource.address().is_some() => {
+            (!resource.lies_idle()).then(|| "it is associated with something".to_owned())
+        }
+        (Act::DeleteSnapshot, None, None) if resource.snapshot().is_some() => {
+            let snapshot = resource.snapshot()?;
+            match (&*snapshot.state, &*snapshot.storage_tier) {
+                ("completed", "standard") => None,
+                ("completed", tier) => Some(format!("it is in the storage tier {}", clean(tier))),
+                (state, _) => Some(format!("it is {}, not completed", clean(state))),
+            }
+        }
         (Act::AddTags, Some(instance), _) => {
             use InstanceState::{Pending, Running, Stopped, Stopping};
             (!matches!(instance.state, Pending | Running | Stopping | Stopped))
@@ -201,6 +251,35 @@ fn wrong_state(act: Act, resource: &Resource) -> Option<String> {
             Kind::Instance | Kind::Volume => Some("its details do not fit its kind".into()),
         },
         (act, _, _) => Some(format!("{} is nothing that can be done to a {}", act.word(), resource.kind().noun())),
+    }
+}
+
+/// What only a fresh read asks for, and what follows from it. Not asked is as good as not known then.
+fn particulars(act: Act, resource: &Resource, reading: Reading) -> Option<(HoldCode, String)> {
+    let fresh = reading == Reading::Fresh;
+    match (act, resource.volume(), resource.snapshot()) {
+        (Act::ModifyVolume, Some(volume), _) => match &volume.modification {
+            Fact::Known(last) if !matches!(&*last.state, "completed" | "failed") => {
+                Some((HoldCode::ReportedOnly, format!("EBS is still {} it", clean(&last.state))))
+            }
+            Fact::Unknown(why) if fresh => {
+                Some((HoldCode::Incomplete, format!("when it was last changed is not known: {why}")))
+            }
+            Fact::Known(_) | Fact::Absent | Fact::Unknown(_) => None,
+        },
+        (Act::DeleteSnapshot, _, Some(snapshot)) => match (&snapshot.image, &snapshot.locked) {
+            (Fact::Known(image), _) => Some((HoldCode::ReportedOnly, format!("image {} uses it", clean(image)))),
+            (_, Fact::Known(true)) => Some((HoldCode::Protected, "a snapshot lock holds; nobody here opens it".into())),
+            (Fact::Unknown(why), _) if fresh => {
+                Some((HoldCode::Incomplete, format!("whether an image uses it is not known: {why}")))
+            }
+            (_, Fact::Unknown(why)) if fresh => Some((
+                HoldCode::Protected,
+                format!("whether it is locked is not known ({why}), so it counts as locked"),
+            )),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -346,12 +425,20 @@ mod tests {
     use super::super::money::Rate;
     use super::super::place::{AccountId, Place, Region};
     use super::super::price::TypeSpec;
-    use super::super::resource::{Attachment, Detail};
+    use super::super::resource::{Address, Attachment, Detail, Modification};
     use super::super::text::Str;
     use super::*;
 
-    const ACTS: [Act; 5] =
-        [Act::StopInstance, Act::TerminateInstance, Act::ResizeInstance, Act::DeleteVolume, Act::AddTags];
+    const ACTS: [Act; 8] = [
+        Act::StopInstance,
+        Act::TerminateInstance,
+        Act::ResizeInstance,
+        Act::DeleteVolume,
+        Act::ModifyVolume,
+        Act::ReleaseAddress,
+        Act::DeleteSnapshot,
+        Act::AddTags,
+    ];
 
     type Change = fn(&mut Instance);
 
@@ -377,6 +464,7 @@ mod tests {
                 .into(),
             volume_gb_month: Default::default(),
             volume_iops_month: Default::default(),
+            volume_throughput_month: Default::default(),
             snapshot_gb_month: Rate(0),
             snapshot_archive_gb_month: Rate(0),
             public_ipv4_hour: Rate(0),
@@ -427,6 +515,7 @@ mod tests {
             encrypted: false,
             attachments: Box::default(),
             operator: None,
+            modification: Fact::Absent,
         };
         change(&mut detail);
         Resource {
@@ -448,7 +537,51 @@ mod tests {
 
     /// A resource on which the act is possible.
     fn healthy(act: Act) -> Resource {
-        if act == Act::DeleteVolume { volume(|_| {}) } else { instance(|_| {}) }
+        match act {
+            Act::DeleteVolume => volume(|_| {}),
+            Act::ModifyVolume => volume(|volume| volume.volume_type = "gp2".into()),
+            Act::ReleaseAddress => address(|_| {}),
+            Act::DeleteSnapshot => snapshot(|_| {}),
+            _ => instance(|_| {}),
+        }
+    }
+
+    fn address(change: impl FnOnce(&mut Address)) -> Resource {
+        let mut resource = plain(Kind::Address, "eipalloc-0a1b");
+        let mut detail = Address {
+            public_ip: "203.0.113.9".into(),
+            association: None,
+            instance: None,
+            network_interface: None,
+            operator: None,
+            pool: Some("amazon".into()),
+            border_group: None,
+        };
+        change(&mut detail);
+        resource.detail = Detail::Address(Box::new(detail));
+        resource
+    }
+
+    fn snapshot(change: impl FnOnce(&mut Snapshot)) -> Resource {
+        let mut resource = plain(Kind::Snapshot, "snap-0a1b");
+        let mut detail = Snapshot {
+            state: "completed".into(),
+            progress: Fact::Known(100),
+            volume: "vol-0a1b".into(),
+            volume_size_gib: 8,
+            kms_key: None,
+            storage_tier: "standard".into(),
+            description: "".into(),
+            image: Fact::Absent,
+            locked: Fact::Known(false),
+        };
+        change(&mut detail);
+        resource.detail = Detail::Snapshot(Box::new(detail));
+        resource
+    }
+
+    fn plain(kind: Kind, id: &str) -> Resource {
+        Resource { key: place().partition(kind).key(id), ..volume(|_| {}) }
     }
 
     #[test]
@@ -506,7 +639,11 @@ mod tests {
         }
         for act in ACTS {
             let operated = match act {
-                Act::DeleteVolume => volume(|volume| volume.operator = Some("workspaces".into())),
+                Act::DeleteVolume | Act::ModifyVolume => volume(|volume| volume.operator = Some("workspaces".into())),
+                Act::ReleaseAddress => address(|address| address.operator = Some("nat".into())),
+                Act::DeleteSnapshot => snapshot(|snapshot| {
+                    snapshot.description = "This snapshot is created by the AWS Backup service.".into();
+                }),
                 _ => instance(|instance| instance.operator = Some("eks".into())),
             };
             assert_eq!(fresh(act, &operated), Some(HoldCode::Managed), "{act}");
@@ -618,6 +755,66 @@ mod tests {
     }
 
     #[test]
+    fn only_a_gp2_volume_at_rest_is_modified_and_what_was_not_asked_refuses() {
+        let at_rest = |state: &str| {
+            let last = Modification { state: state.into(), begun: now() };
+            volume(|volume| {
+                volume.volume_type = "gp2".into();
+                volume.modification = Fact::Known(Box::new(last));
+            })
+        };
+        assert_eq!(fresh(Act::ModifyVolume, &at_rest("completed")), None);
+        assert_eq!(fresh(Act::ModifyVolume, &at_rest("failed")), None);
+        for state in ["modifying", "optimizing", "new-word"] {
+            assert_eq!(fresh(Act::ModifyVolume, &at_rest(state)), Some(HoldCode::ReportedOnly), "{state}");
+        }
+        let mut unread = healthy(Act::ModifyVolume);
+        if let Detail::Volume(volume) = &mut unread.detail {
+            volume.modification = Fact::unknown("denied");
+        }
+        assert_eq!(fresh(Act::ModifyVolume, &unread), Some(HoldCode::Incomplete));
+        let listed = refusal(Act::ModifyVolume, &unread, &GuardRules::default(), &prices(), Reading::Listing);
+        assert_eq!(listed, None, "a listing cannot know");
+        assert_eq!(fresh(Act::ModifyVolume, &volume(|_| {})), Some(HoldCode::ReportedOnly), "gp3 already");
+    }
+
+    #[test]
+    fn an_address_that_leads_anywhere_is_not_released() {
+        let cases: [fn(&mut Address); 3] = [
+            |own| own.association = Some("eipassoc-1".into()),
+            |own| own.instance = Some("i-1".into()),
+            |own| own.network_interface = Some("eni-1".into()),
+        ];
+        for (number, change) in cases.into_iter().enumerate() {
+            assert_eq!(fresh(Act::ReleaseAddress, &address(change)), Some(HoldCode::ReportedOnly), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_snapshot_that_is_used_locked_archived_or_anothers_is_not_deleted() {
+        type Case = (&'static str, fn(&mut Snapshot), HoldCode);
+        let cases: [Case; 9] = [
+            ("used", |own| own.image = Fact::Known("ami-1".into()), HoldCode::ReportedOnly),
+            ("may be used", |own| own.image = Fact::unknown("cut"), HoldCode::Incomplete),
+            ("locked", |own| own.locked = Fact::Known(true), HoldCode::Protected),
+            ("may be locked", |own| own.locked = Fact::unknown("denied"), HoldCode::Protected),
+            ("archived", |own| own.storage_tier = "archive".into(), HoldCode::ReportedOnly),
+            ("of an unknown tier", |own| own.storage_tier = "".into(), HoldCode::ReportedOnly),
+            ("pending", |own| own.state = "pending".into(), HoldCode::ReportedOnly),
+            ("AWS Backup's", |own| own.description = "created by the AWS Backup service".into(), HoldCode::Managed),
+            ("DLM's", |own| own.description = "Created for policy: policy-0a schedule: x".into(), HoldCode::Managed),
+        ];
+        for (name, change, code) in cases {
+            assert_eq!(fresh(Act::DeleteSnapshot, &snapshot(change)), Some(code), "{name}");
+        }
+        let ours = tagged(snapshot(|_| {}), &[("costwarden:safety-snapshot", "true")]);
+        assert_eq!(fresh(Act::DeleteSnapshot, &ours), Some(HoldCode::Protected), "H26");
+        assert_eq!(switched_off(Act::DeleteSnapshot, &Switches::default()).unwrap().0, HoldCode::SwitchedOff);
+        let claimed = Switches { recycle_bin_days: Some(30), ..Switches::default() };
+        assert_eq!(switched_off(Act::DeleteSnapshot, &claimed), None);
+    }
+
+    #[test]
     fn h01_unknown_tags_refuse_every_act() {
         for act in ACTS {
             let mut resource = healthy(act);
@@ -629,6 +826,14 @@ mod tests {
     #[test]
     fn h15_an_act_on_another_kind_refuses() {
         assert!(fresh(Act::DeleteVolume, &instance(|_| {})).is_some());
+        for act in [Act::ModifyVolume, Act::ReleaseAddress, Act::DeleteSnapshot] {
+            for other in ACTS.into_iter().filter(|other| *other != act) {
+                let resource = healthy(other);
+                if resource.kind() != healthy(act).kind() {
+                    assert!(fresh(act, &resource).is_some(), "{act} {other}");
+                }
+            }
+        }
         assert!(fresh(Act::StopInstance, &volume(|_| {})).is_some());
         assert!(fresh(Act::TerminateInstance, &volume(|_| {})).is_some());
     }

@@ -10,6 +10,7 @@ pub mod check;
 pub mod exception;
 pub mod fact;
 pub mod finding;
+pub mod gp3;
 pub mod guard;
 pub mod hours;
 pub mod inventory;

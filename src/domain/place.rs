@@ -314,6 +314,7 @@ macro_rules! typed_id {
 typed_id!(InstanceId, Kind::Instance, "The id of an instance, `i-…`.");
 typed_id!(VolumeId, Kind::Volume, "The id of a volume, `vol-…`.");
 typed_id!(SnapshotId, Kind::Snapshot, "The id of a snapshot, `snap-…`.");
+typed_id!(AddressId, Kind::Address, "The allocation id of an elastic address, `eipalloc-…`.");
 
 #[cfg(test)]
 mod tests {

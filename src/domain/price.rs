@@ -29,6 +29,8 @@ pub struct PriceBook {
     pub volume_gb_month: HashMap<Str, Rate>,
     /// Price of a provisioned operation a second and month by volume type.
     pub volume_iops_month: HashMap<Str, Rate>,
+    /// Price of a provisioned MiB a second and month by volume type.
+    pub volume_throughput_month: HashMap<Str, Rate>,
     /// Snapshot storage, standard tier, a GB-month.
     pub snapshot_gb_month: Rate,
     /// Snapshot storage, archive tier, a GB-month.
@@ -78,8 +80,8 @@ impl PriceBook {
 
     /// The list price of a volume for a month, provisioned operations included.
     ///
-    /// Not priced: gp3 operations above 3,000 and throughput above 125 MiB/s need their own rates; a volume that has
-    /// them and no rate in the book is unknown.
+    /// gp3 operations above 3,000 and throughput above 125 MiB/s have their own rates; a volume that has them and no rate
+    /// in the book is unknown.
     pub fn volume_month(
         &self,
         volume_type: &str,
@@ -101,8 +103,9 @@ impl PriceBook {
                 if extra > 0 {
                     total = total + self.volume_iops_month.get("gp3")?.times(extra);
                 }
-                if throughput? > 125 {
-                    return None;
+                let faster = i64::from(throughput?.saturating_sub(125));
+                if faster > 0 {
+                    total = total + self.volume_throughput_month.get("gp3")?.times(faster);
                 }
             }
             _ => {}

@@ -147,6 +147,22 @@ pub struct Volume {
     pub attachments: Box<[Attachment]>,
     /// The service that manages it, from EC2's `operator` field.
     pub operator: Option<Str>,
+    /// Its last change of size, type or performance; absent when there is none on EC2's record. Asked for only where
+    /// it decides, see [`NOT_ASKED`].
+    #[serde(default = "not_asked")]
+    pub modification: Fact<Box<Modification>>,
+}
+
+/// What a resource says of a particular that only a few acts ask for.
+pub const NOT_ASKED: &str = "a listing does not tell; it is asked for before an act that depends on it";
+
+/// A change of a volume in place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Modification {
+    /// `modifying`, `optimizing`, `completed`, `failed`, as EC2 says it.
+    pub state: Str,
+    /// When it was asked for.
+    pub begun: Instant,
 }
 
 /// A volume's attachment.
@@ -179,6 +195,12 @@ pub struct Snapshot {
     pub storage_tier: Str,
     /// The free text given at creation.
     pub description: Str,
+    /// An own image that is made of it; absent when there is none. Asked for only where it decides.
+    #[serde(default = "not_asked")]
+    pub image: Fact<Str>,
+    /// Locked against deletion. Asked for only where it decides.
+    #[serde(default = "not_asked")]
+    pub locked: Fact<bool>,
 }
 
 /// An elastic address.
@@ -194,6 +216,12 @@ pub struct Address {
     pub network_interface: Option<Str>,
     /// The service that manages it, where EC2 says so.
     pub operator: Option<Str>,
+    /// The pool that it is from: `amazon`, or one of the account's own.
+    #[serde(default)]
+    pub pool: Option<Str>,
+    /// The group of zones that it is announced from.
+    #[serde(default)]
+    pub border_group: Option<Str>,
 }
 
 /// An own machine image, read for its snapshots.
@@ -285,6 +313,11 @@ impl Resource {
             Detail::Image(image) => &image.state,
         }
     }
+}
+
+/// A particular that nobody asked for.
+pub fn not_asked<T>() -> Fact<T> {
+    Fact::unknown(NOT_ASKED)
 }
 
 impl Tags {

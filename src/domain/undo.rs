@@ -38,6 +38,9 @@ pub struct Recipe {
     /// The elastic addresses that pointed to it before the act; `None` when they could not be read.
     #[serde(default)]
     pub addresses: Option<Vec<Resource>>,
+    /// Until when the Recycle Bin keeps a deleted snapshot, as it was seen there.
+    #[serde(default)]
+    pub bin_until: Option<Instant>,
 }
 
 /// The way back of one act (checks.md, B1 to B8).
@@ -53,6 +56,21 @@ pub enum Restore {
     CreateVolume {
         /// The volume that was deleted.
         volume: String,
+    },
+    /// Change the volume back to the type that it had.
+    ModifyVolume {
+        /// Which.
+        volume: String,
+    },
+    /// Ask for the same address again. Granted only while nobody else has it; its allocation id is new.
+    AllocateAddress {
+        /// The IPv4 address.
+        address: String,
+    },
+    /// Take the snapshot out of the Recycle Bin, under its own id.
+    RecoverSnapshot {
+        /// Which.
+        snapshot: String,
     },
     /// Remove the tags that were added, where they still have our values.
     RemoveTags {
@@ -150,6 +168,11 @@ impl Restore {
             Restore::CreateVolume { volume } => {
                 format!("make a new volume from the safety snapshot of {}", clean(volume))
             }
+            Restore::ModifyVolume { volume } => format!("change {} back to the type that it had", clean(volume)),
+            Restore::AllocateAddress { address } => {
+                format!("ask for the address {} again, which is granted only while nobody else has it", clean(address))
+            }
+            Restore::RecoverSnapshot { snapshot } => format!("take {} out of the Recycle Bin", clean(snapshot)),
             Restore::RemoveTags { tags } => {
                 let keys: Vec<String> = tags.iter().map(|(key, _)| clean(key)).collect();
                 format!("remove the tags that were added ({})", keys.join(", "))
@@ -168,24 +191,33 @@ pub fn standing(act: &Remediation, undone: bool, prices: &PriceBook, now: Instan
     }
     let recipe = Recipe::of(act)?;
     let until = act.snapshots.iter().filter_map(|own| own.requested_at).min().map(|at| at + keeping());
-    let needs_backup = matches!(recipe.restore, Restore::CreateVolume { .. });
-    if needs_backup {
-        match until {
-            None => return Err(format!("r-{} has no safety snapshot", act.id)),
-            Some(until) if until < now => {
+    let mut gib = act.snapshots.iter().filter(|own| own.snapshot.is_some()).map(|own| own.size_gib).sum();
+    let until = match recipe.restore {
+        Restore::CreateVolume { .. } => {
+            let until = until.ok_or_else(|| format!("r-{} has no safety snapshot", act.id))?;
+            if until < now {
                 return Err(format!("its safety snapshot was kept until {}", until.format("%Y-%m-%d")));
             }
-            Some(_) => {}
+            Some(until)
         }
-    }
-    let gib = act.snapshots.iter().filter(|own| own.snapshot.is_some()).map(|own| own.size_gib).sum();
+        // In the bin it is billed as before.
+        Restore::RecoverSnapshot { .. } => {
+            gib = recipe.resource.snapshot().map_or(gib, |own| own.volume_size_gib);
+            let until = recipe.bin_until.ok_or_else(|| format!("r-{} was not seen in the Recycle Bin", act.id))?;
+            if until <= now {
+                return Err(format!("the Recycle Bin kept it until {}", until.format("%Y-%m-%d %H:%M UTC")));
+            }
+            Some(until)
+        }
+        _ => None,
+    };
     let priced = prices.snapshot_month(gib, act.step.key.region());
     Ok(Undoable {
         id: format!("r-{}", act.id),
         resource: act.step.key.id.to_string(),
         name: act.step.name.clone(),
         way: recipe.restore.words(),
-        until: if needs_backup { until } else { None },
+        until,
         daily: priced.monthly.scaled(HOURS_PER_DAY, super::money::HOURS_PER_MONTH),
         estimate: priced.estimate && gib > 0,
     })
@@ -213,6 +245,11 @@ pub fn losses(recipe: &Recipe) -> Vec<String> {
             if !foreign.is_empty() {
                 lost.push(format!("tags that AWS alone can write: {}", foreign.join(", ")));
             }
+        }
+        (Restore::AllocateAddress { address }, _) => {
+            let address = clean(address);
+            lost.push(format!("its allocation id {}: the address gets another one", recipe.resource.key.id));
+            lost.push(format!("the address {address} itself, if somebody else was given it meanwhile"));
         }
         _ => {}
     }
@@ -308,7 +345,19 @@ fn fields(resource: &Resource) -> BTreeMap<String, String> {
             put("encrypted", volume.encrypted.to_string());
             put("key", volume.kms_key.as_deref().unwrap_or("none").to_owned());
         }
-        Detail::Snapshot(_) | Detail::Address(_) | Detail::Image(_) => {}
+        Detail::Address(address) => {
+            put("address", address.public_ip.to_string());
+            put("pool", address.pool.as_deref().unwrap_or("none").to_owned());
+            put("border group", address.border_group.as_deref().unwrap_or("none").to_owned());
+        }
+        Detail::Snapshot(snapshot) => {
+            put("volume", snapshot.volume.to_string());
+            put("size (GiB)", snapshot.volume_size_gib.to_string());
+            put("storage tier", snapshot.storage_tier.to_string());
+            put("description", snapshot.description.to_string());
+            put("key", snapshot.kms_key.as_deref().unwrap_or("none").to_owned());
+        }
+        Detail::Image(_) => {}
     }
     match resource.tags.known() {
         Some(tags) => {

@@ -51,7 +51,7 @@ pub fn build(
     let bound = OverInventory::bind(condition, kinds)?;
     let message = title.map_or_else(|| plain_message(condition, polarity), str::to_owned);
     let info = if bound.usage_days().is_some() { &WITH_USAGE } else { &INFO };
-    let changes_cloud = matches!(action, Action::Stop | Action::Terminate | Action::Resize | Action::Tag);
+    let changes_cloud = !matches!(action, Action::Notify | Action::Report);
     Ok((info, Box::new(ConditionJudge { bound, polarity, message, changes_cloud })))
 }
 
@@ -192,7 +192,8 @@ mod tests {
     #[test]
     fn no_condition_leads_to_an_act() {
         let bench = Bench::new();
-        for action in [Action::Stop, Action::Terminate, Action::Resize, Action::Tag] {
+        use Action::*;
+        for action in [Stop, Terminate, Resize, Modify, Release, Tag] {
             let rule = judge("volume.size_gib > 1", Polarity::Violates, action);
             let Verdict::Violated(found) = rule.judge(&bench.subject(&volume("vol-1", 200, "gp3"), None, None)) else {
                 panic!()

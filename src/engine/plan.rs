@@ -98,7 +98,11 @@ pub struct Selection<'a> {
 
 /// Whether this version can carry an act out.
 pub fn has_handler(act: Act) -> bool {
-    matches!(act, Act::StopInstance | Act::DeleteVolume | Act::AddTags)
+    match act {
+        Act::StopInstance | Act::DeleteVolume | Act::AddTags => true,
+        Act::ModifyVolume | Act::ReleaseAddress | Act::DeleteSnapshot => true,
+        Act::TerminateInstance | Act::ResizeInstance | Act::SendNotification => false,
+    }
 }
 
 /// Weighs every finding.

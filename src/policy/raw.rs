@@ -126,12 +126,16 @@ pub enum ActionWord {
     Tag,
     /// Stop an instance.
     Stop,
-    /// Terminate an instance, delete a volume.
+    /// Terminate an instance, delete a volume or a snapshot.
     Terminate,
     /// Another word for `terminate`.
     Delete,
     /// Change an instance's type.
     Resize,
+    /// Change a volume from gp2 to gp3 in place.
+    Modify,
+    /// Release an elastic address.
+    Release,
     /// List it in the reports, tell nobody.
     Report,
 }
@@ -144,6 +148,8 @@ impl From<ActionWord> for Action {
             ActionWord::Stop => Action::Stop,
             ActionWord::Terminate | ActionWord::Delete => Action::Terminate,
             ActionWord::Resize => Action::Resize,
+            ActionWord::Modify => Action::Modify,
+            ActionWord::Release => Action::Release,
             ActionWord::Report => Action::Report,
         }
     }

@@ -362,6 +362,7 @@ impl Remediator {
             resource: fresh.resource.clone(),
             volumes: fresh.volumes.clone(),
             addresses: Recipe::of(remediation).ok().and_then(|earlier| earlier.addresses),
+            bin_until: None,
         };
         remediation.recipe = serde_json::to_value(recipe).ok();
     }

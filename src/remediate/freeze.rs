@@ -18,7 +18,7 @@ const DOUBTED: &str = "audit_doubted";
 const FAILED_ACTS: u32 = 2;
 
 /// Error codes of refusals that say nothing about the program: the resource changed, is in use or is protected.
-const ORDINARY: [&str; 9] = [
+const ORDINARY: [&str; 14] = [
     "IncorrectInstanceState",
     "IncorrectState",
     "VolumeInUse",
@@ -28,6 +28,11 @@ const ORDINARY: [&str; 9] = [
     "InvalidVolume.NotFound",
     "InvalidVolumeID.NotFound",
     "InvalidSnapshot.NotFound",
+    "InvalidSnapshot.InUse",
+    "SnapshotLocked",
+    "InvalidIPAddress.InUse",
+    "IncorrectModificationState",
+    "VolumeModificationRateExceeded",
 ];
 
 /// Whether a definite rejection is of the ordinary sort.

@@ -25,6 +25,8 @@ use crate::domain::resource::{Detail, Resource};
 use crate::domain::text::clean;
 use crate::store::{ACTING_LEASE, GateClass, StoreError};
 
+mod storage;
+
 /// Most that the cloud's clock may differ from ours while anything is changed (safety.md, clock faults).
 const CLOCK_DIFFERENCE: TimeDelta = TimeDelta::minutes(5);
 
@@ -171,6 +173,9 @@ fn foreign(facts: &Facts<'_>) -> Option<Ruling> {
         | (Act::DeleteVolume, Kind::Volume, Call::DeleteVolume { .. }) => facts.purpose != Purpose::Backup,
         (Act::StopInstance, Kind::Instance, Call::CreateSnapshots { .. })
         | (Act::DeleteVolume, Kind::Volume, Call::CreateSnapshot { .. }) => facts.purpose == Purpose::Backup,
+        (Act::ModifyVolume, Kind::Volume, Call::ModifyVolume { .. })
+        | (Act::ReleaseAddress, Kind::Address, Call::ReleaseAddress { .. })
+        | (Act::DeleteSnapshot, Kind::Snapshot, Call::DeleteSnapshot { .. }) => facts.purpose != Purpose::Backup,
         (Act::AddTags, _, Call::CreateTags { resource, .. }) => {
             *resource == step.key && facts.purpose != Purpose::Backup
         }
@@ -179,7 +184,7 @@ fn foreign(facts: &Facts<'_>) -> Option<Ruling> {
     if !expected {
         return freeze(format!("{call} is not what {} on a {} calls", step.act, step.key.kind().noun()));
     }
-    None
+    storage::slower(facts.fresh, call).map(Ruling::Freeze)
 }
 
 /// Not now: frozen, another holder, outside the window, an old read; or the clock is not to be believed.
@@ -242,7 +247,8 @@ fn unarmed(facts: &Facts<'_>) -> Option<Ruling> {
         }
     }
     let allowed = match step.act {
-        Act::StopInstance | Act::AddTags => true,
+        Act::StopInstance | Act::AddTags | Act::ModifyVolume | Act::ReleaseAddress => true,
+        Act::DeleteSnapshot => rules.switches.recycle_bin_days.is_some(),
         Act::DeleteVolume => rules.switches.allow_auto_delete_volumes,
         Act::TerminateInstance | Act::ResizeInstance | Act::SendNotification => false,
     };
@@ -341,6 +347,8 @@ fn unapproved(facts: &Facts<'_>) -> Option<Ruling> {
     let step = facts.step;
     let wanted = facts.rules.people.get(&(step.policy.clone(), step.rule.clone())).copied().unwrap_or(0);
     let wanted = wanted.max(facts.finding.as_ref().map_or(0, |finding| finding.approvals));
+    // What cannot be taken back for certain needs two people whatever the policy says.
+    let wanted = wanted.max(if matches!(step.act, Act::ReleaseAddress | Act::DeleteSnapshot) { 2 } else { 0 });
     if wanted == 0 {
         return None;
     }
@@ -389,6 +397,10 @@ fn untouchable(facts: &Facts<'_>) -> Option<Ruling> {
             {
                 return refuse(HoldCode::KeepUntil, "the tag costwarden:keep-until holds");
             }
+            "costwarden:remediation" => return refuse(HoldCode::Protected, "it is a backup of ours"),
+            _ if key.starts_with("aws:backup:") || key.starts_with("aws:dlm:") || key.starts_with("dlm:") => {
+                return refuse(HoldCode::Managed, "a backup service manages it");
+            }
             "aws:autoscaling:groupname" | "aws:cloudformation:stack-name" | "eks:cluster-name" | "csivolumename" => {
                 return refuse(HoldCode::Managed, "something else manages it");
             }
@@ -418,7 +430,7 @@ fn untouchable(facts: &Facts<'_>) -> Option<Ruling> {
         }
         _ => {}
     }
-    None
+    storage::untouchable(facts)
 }
 
 /// One more than the pace allows can only come from a planner that miscounted.

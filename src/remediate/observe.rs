@@ -7,9 +7,12 @@
 
 use chrono::TimeDelta;
 
+use super::actions::Recipe;
 use super::driver::Next;
+use super::recheck::read_one;
 use super::{Interrupted, Remediator, Run};
-use crate::cloud::ErrorKind;
+use crate::cloud::{CloudError, ErrorKind};
+use crate::domain::finding::Act;
 use crate::domain::remediation::{JournalState, Look, Remediation};
 use crate::domain::text::clean;
 
@@ -47,16 +50,20 @@ impl Remediator {
             return self.stuck(remediation, "this version has no handler for it", run).await;
         };
         let since = remediation.updated_at;
-        let (look, words) = match self.tools.read.describe(&key).await {
-            Ok(resource) if resource.key == key => {
+        let read = match read_one(&*self.tools.read, remediation.step.act, &key).await {
+            Err(error) if error.kind == ErrorKind::NotFound => self.gone(remediation).await.map(Err),
+            other => other.map(Ok),
+        };
+        let (look, words) = match read {
+            Ok(Err(gone)) => gone,
+            Ok(Ok(resource)) if resource.key == key => {
                 let look = (action.look)(remediation, &resource);
                 (look, format!("seen in state {:?}", clean(resource.state())))
             }
-            Ok(other) => {
+            Ok(Ok(other)) => {
                 let why = format!("asked for {key}, the cloud answered {}", other.key);
                 return self.stuck(remediation, &why, run).await;
             }
-            Err(error) if error.kind == ErrorKind::NotFound => (Look::Gone, "not found".to_owned()),
             Err(error) => {
                 if self.tools.clock.now() - since >= BLIND {
                     let why = format!("its state could not be read for an hour: {error}");
@@ -89,6 +96,22 @@ impl Remediator {
                 self.stuck(remediation, &why, run).await
             }
         }
+    }
+
+    /// What it means that the resource is not found. A snapshot must be in the Recycle Bin: the recipe notes until when.
+    async fn gone(&self, remediation: &mut Remediation) -> Result<(Look, String), CloudError> {
+        if remediation.step.act != Act::DeleteSnapshot {
+            return Ok((Look::Gone, "not found".to_owned()));
+        }
+        let Some(until) = self.tools.read.recycled(&remediation.step.key).await? else {
+            return Ok((Look::Gone, "not found, and not in the Recycle Bin either".to_owned()));
+        };
+        if let Ok(mut recipe) = Recipe::of(remediation) {
+            recipe.bin_until = Some(until);
+            remediation.recipe = serde_json::to_value(recipe).ok();
+        }
+        let until = until.format("%Y-%m-%d %H:%M UTC");
+        Ok((Look::Reached, format!("seen in the Recycle Bin, which keeps it until {until}")))
     }
 
     /// Ends as Stuck. The freeze is written first, so that a crash in between repeats it.

@@ -7,10 +7,11 @@
 use super::actions::{Action, Asked, Backup};
 use super::gate::Purpose;
 use super::{Interrupted, Remediator, Ruling, Run, StillViolates};
-use crate::cloud::{Call, CloudError, ErrorKind};
+use crate::cloud::{Call, CloudError, CloudRead, ErrorKind};
 use crate::domain::Instant;
+use crate::domain::finding::Act;
 use crate::domain::guard::{Reading, keep_until, refusal, switched_off};
-use crate::domain::place::Kind;
+use crate::domain::place::{Kind, ResourceKey};
 use crate::domain::plan::{Fingerprint, HoldCode};
 use crate::domain::remediation::Remediation;
 use crate::domain::resource::Resource;
@@ -128,8 +129,9 @@ impl Remediator {
     pub(super) async fn read_fresh(&self, remediation: &Remediation, backup: Backup) -> Result<Fresh, Judged> {
         let key = &remediation.step.key;
         let read_at = self.tools.clock.now();
-        let resource =
-            self.tools.read.describe(key).await.map_err(|error| unread(&error, "it could not be read again"))?;
+        let resource = read_one(&*self.tools.read, remediation.step.act, key)
+            .await
+            .map_err(|error| unread(&error, "it could not be read again"))?;
         if resource.key != *key {
             return Err(Ruling::Freeze(format!("asked for {key}, the cloud answered {}", resource.key)).into());
         }
@@ -204,6 +206,15 @@ fn covers(planned: &[String], fresh: &Fresh, backup: Backup) -> Result<(), Strin
         ));
     }
     Ok(())
+}
+
+/// One fresh read, with the particulars that this act depends on.
+pub(super) async fn read_one(read: &dyn CloudRead, act: Act, key: &ResourceKey) -> Result<Resource, CloudError> {
+    let mut resource = read.describe(key).await?;
+    if matches!(act, Act::ModifyVolume | Act::DeleteSnapshot) {
+        read.particulars(&mut resource).await;
+    }
+    Ok(resource)
 }
 
 /// What follows from a request that brought no answer to judge by.

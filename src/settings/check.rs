@@ -132,6 +132,7 @@ fn enforcement(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawEnforcement, zon
         allow_auto_delete_volumes: raw.allow_auto_delete_volumes,
         create_snapshot_before_stop: raw.create_snapshot_before_stop,
         allow_public_ip_loss: raw.allow_public_ip_loss,
+        recycle_bin_days: raw.recycle_bin_days,
         pace: Pace {
             destructive_per_run: raw.pace.destructive_per_run,
             disruptive_per_run: raw.pace.disruptive_per_run,

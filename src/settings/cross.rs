@@ -8,9 +8,11 @@ use std::str::FromStr;
 use chrono::{TimeDelta, TimeZone, Utc};
 
 use super::{MailBackend, Settings};
+use crate::domain::finding::Act;
 use crate::domain::mode::Mode;
+use crate::domain::place::Kind;
 use crate::domain::text::clean;
-use crate::policy::{Logic, Policy, ViolationAction};
+use crate::policy::{Logic, Policy, Rule, ViolationAction};
 
 /// Days over which schedule and window are held against each other.
 const LOOK_AHEAD_DAYS: i64 = 35;
@@ -149,6 +151,7 @@ fn rules(settings: &Settings, policy: &Policy, notes: &mut Vec<String>) {
     }
     for rule in &policy.rules {
         let name = format!("{}/{}", policy.name, rule.name);
+        people(settings, policy, rule, &name, notes);
         match &rule.logic {
             Logic::Databases(_) => {
                 notes.push(format!("{name}: this resource type is not read yet, so the rule is not evaluated"))
@@ -171,6 +174,23 @@ fn rules(settings: &Settings, policy: &Policy, notes: &mut Vec<String>) {
             }
             _ => {}
         }
+    }
+}
+
+/// An act that needs two people whatever its policy says, with fewer who may; and a Recycle Bin that nobody named.
+fn people(settings: &Settings, policy: &Policy, rule: &Rule, name: &str, notes: &mut Vec<String>) {
+    let kinds = rule.types.iter().filter_map(|pattern| pattern.0.parse::<Kind>().ok());
+    let acts: Vec<Act> = kinds.filter_map(|kind| Act::of(rule.action, kind)).collect();
+    if acts.contains(&Act::DeleteSnapshot) && settings.enforcement.recycle_bin_days.is_none() {
+        notes.push(format!("{name}: enforcement.recycle_bin_days is not set, so no snapshot is deleted"));
+    }
+    let wanted = acts.iter().map(|act| act.least_people()).max().unwrap_or(0);
+    let own = policy.approval.as_ref().map(|asked| asked.approvers.len()).filter(|count| *count > 0);
+    let may = own.unwrap_or(settings.approvals.finops.len() + settings.approvals.security.len());
+    if may < usize::from(wanted) {
+        notes.push(format!(
+            "{name}: {wanted} people must approve each of its acts and {may} may; name more under [approvals]"
+        ));
     }
 }
 

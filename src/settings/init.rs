@@ -27,6 +27,7 @@ const POLICIES: &[(&str, &str)] = shipped![
     "policies/unattached-volumes.yaml",
     "policies/examples/approval-policy.yaml",
     "policies/examples/budget-policy.yaml",
+    "policies/examples/gp2-volumes.yaml",
     "policies/examples/holidays.ics",
     "policies/examples/resource-limits-policy.yaml",
     "policies/examples/schedule-policy.yaml",

@@ -131,6 +131,8 @@ pub struct Enforcement {
     pub create_snapshot_before_stop: bool,
     /// Stop instances although an auto-assigned public IPv4 address is lost; default false.
     pub allow_public_ip_loss: bool,
+    /// Days that a Recycle Bin rule keeps deleted snapshots in every account and Region, as a person claims; default none.
+    pub recycle_bin_days: Option<u32>,
     /// Limits.
     pub pace: Pace,
     /// Circuit breaker.

@@ -91,6 +91,10 @@ pub struct RawEnforcement {
     pub create_snapshot_before_stop: bool,
     /// Stop instances although their auto-assigned public IPv4 address is lost.
     pub allow_public_ip_loss: bool,
+    /// A Recycle Bin retention rule keeps deleted EBS snapshots so many days, in every account and Region of this file.
+    /// No snapshot is deleted where this is absent; where it is given, two people must still approve each deletion.
+    #[schemars(range(min = 1, max = 365))]
+    pub recycle_bin_days: Option<u32>,
     /// Never touched: resource ids, `tag:KEY` or `tag:KEY=VALUE`.
     pub protect: Vec<String>,
     /// A policy that becomes newly due on more findings than this (or `breaker_percent`) is held whole.
@@ -386,6 +390,7 @@ impl Default for RawEnforcement {
             allow_auto_delete_volumes: false,
             create_snapshot_before_stop: true,
             allow_public_ip_loss: false,
+            recycle_bin_days: None,
             protect: Vec::new(),
             breaker_count: breaker.count,
             breaker_percent: breaker.percent_of_kind,

@@ -388,6 +388,7 @@ fn config_show_prints_every_value_with_its_origin() {
     enforcement.allow_auto_delete_volumes    = false                                 # default
     enforcement.create_snapshot_before_stop  = true                                  # default
     enforcement.allow_public_ip_loss         = false                                 # default
+    enforcement.recycle_bin_days             = (none)                                # default
     enforcement.protect                      = []                                    # default
     enforcement.breaker_count                = 10                                    # default
     enforcement.breaker_percent              = 20                                    # default
@@ -543,7 +544,10 @@ fn init_writes_observe_mode_and_policies_that_load_for_every_check() {
     );
     let examples = load_policies(&[folder.path().join("policies/examples")], &crate::checks::infos()).unwrap();
     let names: Vec<&str> = examples.iter().map(|policy| policy.name.as_str()).collect();
-    assert_eq!(names, ["approvals", "team-budgets", "resource-limits", "office-hours", "mandatory-tags"]);
+    assert_eq!(
+        names,
+        ["approvals", "team-budgets", "old-volume-types", "resource-limits", "office-hours", "mandatory-tags"]
+    );
     for (path, text) in init_files().iter().filter(|(path, _)| path.ends_with(".yaml")) {
         let first = text.lines().next().unwrap();
         let schema =
@@ -667,8 +671,28 @@ fn config_check_tells_what_loads_and_yet_does_nothing() {
     let quiet = "[[accounts]]\nid = \"123456789012\"\nregions = [\"eu-central-1\"]\n";
     let notes = |policy: &crate::policy::Policy| policy.name != "team-budgets" && policy.name != "resource-limits";
     let silent: Vec<_> = policies.into_iter().filter(notes).collect();
-    assert_eq!(silent.len(), 3);
+    assert_eq!(silent.len(), 4);
     assert_eq!(cross_check(&read(quiet).unwrap(), &silent), Vec::<String>::new());
+}
+
+#[test]
+fn config_check_tells_when_nobody_could_approve_what_needs_two_people() {
+    let policy = "apiVersion: costwarden.dev/v1\nkind: CostPolicy\nmetadata: {name: old}\nspec:\n  type: Waste\n  rules:\n    - {name: s, check: old-snapshot, severity: medium, action: terminate}\n    - {name: a, check: unassociated-address, severity: medium, action: release}\n";
+    let policies = crate::policy::parse(Path::new("old.yaml"), policy, &crate::checks::infos()).unwrap();
+    let told = |more: &str| {
+        let text = format!("{more}\n[[accounts]]\nid = \"123456789012\"\nregions = [\"eu-central-1\"]\n");
+        cross_check(&read(&text).unwrap(), &policies)
+    };
+    assert_eq!(
+        told(""),
+        [
+            "old/s: enforcement.recycle_bin_days is not set, so no snapshot is deleted",
+            "old/s: 2 people must approve each of its acts and 0 may; name more under [approvals]",
+            "old/a: 2 people must approve each of its acts and 0 may; name more under [approvals]",
+        ]
+    );
+    let people = "[enforcement]\nrecycle_bin_days = 30\n[approvals]\nfinops = [\"a@example.com\"]\nsecurity = [\"b@example.com\"]";
+    assert_eq!(told(people), Vec::<String>::new());
 }
 
 #[test]

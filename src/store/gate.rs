@@ -47,7 +47,8 @@ impl GateClass {
     pub fn of(act: Act) -> Option<GateClass> {
         match act {
             Act::DeleteVolume | Act::TerminateInstance => Some(GateClass::Destructive),
-            Act::StopInstance | Act::ResizeInstance => Some(GateClass::Disruptive),
+            Act::ReleaseAddress | Act::DeleteSnapshot => Some(GateClass::Destructive),
+            Act::StopInstance | Act::ResizeInstance | Act::ModifyVolume => Some(GateClass::Disruptive),
             Act::AddTags => Some(GateClass::Tag),
             Act::SendNotification => None,
         }

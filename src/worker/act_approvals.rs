@@ -49,14 +49,14 @@ pub fn approved(store: &Store, now: Instant) -> anyhow::Result<BTreeMap<FindingI
 /// # Errors
 /// The state cannot be read.
 pub fn missing(store: &Store, finding: &Finding, step: &Step, now: Instant) -> anyhow::Result<Option<String>> {
-    if finding.approvals == 0 {
+    let wanted = finding.people_wanted();
+    if wanted == 0 {
         return Ok(None);
     }
     let bound = step.approval_hash();
     let requests = store.act_requests_of(&finding.id).context("reading who approved the act")?;
-    let enough = requests
-        .iter()
-        .any(|(request, answers)| request.step == bound && request.yes_at(answers, now) >= finding.approvals);
+    let enough =
+        requests.iter().any(|(request, answers)| request.step == bound && request.yes_at(answers, now) >= wanted);
     Ok((!enough).then(|| "waits for approval: it changed since it was approved".to_owned()))
 }
 
@@ -73,11 +73,12 @@ pub async fn ask(cx: &Context, plan: &Plan, held: &[Held], findings: &[Finding])
         let snapshot_before_stop = cx.settings.enforcement.create_snapshot_before_stop;
         let Ok(step) = plan::step(finding, &fresh, &cx.settings.tags.ignore, snapshot_before_stop) else { continue };
         let approvers = approvers(cx, finding)?;
-        if approvers.len() < usize::from(finding.approvals) {
+        let wanted = finding.people_wanted();
+        if approvers.len() < usize::from(wanted) {
             tracing::error!(
                 policy = finding.policy,
                 "{} people must approve acts of this policy and {} may: name more under [approvals] of the settings",
-                finding.approvals,
+                wanted,
                 approvers.len()
             );
             continue;
@@ -93,7 +94,7 @@ pub async fn ask(cx: &Context, plan: &Plan, held: &[Held], findings: &[Finding])
             message: finding.message.clone(),
             plan: plan.id.clone(),
             step: step.approval_hash(),
-            people: finding.approvals,
+            people: wanted,
             asked_at: plan.created_at,
             expires_at: plan.created_at + cx.settings.approvals.sla,
         };

@@ -65,6 +65,7 @@ impl Context {
             allow_auto_terminate: self.settings.enforcement.allow_auto_terminate,
             allow_auto_delete_volumes: self.settings.enforcement.allow_auto_delete_volumes,
             create_snapshot_before_stop: self.settings.enforcement.create_snapshot_before_stop,
+            recycle_bin_days: self.settings.enforcement.recycle_bin_days,
         }
     }
 

@@ -15,6 +15,7 @@ use crate::domain::Instant;
 use crate::domain::check::{Standing, Subject, Verdict};
 use crate::domain::fact::Fact;
 use crate::domain::inventory::RefIndex;
+use crate::domain::place::Kind;
 use crate::domain::plan::Step;
 use crate::domain::resource::Resource;
 use crate::domain::usage::{Daily, Metric, Series, Statistic, Usage};
@@ -49,8 +50,7 @@ impl Recheck for FreshFacts {
         let subject = Subject {
             resource: fresh,
             usage: usage.as_ref(),
-            // No rule that leads to an act asks about other resources; one that did would get an unknown.
-            refs: &RefIndex::default(),
+            refs: &references(fresh),
             sighting: sightings.get(&*fresh.key.id).copied(),
             prices: &cx.prices,
             now,
@@ -124,6 +124,23 @@ impl FreshFacts {
             StillViolates::Yes => StillViolates::Yes,
         })
     }
+}
+
+/// Which image a snapshot is part of, as it was asked for it alone. Of other resources nothing is known here, so a rule
+/// that asks about them gets an unknown.
+fn references(fresh: &Resource) -> RefIndex {
+    let mut refs = RefIndex::default();
+    if let Some(snapshot) = fresh.snapshot() {
+        match &snapshot.image {
+            Fact::Known(image) => {
+                refs.mark_complete(Kind::Image);
+                refs.image_uses(image.clone(), fresh.key.id.clone());
+            }
+            Fact::Absent => refs.mark_complete(Kind::Image),
+            Fact::Unknown(_) => {}
+        }
+    }
+    refs
 }
 
 fn answer(verdict: Verdict) -> StillViolates {

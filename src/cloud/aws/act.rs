@@ -7,12 +7,12 @@
 
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::operation::RequestId;
-use aws_sdk_ec2::types::{InstanceSpecification, ResourceType, Tag, TagSpecification, VolumeType};
+use aws_sdk_ec2::types::{DomainType, InstanceSpecification, ResourceType, Tag, TagSpecification, VolumeType};
 
 use super::errors;
 use crate::cloud::rights::probes::WOULD_SUCCEED;
 use crate::cloud::{Answer, Call, CloudError, ErrorKind};
-use crate::domain::place::{Place, SnapshotId, VolumeId};
+use crate::domain::place::{AddressId, Place, SnapshotId, VolumeId};
 
 /// Refuses a call whose target is named for another place or kind, before anything is sent.
 pub(super) fn check_place(place: &Place, call: &Call) -> Result<(), CloudError> {
@@ -95,6 +95,65 @@ async fn send(client: &Client, call: &Call, dry_run: bool) -> Result<Answer, Clo
             let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
             Ok(answer(output.request_id(), Vec::new()))
         }
+        Call::ModifyVolume { volume, volume_type, iops, throughput } => {
+            let count = |value: u32| {
+                i32::try_from(value).map_err(|_| rejected(call, &format!("{value} is too large; nothing was sent")))
+            };
+            let request = client
+                .modify_volume()
+                .volume_id(volume.as_str())
+                .volume_type(VolumeType::from(volume_type.as_str()))
+                .set_iops(iops.map(count).transpose()?)
+                .set_throughput(throughput.map(count).transpose()?)
+                .set_dry_run(dry_run);
+            let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
+            let named = output.volume_modification().and_then(|made| made.volume_id());
+            if named != Some(volume.as_str()) {
+                return Err(errors::unreadable("ec2", operation, &format!("it does not name {volume}")));
+            }
+            Ok(answer(output.request_id(), Vec::new()))
+        }
+        Call::ReleaseAddress { address } => {
+            let request = client.release_address().allocation_id(address.as_str()).set_dry_run(dry_run);
+            let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
+            Ok(answer(output.request_id(), Vec::new()))
+        }
+        Call::AllocateAddress(wanted) => {
+            if wanted.public_ip.parse::<std::net::Ipv4Addr>().is_err() {
+                let message = format!("{:?} is no IPv4 address; nothing was sent", wanted.public_ip);
+                return Err(rejected(call, &message));
+            }
+            let request = client
+                .allocate_address()
+                .domain(DomainType::Vpc)
+                .address(&wanted.public_ip)
+                .set_public_ipv4_pool(wanted.pool.clone())
+                .set_network_border_group(wanted.border_group.clone())
+                .set_tag_specifications(specification(ResourceType::ElasticIp, &wanted.tags))
+                .set_dry_run(dry_run);
+            let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
+            if output.public_ip() != Some(&wanted.public_ip) {
+                let message = format!("it does not name {}", wanted.public_ip);
+                return Err(errors::unreadable("ec2", operation, &message));
+            }
+            let address = AddressId::new(output.allocation_id().unwrap_or_default())
+                .map_err(|error| errors::unreadable("ec2", operation, &error.to_string()))?;
+            Ok(Answer { address: Some(address), ..answer(output.request_id(), Vec::new()) })
+        }
+        Call::DeleteSnapshot { snapshot } => {
+            let request = client.delete_snapshot().snapshot_id(snapshot.as_str()).set_dry_run(dry_run);
+            let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
+            Ok(answer(output.request_id(), Vec::new()))
+        }
+        Call::RestoreSnapshot { snapshot } => {
+            let request =
+                client.restore_snapshot_from_recycle_bin().snapshot_id(snapshot.as_str()).set_dry_run(dry_run);
+            let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
+            if output.snapshot_id() != Some(snapshot.as_str()) {
+                return Err(errors::unreadable("ec2", operation, &format!("it does not name {snapshot}")));
+            }
+            Ok(answer(output.request_id(), Vec::new()))
+        }
         Call::CreateSnapshot { volume, description, tags } => {
             let request = client.create_snapshot().volume_id(volume.as_str()).description(description);
             let request =
@@ -138,7 +197,7 @@ async fn send(client: &Client, call: &Call, dry_run: bool) -> Result<Answer, Clo
 
 /// An answer without a request id is still an answer; the journal then shows that none came.
 fn answer(request_id: Option<&str>, snapshots: Vec<(VolumeId, SnapshotId)>) -> Answer {
-    Answer { request_id: request_id.unwrap_or_default().to_owned(), snapshots, volume: None }
+    Answer { request_id: request_id.unwrap_or_default().to_owned(), snapshots, volume: None, address: None }
 }
 
 fn snapshot(

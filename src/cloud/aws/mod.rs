@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use crate::cloud::{
     Answer, Call, CloudAct, CloudClock, CloudError, CloudRead, CostQuery, ErrorKind, Identity, Page, rights,
 };
+use crate::domain::Instant;
 use crate::domain::budget::CostRow;
 use crate::domain::place::{AccountId, Partition, Place, ResourceKey};
 use crate::domain::resource::Resource;
@@ -166,6 +167,17 @@ impl CloudRead for AwsReader {
 
     async fn snapshots_tagged(&self, place: &Place, key: &str, value: &str) -> Result<Vec<Resource>, CloudError> {
         kinds::snapshots_tagged(&self.sessions.ec2(place).await?, place, key, value).await
+    }
+
+    async fn particulars(&self, resource: &mut Resource) {
+        match self.sessions.ec2(&resource.key.partition.place).await {
+            Ok(client) => kinds::particulars(&client, resource).await,
+            Err(error) => tracing::warn!(resource = %resource.key, "its particulars could not be asked for: {error}"),
+        }
+    }
+
+    async fn recycled(&self, snapshot: &ResourceKey) -> Result<Option<Instant>, CloudError> {
+        kinds::recycled(&self.sessions.ec2(&snapshot.partition.place).await?, snapshot).await
     }
 
     fn requests(&self) -> Vec<RequestCount> {

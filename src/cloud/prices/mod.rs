@@ -1,7 +1,7 @@
 //! The price book that the program carries: list prices of one Region with their date and source.
 //!
 //! `app` asks for [`embedded`] once and hands the book to checks and reports. What is not in the list is not in the
-//! book: an unknown instance type, provisioned operations of io1, io2 and gp3, Windows and spot have no price here,
+//! book: an unknown instance type, provisioned operations of io1 and io2, Windows and spot have no price here,
 //! and `domain::price` answers `None` for them. Refreshing from the Price List API is not done yet.
 
 use std::collections::HashMap;
@@ -29,6 +29,10 @@ const SOURCE: &str = "AWS Price List (instances as published in aws/karpenter-pr
 /// AWS's list prices for us-east-1 of a GB-month, by volume type. The other types' prices are not known here.
 const VOLUME_GB_MONTH: [(&str, &str); 5] =
     [("gp3", "0.08"), ("gp2", "0.10"), ("io1", "0.125"), ("io2", "0.125"), ("st1", "0.045")];
+/// AWS's list price for us-east-1 of a provisioned operation a second above gp3's 3,000, a month.
+const GP3_IOPS_MONTH: &str = "0.005";
+/// The same for a MiB a second above gp3's 125.
+const GP3_THROUGHPUT_MONTH: &str = "0.04";
 /// A GB-month of snapshot storage, standard tier.
 const SNAPSHOT_GB_MONTH: &str = "0.05";
 /// A GB-month of snapshot storage, archive tier (at least 90 days are billed).
@@ -106,7 +110,8 @@ fn book(list: &str, file: &str) -> Result<PriceBook, PriceError> {
             .into_iter()
             .map(|(name, price)| Ok((Str::from(name), rate(name, price)?)))
             .collect::<Result<_, PriceError>>()?,
-        volume_iops_month: HashMap::new(),
+        volume_iops_month: HashMap::from([(Str::from("gp3"), rate("gp3 operations", GP3_IOPS_MONTH)?)]),
+        volume_throughput_month: HashMap::from([(Str::from("gp3"), rate("gp3 throughput", GP3_THROUGHPUT_MONTH)?)]),
         snapshot_gb_month: rate("snapshot storage", SNAPSHOT_GB_MONTH)?,
         snapshot_archive_gb_month: rate("archived snapshot storage", SNAPSHOT_ARCHIVE_GB_MONTH)?,
         public_ipv4_hour: rate("a public IPv4 address", PUBLIC_IPV4_HOUR)?,
@@ -178,6 +183,8 @@ mod tests {
         }
         assert_eq!(book.volume_month("gp2", 100, None, None, &home).unwrap().monthly, Usd::dollars(10));
         assert_eq!(book.volume_month("gp3", 50, Some(3_000), Some(125), &home).unwrap().monthly, Usd::dollars(4));
+        let fast = book.volume_month("gp3", 100, Some(6_000), Some(250), &home).unwrap().monthly;
+        assert_eq!(fast, Usd::dollars(8 + 15 + 5), "what is above 3,000 and 125 has its own price");
         assert_eq!(book.snapshot_month(80, &home).monthly, Usd::dollars(4));
         assert_eq!(book.address_month(&home).monthly, Usd::parse("3.65").unwrap());
     }
@@ -188,7 +195,6 @@ mod tests {
         let home = region("us-east-1");
         assert_eq!(book.instance_month("m99.colossal", &home), None);
         assert_eq!(book.volume_month("io2", 100, Some(1_000), None, &home), None, "operations have no rate here");
-        assert_eq!(book.volume_month("gp3", 100, Some(6_000), Some(125), &home), None, "nor have gp3's");
         assert_eq!(book.volume_month("sc1", 100, None, None, &home), None);
     }
 

@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 
 use crate::cloud::{Answer, Call, CloudAct, CloudError, Identity};
-use crate::domain::place::{AccountId, BadName, Kind, Place, SnapshotId, VolumeId};
+use crate::domain::place::{AccountId, AddressId, BadName, Kind, Place, SnapshotId, VolumeId};
 
 use super::faults::{Effect, Form, Request, denied};
 use super::log::{CallRecord, Outcome, Side};
 use super::rules::{self, Copying, Refusal, not_found};
 use super::state::State;
+use super::storage::Shape;
 use super::{SimCloud, hash};
 
 /// Changes the simulated account.
@@ -79,6 +80,7 @@ impl SimActor {
                 CloudError::new(crate::cloud::ErrorKind::Uncertain, "ec2", operation, None, &error.to_string())
             };
             let volume = effect.volume.as_deref().map(VolumeId::new).transpose().map_err(odd)?;
+            let address = effect.address.as_deref().map(AddressId::new).transpose().map_err(odd)?;
             let snapshots = effect
                 .created
                 .iter()
@@ -86,7 +88,7 @@ impl SimActor {
                 .collect::<Result<Vec<_>, BadName>>()
                 .map_err(odd)?;
             let request_id = format!("sim-{:016x}", hash::number(state.seed, operation, call.target(), number));
-            Ok(Answer { request_id, snapshots, volume })
+            Ok(Answer { request_id, snapshots, volume, address })
         })
     }
 }
@@ -146,6 +148,7 @@ pub(super) fn identity_of(account: &AccountId, effects: &[Effect], role: &str) -
 fn rule(state: &mut State, place: &Place, call: &Call, effects: &[Effect]) -> Result<rules::Effect, Refusal> {
     let instance = |id: &str| place.partition(Kind::Instance).key(id);
     let volume = |id: &str| place.partition(Kind::Volume).key(id);
+    let snapshot = |id: &str| place.partition(Kind::Snapshot).key(id);
     let copying = Copying {
         fails: effects.contains(&Effect::SnapshotFails),
         takes: effects.iter().find_map(|effect| match effect {
@@ -158,6 +161,16 @@ fn rule(state: &mut State, place: &Place, call: &Call, effects: &[Effect]) -> Re
         Call::StartInstance { instance: id } => state.start(&instance(id.as_str())),
         Call::CreateVolume(new) => state.create_volume(place, new),
         Call::DeleteVolume { volume: id } => state.delete_volume(&volume(id.as_str())),
+        Call::ModifyVolume { volume: id, volume_type, iops, throughput } => {
+            let to = Shape { volume_type: volume_type.as_str().into(), iops: *iops, throughput: *throughput };
+            state.modify_volume(&volume(id.as_str()), to)
+        }
+        Call::ReleaseAddress { address } => {
+            state.release_address(&place.partition(Kind::Address).key(address.as_str()))
+        }
+        Call::AllocateAddress(wanted) => state.allocate_address(place, wanted),
+        Call::DeleteSnapshot { snapshot: id } => state.delete_snapshot(&snapshot(id.as_str())),
+        Call::RestoreSnapshot { snapshot: id } => state.restore_snapshot(&snapshot(id.as_str())),
         Call::CreateSnapshot { volume: id, description, tags } => {
             state.snapshot_volume(&volume(id.as_str()), description, tags, copying)
         }
@@ -176,6 +189,11 @@ fn rule(state: &mut State, place: &Place, call: &Call, effects: &[Effect]) -> Re
 fn arguments(call: &Call) -> String {
     match call {
         Call::StopInstance { .. } | Call::StartInstance { .. } | Call::DeleteVolume { .. } => String::new(),
+        Call::ReleaseAddress { .. } | Call::DeleteSnapshot { .. } | Call::RestoreSnapshot { .. } => String::new(),
+        Call::ModifyVolume { volume_type, iops, throughput, .. } => {
+            format!("to {volume_type}, iops {iops:?}, MiB/s {throughput:?}")
+        }
+        Call::AllocateAddress(wanted) => format!("{}, pool {:?}", wanted.public_ip, wanted.pool),
         Call::CreateVolume(new) => format!("{} {} GiB in {}, {}", new.volume_type, new.size_gib, new.zone, new.token),
         Call::CreateSnapshot { tags, .. }
         | Call::CreateSnapshots { tags, .. }

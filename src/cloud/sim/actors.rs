@@ -88,6 +88,10 @@ pub enum Change {
     },
     /// Ends an address's association.
     Disassociate(String),
+    /// Locks a snapshot against deletion.
+    Lock(String),
+    /// Another account is given a released address.
+    TakeAddress(String),
     /// Uses an instance differently from now on.
     Use {
         /// Which instance.
@@ -104,6 +108,7 @@ impl Change {
             Change::Tag { resource, .. } | Change::Untag { resource, .. } => resource,
             Change::Start(id) | Change::Stop(id) | Change::Terminate(id) | Change::Detach(id) => id,
             Change::Delete(id) | Change::Snapshot(id) | Change::Disassociate(id) => id,
+            Change::Lock(id) | Change::TakeAddress(id) => id,
             Change::Attach { volume, .. } => volume,
             Change::Create(planted) => planted.first().map_or("", |first| &first.resource.key.id),
             Change::SetType { instance, .. } | Change::Protect { instance, .. } | Change::Use { instance, .. } => {
@@ -133,6 +138,8 @@ impl Change {
             Change::Protect { .. } => "changes the protection".into(),
             Change::Associate { instance, .. } => format!("associates with {instance}"),
             Change::Disassociate(_) => "disassociates".into(),
+            Change::Lock(_) => "locks".into(),
+            Change::TakeAddress(_) => "is given".into(),
             Change::Use { .. } => "uses differently".into(),
         }
     }
@@ -182,6 +189,8 @@ impl State {
                 self.associate(&self.named(&address)?, Some(&self.named(&instance)?))
             }
             Change::Disassociate(id) => self.associate(&self.named(&id)?, None),
+            Change::Lock(id) => self.lock_snapshot(&self.named(&id)?),
+            Change::TakeAddress(ip) => self.take_address(&ip),
             Change::Use { instance, usage } => {
                 let key = self.named(&instance)?;
                 self.existing(&key)?;

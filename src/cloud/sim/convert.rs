@@ -138,6 +138,7 @@ impl Reader {
                 .snapshot_seconds
                 .map_or(default.snapshot_base, |seconds| TimeDelta::seconds(i64::from(seconds))),
             snapshot_millis_per_gib: per_gib,
+            recycle_bin_days: file.recycle_bin_days,
         })
     }
 

@@ -108,6 +108,8 @@ pub struct SimulationFile {
     pub snapshot_seconds: Option<u32>,
     /// Seconds that each GiB of a volume adds to its snapshot; default 2.
     pub snapshot_seconds_per_gib: Option<f64>,
+    /// Days that a Recycle Bin rule keeps each deleted snapshot; absent: there is no rule.
+    pub recycle_bin_days: Option<u32>,
 }
 
 /// One account.
@@ -251,6 +253,9 @@ pub struct SnapshotFile {
     pub description: Option<String>,
     /// Encryption key.
     pub kms_key: Option<String>,
+    /// Locked against deletion; default false.
+    #[serde(default)]
+    pub locked: bool,
 }
 
 /// An elastic address.

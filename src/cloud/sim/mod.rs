@@ -26,6 +26,7 @@ pub mod plant;
 mod read;
 mod rules;
 mod state;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod when;

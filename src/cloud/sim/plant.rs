@@ -58,6 +58,7 @@ pub fn volume(key: ResourceKey, volume_type: &str, size_gib: u32, created: Insta
         encrypted: false,
         attachments: Box::default(),
         operator: None,
+        modification: Fact::Absent,
     }));
     Planted::quiet(resource(key, created, detail))
 }
@@ -72,6 +73,8 @@ pub fn snapshot(key: ResourceKey, volume: &str, size_gib: u32, created: Instant)
         kms_key: None,
         storage_tier: "standard".into(),
         description: "".into(),
+        image: Fact::Absent,
+        locked: Fact::Known(false),
     }));
     Planted::quiet(resource(key, created, detail))
 }
@@ -84,6 +87,8 @@ pub fn address(key: ResourceKey, public_ip: &str) -> Planted {
         instance: None,
         network_interface: None,
         operator: None,
+        pool: Some("amazon".into()),
+        border_group: None,
     }));
     let created_at = Fact::unknown("EC2 does not say when an address was allocated");
     Planted::quiet(Resource { key, tags: Fact::Known(Tags::default()), created_at, detail })

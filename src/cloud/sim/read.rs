@@ -15,7 +15,7 @@ use crate::domain::budget::{CostGroup, CostRow};
 use crate::domain::fact::Fact;
 use crate::domain::money::Usd;
 use crate::domain::place::{AccountId, Kind, Partition, Place, ResourceKey};
-use crate::domain::resource::{Detail, Resource};
+use crate::domain::resource::{Detail, Resource, not_asked};
 use crate::domain::scan::RequestCount;
 use crate::domain::usage::{MetricQuery, Series};
 
@@ -167,7 +167,7 @@ impl CloudRead for SimReader {
             let seen = state.entries.get(key).and_then(|entry| entry.seen(state.at));
             let seen = seen.filter(|resource| !hidden(resource, effects));
             let resource = seen.ok_or_else(|| refused(not_found(key.kind(), &key.id)))?;
-            Ok(without_tags_if(effects, resource))
+            Ok(not_asked_for(without_tags_if(effects, resource)))
         })?;
         // EC2 tells protection by attribute, one request each.
         if let Detail::Instance(instance) = &mut resource.detail {
@@ -224,9 +224,41 @@ impl CloudRead for SimReader {
             let seen = state.partition(&partition, "").filter_map(|(_, entry)| entry.seen(now));
             Ok(seen
                 .filter(|resource| resource.tag(key) == Some(value) && !hidden(resource, effects))
-                .map(|resource| without_tags_if(effects, resource))
+                .map(|resource| not_asked_for(without_tags_if(effects, resource)))
                 .collect())
         })
+    }
+
+    async fn particulars(&self, resource: &mut Resource) {
+        let key = resource.key.clone();
+        let about = |operation| Asked {
+            target: Some(&key.id),
+            ..Asked::of_place(operation, &key.partition.place, Form::Single, String::new())
+        };
+        match &mut resource.detail {
+            Detail::Volume(volume) => {
+                let seen = self.ask(about("DescribeVolumesModifications"), Usd::ZERO, |state, _| Ok(seen(state, &key)));
+                volume.modification = told(seen, |seen| seen.volume().map(|own| own.modification.clone()));
+            }
+            Detail::Snapshot(snapshot) => {
+                let image = self.ask(about("DescribeImages"), Usd::ZERO, |state, _| Ok(state.image_of(&key)));
+                snapshot.image = match image {
+                    Ok(image) => image.into(),
+                    Err(error) => Fact::unknown(&error.to_string()),
+                };
+                let seen = self.ask(about("DescribeLockedSnapshots"), Usd::ZERO, |state, _| Ok(seen(state, &key)));
+                snapshot.locked = told(seen, |seen| seen.snapshot().map(|own| own.locked.clone()));
+            }
+            Detail::Instance(_) | Detail::Address(_) | Detail::Image(_) => {}
+        }
+    }
+
+    async fn recycled(&self, snapshot: &ResourceKey) -> Result<Option<Instant>, CloudError> {
+        let asked = Asked {
+            target: Some(&snapshot.id),
+            ..Asked::of_place("ListSnapshotsInRecycleBin", &snapshot.partition.place, Form::Single, String::new())
+        };
+        self.ask(asked, Usd::ZERO, |state, _| Ok(state.recycled(snapshot)))
     }
 
     fn requests(&self) -> Vec<RequestCount> {
@@ -272,7 +304,30 @@ fn as_listed(mut resource: Resource) -> Resource {
         instance.termination_protected = Fact::unknown(NOT_LISTED);
         instance.stop_protected = Fact::unknown(NOT_LISTED);
     }
+    not_asked_for(resource)
+}
+
+/// Without what only `particulars` asks for.
+fn not_asked_for(mut resource: Resource) -> Resource {
+    match &mut resource.detail {
+        Detail::Volume(volume) => volume.modification = not_asked(),
+        Detail::Snapshot(snapshot) => (snapshot.image, snapshot.locked) = (not_asked(), not_asked()),
+        Detail::Instance(_) | Detail::Address(_) | Detail::Image(_) => {}
+    }
     resource
+}
+
+fn seen(state: &State, key: &ResourceKey) -> Option<Resource> {
+    state.entries.get(key).and_then(|entry| entry.seen(state.at))
+}
+
+/// A fact about a resource that was asked for by itself.
+fn told<T>(seen: Result<Option<Resource>, CloudError>, fact: impl Fn(&Resource) -> Option<Fact<T>>) -> Fact<T> {
+    match seen {
+        Ok(Some(resource)) => fact(&resource).unwrap_or_else(|| Fact::unknown("it is of another kind")),
+        Ok(None) => Fact::unknown("it is not there"),
+        Err(error) => Fact::unknown(&error.to_string()),
+    }
 }
 
 fn hidden(resource: &Resource, effects: &[Effect]) -> bool {

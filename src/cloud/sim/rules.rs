@@ -36,6 +36,8 @@ pub(super) struct Effect {
     pub created: Vec<(Str, Str)>,
     /// The volume that was made.
     pub volume: Option<Str>,
+    /// The address that was allocated.
+    pub address: Option<Str>,
 }
 
 /// How new snapshots go, where a fault says so.
@@ -45,13 +47,13 @@ pub(super) struct Copying {
     pub takes: Option<TimeDelta>,
 }
 
-type Ruled = Result<Effect, Refusal>;
+pub(super) type Ruled = Result<Effect, Refusal>;
 
-fn done(effective: bool) -> Ruled {
+pub(super) fn done(effective: bool) -> Ruled {
     Ok(Effect { effective, ..Effect::default() })
 }
 
-fn rejected(code: &'static str, message: String) -> Refusal {
+pub(super) fn rejected(code: &'static str, message: String) -> Refusal {
     Refusal { kind: ErrorKind::Rejected, code, message }
 }
 
@@ -217,6 +219,8 @@ impl State {
                 kms_key: volume.kms_key,
                 storage_tier: "standard".into(),
                 description: description.into(),
+                image: Fact::Absent,
+                locked: Fact::Known(false),
             })),
         };
         self.plant(Planted::quiet(resource), true);
@@ -417,17 +421,7 @@ impl State {
         match key.kind() {
             Kind::Instance => return self.terminate(key),
             Kind::Volume => return self.delete_volume(key),
-            Kind::Snapshot => {
-                let images = key.partition.place.partition(Kind::Image);
-                let user = self.partition(&images, "").find(|(_, entry)| {
-                    let image = entry.now.as_ref().and_then(Resource::image);
-                    image.is_some_and(|image| image.snapshots.contains(&key.id))
-                });
-                if let Some((image, _)) = user {
-                    let message = format!("snapshot {} is in use by {}", key.id, image.id);
-                    return Err(rejected("InvalidSnapshot.InUse", message));
-                }
-            }
+            Kind::Snapshot => return self.delete_snapshot(key),
             Kind::Address | Kind::Image => {}
         }
         self.remove(key);
@@ -443,7 +437,7 @@ impl State {
         self.existing(key)?.instance().ok_or_else(|| not_found(Kind::Instance, &key.id))
     }
 
-    fn volume(&self, key: &ResourceKey) -> Result<&Volume, Refusal> {
+    pub(super) fn volume(&self, key: &ResourceKey) -> Result<&Volume, Refusal> {
         self.existing(key)?.volume().ok_or_else(|| not_found(Kind::Volume, &key.id))
     }
 
@@ -455,7 +449,7 @@ impl State {
         });
     }
 
-    fn change_volume(&mut self, key: &ResourceKey, edit: impl FnOnce(&mut Volume)) {
+    pub(super) fn change_volume(&mut self, key: &ResourceKey, edit: impl FnOnce(&mut Volume)) {
         self.change(key, |resource| {
             if let Detail::Volume(volume) = &mut resource.detail {
                 edit(volume);
@@ -475,7 +469,7 @@ fn wrong_instance_state(id: &str, state: &InstanceState) -> Refusal {
     rejected("IncorrectInstanceState", format!("instance {id} is {}", state.as_str()))
 }
 
-fn check_tags(old: &Tags, new: &[(String, String)]) -> Result<(), Refusal> {
+pub(super) fn check_tags(old: &Tags, new: &[(String, String)]) -> Result<(), Refusal> {
     for (key, value) in new {
         if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
             let message = format!("tag {key:?}: a key has 1 to 128 characters and a value at most 256");

@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use crate::cloud::{CloudClock, NewVolume};
 use crate::domain::Instant;
 use crate::domain::fact::Fact;
-use crate::domain::place::{AccountId, Kind, Partition, ResourceKey};
+use crate::domain::place::{AccountId, Kind, Partition, Place, ResourceKey};
 use crate::domain::resource::{Detail, InstanceState, Resource};
 use crate::domain::text::Str;
 
@@ -21,6 +21,7 @@ use super::faults::Faults;
 use super::hash;
 use super::log::{CallRecord, ChangeRecord};
 use super::metrics::Activity;
+use super::storage::Shape;
 use super::world::{Spend, Timing};
 
 /// A resource as a world plants it.
@@ -64,6 +65,8 @@ pub(super) enum Due {
     Gone(ResourceKey),
     Created(ResourceKey),
     Copied { snapshot: ResourceKey, fails: bool },
+    Modified { volume: ResourceKey, to: Shape },
+    Optimized(ResourceKey),
 }
 
 #[derive(Debug)]
@@ -79,6 +82,10 @@ pub(super) struct State {
     pub made: i64,
     /// Volumes that were made, by the token of their call.
     pub tokens: HashMap<String, (Str, NewVolume)>,
+    /// Deleted snapshots in the Recycle Bin, each until its instant.
+    pub bin: BTreeMap<ResourceKey, (Resource, Instant)>,
+    /// Released addresses that nobody else has yet, and where they were.
+    pub released: BTreeMap<String, Place>,
     pub faults: Faults,
     pub calls: Vec<CallRecord>,
     pub changes: Vec<ChangeRecord>,
@@ -131,6 +138,8 @@ impl State {
             queued: 0,
             made: 0,
             tokens: HashMap::new(),
+            bin: BTreeMap::new(),
+            released: BTreeMap::new(),
             faults: Faults::default(),
             calls: Vec::new(),
             changes: Vec::new(),
@@ -202,6 +211,16 @@ impl State {
         }
     }
 
+    /// Puts a resource that was taken away back in its place.
+    pub fn bring_back(&mut self, key: &ResourceKey, resource: Resource) {
+        let Some(changes) = self.entries.get(key).map(|entry| entry.changes) else { return };
+        let lag = self.lag(key, changes);
+        if let Some(entry) = self.entries.get_mut(key) {
+            let before = entry.now.replace(resource);
+            entry.remember(before, self.at, lag);
+        }
+    }
+
     /// The truth about one resource.
     pub fn get(&self, key: &ResourceKey) -> Option<&Resource> {
         self.entries.get(key)?.now.as_ref()
@@ -243,6 +262,8 @@ impl State {
                     }
                 });
             }
+            Due::Modified { volume, to } => self.modified(&volume, to),
+            Due::Optimized(volume) => self.optimized(&volume),
             Due::Copied { snapshot, fails } => {
                 self.change(&snapshot, |resource| {
                     if let Detail::Snapshot(snapshot) = &mut resource.detail {

@@ -88,6 +88,8 @@ pub struct Timing {
     pub snapshot_base: TimeDelta,
     /// What each GiB of the volume adds, in thousandths of a second.
     pub snapshot_millis_per_gib: i64,
+    /// Days that a Recycle Bin rule keeps each deleted snapshot; without a rule it is gone at once.
+    pub recycle_bin_days: Option<u32>,
 }
 
 /// Money spent each day.
@@ -295,6 +297,7 @@ impl Default for Timing {
             delete_seconds: 15,
             snapshot_base: TimeDelta::seconds(60),
             snapshot_millis_per_gib: 2_000,
+            recycle_bin_days: None,
         }
     }
 }

@@ -36,11 +36,11 @@ pub(super) fn exempt(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Rea
 /// The policy's own demand for people. Asked last, so that nobody is asked about what could not be done anyway.
 pub(super) fn approved(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
     let said = input.approved.get(&finding.id).copied().unwrap_or(0);
-    if said >= finding.approvals {
+    let wanted = finding.people_wanted();
+    if said >= wanted {
         return Ok(());
     }
-    let reason =
-        format!("waits for approval: {said} of {} said yes; `costwarden approval list`", people(finding.approvals));
+    let reason = format!("waits for approval: {said} of {} said yes; `costwarden approval list`", people(wanted));
     Err((HoldCode::WaitsForApproval, reason))
 }
 

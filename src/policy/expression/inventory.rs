@@ -304,6 +304,8 @@ mod tests {
             instance: None,
             network_interface: None,
             operator: None,
+            pool: None,
+            border_group: None,
         };
         let snapshot = crate::domain::resource::Snapshot {
             state: "completed".into(),
@@ -313,6 +315,8 @@ mod tests {
             kms_key: None,
             storage_tier: "standard".into(),
             description: "".into(),
+            image: Fact::Absent,
+            locked: Fact::Known(false),
         };
         let image = crate::domain::resource::Image {
             state: "available".into(),

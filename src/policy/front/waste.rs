@@ -10,7 +10,8 @@ use crate::policy::raw::{RawRule, WasteRule};
 use crate::policy::{Logic, Rule};
 
 /// Actions that remedy waste.
-const ACTIONS: &[Action] = &[Action::Stop, Action::Terminate, Action::Notify, Action::Report];
+const ACTIONS: &[Action] =
+    &[Action::Stop, Action::Terminate, Action::Modify, Action::Release, Action::Notify, Action::Report];
 
 impl Front for WasteRule {
     fn compile(

@@ -61,8 +61,8 @@ fn undo(undoing: &Undoing<'_>) -> Result<Call, String> {
 }
 
 /// Our two marks first, then those of the old volume, as many as fit. The protecting one keeps every rule's hands off
-/// the new volume until a person removes it.
-fn tags(undoing: &Undoing<'_>) -> Vec<(String, String)> {
+/// the new volume, or the address that came back, until a person removes it.
+pub(super) fn tags(undoing: &Undoing<'_>) -> Vec<(String, String)> {
     let mut tags = vec![
         (UNDO_TAG.to_owned(), undoing.token.to_owned()),
         (PROTECT_TAG.to_owned(), format!("r-{} was taken back", undoing.act.id)),

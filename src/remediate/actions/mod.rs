@@ -17,6 +17,20 @@
 //! // An instance is not deleted as a volume.
 //! let call = Call::DeleteVolume { volume: InstanceId::new("i-0a1b").unwrap() };
 //! ```
+//!
+//! ```compile_fail
+//! use costwarden::cloud::Call;
+//! use costwarden::domain::place::VolumeId;
+//! // A volume is not deleted as a snapshot.
+//! let call = Call::DeleteSnapshot { snapshot: VolumeId::new("vol-0a1b").unwrap() };
+//! ```
+//!
+//! ```compile_fail
+//! use costwarden::cloud::Call;
+//! use costwarden::domain::place::SnapshotId;
+//! // A snapshot is not released.
+//! let call = Call::ReleaseAddress { address: SnapshotId::new("snap-0a1b").unwrap() };
+//! ```
 
 use crate::cloud::Call;
 use crate::domain::Instant;
@@ -28,7 +42,10 @@ use crate::domain::resource::Resource;
 pub use crate::domain::undo::{Recipe, Restore};
 
 pub mod add_tags;
+pub mod delete_snapshot;
 pub mod delete_volume;
+pub mod modify_volume;
+pub mod release_address;
 pub mod resize_instance;
 pub mod stop_instance;
 pub mod terminate_instance;
@@ -82,10 +99,13 @@ pub struct Undoing<'a> {
     pub act: &'a Remediation,
     /// What was saved before it.
     pub recipe: &'a Recipe,
-    /// What was read just now: the safety snapshot where a volume is made anew, else the resource itself.
+    /// What was read just now: the safety snapshot where a volume is made anew; the recipe's own resource where it is
+    /// known to be gone, or in the Recycle Bin; else the resource itself.
     pub fresh: &'a Resource,
     /// Names this undo, for ever the same: the token and the tag of what it makes.
     pub token: &'a str,
+    /// Now.
+    pub now: Instant,
 }
 
 /// The row of an act; `Err` says in words why this version has none.
@@ -93,6 +113,9 @@ pub fn action(act: Act) -> Result<&'static Action, String> {
     match act {
         Act::StopInstance => Ok(&stop_instance::ACTION),
         Act::DeleteVolume => Ok(&delete_volume::ACTION),
+        Act::ModifyVolume => Ok(&modify_volume::ACTION),
+        Act::ReleaseAddress => Ok(&release_address::ACTION),
+        Act::DeleteSnapshot => Ok(&delete_snapshot::ACTION),
         Act::AddTags => Ok(&add_tags::ACTION),
         Act::TerminateInstance => Err(terminate_instance::NOT_AVAILABLE.to_owned()),
         Act::ResizeInstance => Err(resize_instance::NOT_AVAILABLE.to_owned()),

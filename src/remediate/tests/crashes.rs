@@ -118,6 +118,40 @@ async fn h05_tagging_survives_a_crash_at_every_point_without_a_second_write() {
 }
 
 #[tokio::test]
+async fn h05_changes_in_place_releases_and_snapshots_survive_a_crash_at_every_point_without_a_second_call() {
+    use super::storage::{ADDRESS, SNAPSHOT, furnished};
+    let cases = [
+        (ORPHAN, Action::Modify, "ModifyVolume", "available"),
+        (ADDRESS, Action::Release, "ReleaseAddress", "gone"),
+        (SNAPSHOT, Action::Terminate, "DeleteSnapshot", "gone"),
+    ];
+    for (id, action, operation, after) in cases {
+        // No backup is made, so J5 to J7 are never passed.
+        for point in POINTS.into_iter().filter(|point| !["J5", "J6", "J7"].iter().any(|own| point.starts_with(own))) {
+            let stage = furnished();
+            let step = stage.due_step(id, action).await;
+            if step.act.least_people() > 0 {
+                super::people::say_yes(&stage, &step);
+            }
+            let died = die_at(&stage, &step, point).await;
+            assert_eq!(died, point != "none", "{operation} {point} was not reached");
+            let crashed = stage.clock.now();
+            let end = recover(&stage, &step).await;
+            let lost = point == "J8.after";
+            assert_eq!(end, if lost { JournalState::Stuck } else { JournalState::Done }, "{operation} {point}");
+            assert_eq!(stage.frozen().is_some(), lost, "{operation} {point}");
+            let calls: &[String] = if lost { &[] } else { &[format!("{operation} {id}")] };
+            assert_eq!(stage.mutations(), calls, "{operation} {point}");
+            assert!(stage.clock.now() - crashed <= TimeDelta::minutes(25), "{operation} {point}: I15");
+            if !lost {
+                assert_eq!(stage.truth(id), after, "{operation} {point}");
+            }
+            assert!(stage.store.open_remediations().unwrap().is_empty(), "{operation} {point}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn h05_a_second_crash_during_the_recovery_changes_nothing_about_that() {
     for (id, action) in [(INSTANCE, Action::Stop), (ORPHAN, Action::Terminate)] {
         for first in ["J4.after", "J6.call", "J7.after", "J8.call", "J9.after"] {

@@ -347,18 +347,35 @@ async fn h15_the_gate_freezes_on_a_call_that_is_not_the_steps() {
 
 #[tokio::test]
 async fn h15_every_pair_of_act_and_kind_that_makes_no_sense_reaches_no_call() {
-    for act in [Act::StopInstance, Act::DeleteVolume, Act::TerminateInstance, Act::ResizeInstance] {
-        for (id, action) in [(INSTANCE, Action::Stop), (ORPHAN, Action::Terminate)] {
+    use super::storage::{ADDRESS, SNAPSHOT, furnished};
+    let acts = [
+        Act::StopInstance,
+        Act::DeleteVolume,
+        Act::TerminateInstance,
+        Act::ResizeInstance,
+        Act::ModifyVolume,
+        Act::ReleaseAddress,
+        Act::DeleteSnapshot,
+    ];
+    let findings = [
+        (INSTANCE, Action::Stop),
+        (ORPHAN, Action::Terminate),
+        (ADDRESS, Action::Release),
+        (SNAPSHOT, Action::Terminate),
+    ];
+    for act in acts {
+        for (id, action) in findings {
             let mut step = {
-                let stage = Stage::new();
+                let stage = furnished();
                 stage.due_step(id, action).await
             };
             if step.act == act {
                 continue;
             }
             step.act = act;
-            let stage = Stage::new();
+            let stage = furnished();
             stage.due_finding(id, action);
+            super::people::say_yes(&stage, &step);
             let outcome = stage.act(&step).await;
             assert_eq!(outcome.progress, Progress::Ended(JournalState::Refused), "{act} {id}: {}", outcome.message);
             assert_eq!(stage.mutations(), Vec::<String>::new(), "{act} {id}");

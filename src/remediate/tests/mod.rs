@@ -23,6 +23,7 @@ mod between;
 mod crashes;
 mod gates;
 mod people;
+mod storage;
 mod stories;
 mod trail;
 mod undo;
@@ -163,7 +164,7 @@ impl Stage {
             mode: Mode::Enforce,
             by_hand: false,
             pace: Pace::default(),
-            totals: [Kind::Instance, Kind::Volume].map(|kind| ((account.clone(), kind), 400)).into(),
+            totals: Kind::ALL.map(|kind| ((account.clone(), kind), 400)).into(),
             window: Window::default(),
             switches: Switches { allow_auto_delete_volumes: true, ..Switches::default() },
             guards: GuardRules { tag_prefix: "costwarden:".into(), ..GuardRules::default() },

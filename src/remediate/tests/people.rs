@@ -113,7 +113,7 @@ async fn h10_an_exception_that_is_granted_and_expires_while_a_snapshot_is_awaite
 }
 
 /// Asks two people about a step, and lets some of them answer.
-fn ask(stage: &Stage, step: &Step, answers: &[(&str, ApprovalState)]) {
+pub(super) fn ask(stage: &Stage, step: &Step, answers: &[(&str, ApprovalState)]) {
     ask_of(stage, step, [BEN, "fin@example.com"], answers);
 }
 
@@ -148,6 +148,11 @@ fn ask_of(stage: &Stage, step: &Step, people: [&str; 2], answers: &[(&str, Appro
         };
         stage.store.answer_approval(row, *state, None, &[], &audit, now).unwrap();
     }
+}
+
+/// Two people say yes to a step.
+pub(super) fn say_yes(stage: &Stage, step: &Step) {
+    ask(stage, step, &[(BEN, ApprovalState::Approved), ("fin@example.com", ApprovalState::Approved)]);
 }
 
 fn two_people() -> Stage {

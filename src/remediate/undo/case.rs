@@ -1,10 +1,11 @@
 //! What an undo works on: the act, its recipe, what is read before the call, and whether that is as it was left.
 
 use super::super::Remediator;
+use super::super::UNDO_TAG;
 use super::super::actions::{Action, Recipe, Restore, action};
 use super::super::backup::usable;
-use super::super::recheck::Fresh;
-use crate::cloud::{Call, CloudRead, read_partition};
+use super::super::recheck::{Fresh, read_one};
+use crate::cloud::{Answer, Call, CloudError, CloudRead, ErrorKind, read_partition};
 use crate::domain::finding::Act;
 use crate::domain::guard::managed_by;
 use crate::domain::place::{Kind, ResourceKey};
@@ -67,13 +68,82 @@ fn token(state_id: &str, act: i64) -> String {
     format!("{state_id}-r{act}-undo")
 }
 
+/// What comes back under a new id, if something does.
+pub(super) fn made_anew(case: &Case) -> Option<Kind> {
+    match case.recipe.restore {
+        Restore::CreateVolume { .. } => Some(Kind::Volume),
+        Restore::AllocateAddress { .. } => Some(Kind::Address),
+        _ => None,
+    }
+}
+
 /// Whether something comes back under a new id.
 pub(super) fn makes_anew(case: &Case) -> bool {
-    matches!(case.recipe.restore, Restore::CreateVolume { .. })
+    made_anew(case).is_some()
+}
+
+/// What the answer says was made.
+pub(super) fn named(case: &Case, answer: &Answer) -> Option<ResourceKey> {
+    let kind = made_anew(case)?;
+    let id = match kind {
+        Kind::Address => answer.address.as_ref()?.as_str(),
+        _ => answer.volume.as_ref()?.as_str(),
+    };
+    Some(case.act.step.key.partition.place.partition(kind).key(id))
+}
+
+/// Whether a resource is what an earlier try of this undo made: by its tag, and an address by its number as well, which
+/// nobody else can have.
+pub(super) fn made_by(case: &Case, own: &Resource) -> bool {
+    if let Restore::AllocateAddress { address } = &case.recipe.restore {
+        return own.key.id != case.act.step.key.id && own.address().is_some_and(|now| *now.public_ip == **address);
+    }
+    own.tag(UNDO_TAG) == Some(&case.token) && !matches!(own.state(), "deleting" | "deleted" | "error")
 }
 
 /// What is read before the call.
-pub(super) fn subject(case: &Case) -> Result<ResourceKey, String> {
+pub(super) enum Before {
+    /// The undo's call is made from it.
+    Fits(Box<Resource>),
+    /// It cannot be taken back, in words.
+    Refused(String),
+    /// An answer about something else.
+    Foreign(String),
+}
+
+/// Reads what an undo's call is made from. What was released, or lies in the Recycle Bin, must certainly be there; the
+/// call is then made from the recipe alone.
+pub(super) async fn before(read: &dyn CloudRead, case: &Case) -> Result<Before, CloudError> {
+    let act = &case.act.step;
+    let recipe = || Before::Fits(Box::new(case.recipe.resource.clone()));
+    match &case.recipe.restore {
+        Restore::RecoverSnapshot { .. } => Ok(match read.recycled(&act.key).await? {
+            Some(_) => recipe(),
+            None => Before::Refused(format!("{} is not in the Recycle Bin any more", act.key.id)),
+        }),
+        Restore::AllocateAddress { .. } => match read.describe(&act.key).await {
+            Ok(_) => Ok(Before::Refused(format!("{} is still there", act.key.id))),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(recipe()),
+            Err(error) => Err(error),
+        },
+        _ => {
+            let subject = match subject(case) {
+                Ok(subject) => subject,
+                Err(why) => return Ok(Before::Refused(why)),
+            };
+            let fresh = read_one(read, act.act, &subject).await?;
+            if fresh.key != subject {
+                return Ok(Before::Foreign(format!("asked for {subject}, the cloud answered {}", fresh.key)));
+            }
+            Ok(match intact(case, &fresh) {
+                Ok(()) => Before::Fits(Box::new(fresh)),
+                Err(why) => Before::Refused(why),
+            })
+        }
+    }
+}
+
+fn subject(case: &Case) -> Result<ResourceKey, String> {
     let key = &case.act.step.key;
     if !makes_anew(case) {
         return Ok(key.clone());
@@ -86,7 +156,7 @@ pub(super) fn subject(case: &Case) -> Result<ResourceKey, String> {
 
 /// Whether what was read is what the recipe was saved for: a completed snapshot of that volume, or the resource that
 /// nothing else manages by now.
-pub(super) fn intact(case: &Case, fresh: &Resource) -> Result<(), String> {
+fn intact(case: &Case, fresh: &Resource) -> Result<(), String> {
     if !makes_anew(case) {
         return managed_by(fresh).map_or(Ok(()), Err);
     }
@@ -103,9 +173,16 @@ pub(super) fn expected(case: &Case, subject: &ResourceKey, call: &Call) -> Resul
         (&case.recipe.restore, call),
         (Restore::StartInstance { .. }, Call::StartInstance { .. })
             | (Restore::CreateVolume { .. }, Call::CreateVolume(_))
+            | (Restore::ModifyVolume { .. }, Call::ModifyVolume { .. })
+            | (Restore::RecoverSnapshot { .. }, Call::RestoreSnapshot { .. })
             | (Restore::RemoveTags { .. }, Call::DeleteTags { .. })
     );
     if fits && call.target() == &*subject.id {
+        return Ok(());
+    }
+    if let (Restore::AllocateAddress { address }, Call::AllocateAddress(wanted)) = (&case.recipe.restore, call)
+        && wanted.public_ip == *address
+    {
         return Ok(());
     }
     Err(format!("{call} is not how r-{} on {} is taken back", case.act.id, case.act.step.key))

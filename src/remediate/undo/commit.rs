@@ -87,12 +87,15 @@ fn follow(finding: &mut Finding, undo: &Undo, done: Option<&Recipe>) -> FindingE
         Some(recipe) => {
             finding.suppressed = true;
             match recipe.restore {
-                // The old id is gone for good; the new volume carries the protecting tag.
-                Restore::CreateVolume { .. } => {
+                // The old id is gone for good; what came back carries the protecting tag.
+                Restore::CreateVolume { .. } | Restore::AllocateAddress { .. } => {
                     finding.state = State::Resolved;
                     finding.closed_at = Some(at);
                 }
-                Restore::StartInstance { .. } | Restore::RemoveTags { .. } => {
+                Restore::StartInstance { .. }
+                | Restore::RemoveTags { .. }
+                | Restore::ModifyVolume { .. }
+                | Restore::RecoverSnapshot { .. } => {
                     finding.state = State::Open;
                     finding.closed_at = None;
                     grace::restart(finding);

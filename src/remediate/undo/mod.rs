@@ -2,23 +2,23 @@
 //!
 //! `actions undo` asks for it ([`Remediator::undo`]), and a later run goes on with what a crash left
 //! ([`Remediator::resume_undos`]). Everything is read again, the intent is committed before the call, the call is made
-//! at most once and after an unclear answer only reads decide. A new volume is the exception that proves the rule: its
-//! call carries a token, so that EC2 itself makes no second one, and the volume is looked up by its tag before it is
-//! asked for again. At the end every field is compared with the recipe, and the finding is suppressed: nothing acts on
+//! at most once and after an unclear answer only reads decide. What comes back under a new id is the exception that
+//! proves the rule: a volume's call carries a token, and an address is asked for by its number, so that EC2 itself makes
+//! no second one, and both are looked for before they are asked for again. At the end every field is compared with the recipe, and the finding is suppressed: nothing acts on
 //! it again without a person. An undo needs no armed account, window or pace (a person asks for one act by its number),
 //! but it stays within the accounts of the settings, and a freeze holds it unless that person says otherwise.
 
 use chrono::TimeDelta;
 
-use self::case::{Case, addresses_of, case, expected, intact, makes_anew, subject};
+use self::case::{Before, Case, addresses_of, before, case, expected, made_anew, made_by, makes_anew, named};
 use super::actions::Undoing;
 use super::driver::{Next, call_hash};
 use super::observe::{BLIND, Seen, seen};
-use super::recheck::{Judged, unread};
-use super::{Interrupted, Outcome, Progress, Remediator, Ruling, Run, UNDO_TAG};
+use super::recheck::{Judged, read_one, unread};
+use super::{Interrupted, Outcome, Progress, Remediator, Ruling, Run};
 use crate::cloud::{Call, CloudError, ErrorKind, read_partition};
 use crate::domain::mode::Mode;
-use crate::domain::place::{Kind, ResourceKey};
+use crate::domain::place::ResourceKey;
 use crate::domain::remediation::{JournalState, Look};
 use crate::domain::text::clean;
 use crate::domain::undo::{Difference, Undo, compare};
@@ -201,14 +201,14 @@ impl Remediator {
         self.tools.halt.pass("U8.call").await?;
         match answer {
             Ok(answer) => {
-                undo.request_id = Some(answer.request_id);
+                undo.request_id = Some(answer.request_id.clone());
                 if makes_anew(case) {
-                    let Some(volume) = answer.volume else {
-                        let words = "the answer names no volume; looking for it by its tag";
+                    let Some(made) = named(case, &answer) else {
+                        let words = "the answer does not name what was made; looking for it";
                         self.commit_undo(undo, JournalState::Uncertain, words).await?;
                         return Ok(Next::Go);
                     };
-                    undo.made = Some(undo.key.partition.place.partition(Kind::Volume).key(volume.as_str()));
+                    undo.made = Some(made);
                 }
                 let words = format!("the cloud accepted {}", call.operation());
                 self.commit_undo(undo, JournalState::Answered, &words).await?;
@@ -243,27 +243,20 @@ impl Remediator {
                 Err(error) => return Ok(Ready::Again(format!("whether it was made before is not known: {error}"))),
             }
         }
-        let subject = match subject(case) {
-            Ok(subject) => subject,
-            Err(why) => return Ok(Ready::End(JournalState::Refused, why)),
-        };
-        let fresh = match self.tools.read.describe(&subject).await {
-            Ok(fresh) if fresh.key == subject => fresh,
-            Ok(other) => {
-                return Ok(Ready::Foreign(format!("asked for {subject}, the cloud answered {}", other.key)));
-            }
-            Err(error) => return Ok(after(unread(&error, &format!("{} could not be read", subject.id)))),
+        let fresh = match before(&*self.tools.read, case).await {
+            Ok(Before::Fits(fresh)) => fresh,
+            Ok(Before::Refused(why)) => return Ok(Ready::End(JournalState::Refused, why)),
+            Ok(Before::Foreign(why)) => return Ok(Ready::Foreign(why)),
+            Err(error) => return Ok(after(unread(&error, &format!("what {} is now could not be read", undo.key.id)))),
         };
         self.tools.halt.pass("U4.call").await?;
-        if let Err(why) = intact(case, &fresh) {
-            return Ok(Ready::End(JournalState::Refused, why));
-        }
-        let undoing = Undoing { act: &case.act, recipe: &case.recipe, fresh: &fresh, token: &case.token };
+        let now = self.tools.clock.now();
+        let undoing = Undoing { act: &case.act, recipe: &case.recipe, fresh: &fresh, token: &case.token, now };
         let call = match (case.action.undo)(&undoing) {
             Ok(call) => call,
             Err(why) => return Ok(Ready::End(JournalState::Refused, why)),
         };
-        if let Err(why) = expected(case, &subject, &call) {
+        if let Err(why) = expected(case, &fresh.key, &call) {
             return Ok(Ready::Foreign(why));
         }
         if let Some(objection) = self.identity(undo.key.account(), run).await? {
@@ -291,14 +284,14 @@ impl Remediator {
                 Ok(Next::Go)
             }
             Ok(None) if self.tools.clock.now() - undo.updated_at < VISIBLE_AFTER => {
-                self.wait_undo(undo, undo.updated_at, "whether the volume was made is not known; looking for it")
+                self.wait_undo(undo, undo.updated_at, "whether it was made is not known; looking for it")
             }
             Ok(None) if undo.calls < 2 => self.call_undo(undo, case, while_frozen, run).await,
-            Ok(None) => self.stuck_undo(undo, "the volume was asked for twice and never seen").await,
+            Ok(None) => self.stuck_undo(undo, "it was asked for twice and never seen").await,
             Err(error) if self.tools.clock.now() - undo.updated_at >= BLIND => {
-                self.stuck_undo(undo, &format!("volumes could not be listed for an hour: {error}")).await
+                self.stuck_undo(undo, &format!("what was made could not be listed for an hour: {error}")).await
             }
-            Err(error) => self.wait_undo(undo, undo.updated_at, &format!("volumes could not be listed: {error}")),
+            Err(error) => self.wait_undo(undo, undo.updated_at, &format!("what was made could not be listed: {error}")),
         }
     }
 
@@ -307,7 +300,7 @@ impl Remediator {
         let key = undo.made.clone().unwrap_or_else(|| undo.key.clone());
         let since = undo.updated_at;
         let now = self.tools.clock.now();
-        let (look, words) = match self.tools.read.describe(&key).await {
+        let (look, words) = match read_one(&*self.tools.read, case.act.step.act, &key).await {
             Ok(resource) if resource.key == key => {
                 let words = format!("{} seen in state {:?}", key.id, clean(resource.state()));
                 ((case.action.undone)(&case.recipe, &resource), words)
@@ -381,15 +374,13 @@ impl Remediator {
         self.end_undo(undo, JournalState::Done, &words, Some(&case.recipe)).await
     }
 
-    /// The volume that an earlier try made, by its tag.
+    /// What an earlier try made, if it shows.
     async fn tagged(&self, undo: &Undo, case: &Case) -> Result<Option<ResourceKey>, CloudError> {
-        let partition = undo.key.partition.place.partition(Kind::Volume);
+        let Some(kind) = made_anew(case) else { return Ok(None) };
+        let partition = undo.key.partition.place.partition(kind);
         let mut found: Vec<ResourceKey> = Vec::new();
         let (_, error) = read_partition(&*self.tools.read, &partition, |page| {
-            let ours = page.into_iter().filter(|own| {
-                own.tag(UNDO_TAG) == Some(&case.token) && !matches!(own.state(), "deleting" | "deleted" | "error")
-            });
-            found.extend(ours.map(|own| own.key));
+            found.extend(page.into_iter().filter(|own| made_by(case, own)).map(|own| own.key));
         })
         .await;
         found.sort();

@@ -4,7 +4,7 @@
 //! Whether the credentials may make the call is not asked here.
 
 use super::super::actions::Undoing;
-use super::case::{case, intact, subject};
+use super::case::{Before, before, case};
 use crate::cloud::{Call, CloudRead};
 use crate::domain::Instant;
 use crate::domain::price::PriceBook;
@@ -42,15 +42,13 @@ pub async fn preview(
         Ok(undoable) => undoable,
         Err(why) => return Ok(Err(why)),
     };
-    let call = match subject(&case) {
-        Err(why) => Err(why),
-        Ok(subject) => match read.describe(&subject).await {
-            Err(error) => Err(format!("{} could not be read: {error}", subject.id)),
-            Ok(fresh) => intact(&case, &fresh).and_then(|()| {
-                let undoing = Undoing { act: &case.act, recipe: &case.recipe, fresh: &fresh, token: &case.token };
-                (case.action.undo)(&undoing)
-            }),
-        },
+    let call = match before(read, &case).await {
+        Ok(Before::Fits(fresh)) => {
+            let undoing = Undoing { act: &case.act, recipe: &case.recipe, fresh: &fresh, token: &case.token, now };
+            (case.action.undo)(&undoing)
+        }
+        Ok(Before::Refused(why) | Before::Foreign(why)) => Err(why),
+        Err(error) => Err(format!("what {} is now could not be read: {error}", case.act.step.key.id)),
     };
     Ok(Ok(Preview { undoable, losses: losses(&case.recipe), call }))
 }

@@ -82,6 +82,11 @@ pub fn backup_words(act: Act) -> Option<String> {
     match act {
         Act::StopInstance => Some("a snapshot of every attached volume".to_owned()),
         Act::DeleteVolume => Some("a snapshot of the volume, checked to be complete".to_owned()),
+        Act::ReleaseAddress => Some("none is possible, so two people must approve it".to_owned()),
+        Act::DeleteSnapshot => {
+            let words = "the Recycle Bin, whose rule cannot be read beforehand, so two people must approve it";
+            Some(words.to_owned())
+        }
         _ => None,
     }
 }

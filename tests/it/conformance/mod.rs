@@ -22,6 +22,7 @@ mod measuring;
 mod reading;
 mod sim_stage;
 mod snapshots;
+mod storage;
 
 /// An account to furnish. Fresh for each case; what it holds from birth (an account's own defaults) does not matter,
 /// because cases compare with what they found.
@@ -136,6 +137,13 @@ macro_rules! suite {
                 a_snapshot_carries_its_tags_and_is_found_by_them,
                 a_snapshot_knows_its_source,
                 all_attached_volumes_are_snapshotted_in_one_call,
+            ]);
+            suite!(@cases $begin, storage: [
+                a_gp2_volume_becomes_gp3_in_place_and_says_when,
+                a_released_address_is_gone_and_is_had_back_by_its_number,
+                a_deleted_snapshot_is_gone_and_cannot_be_deleted_again,
+                a_snapshot_says_which_image_it_is_part_of_and_then_stays,
+                permission_to_change_storage_is_asked_without_changing_it,
             ]);
             suite!(@cases $begin, measuring: [
                 figures_come_by_day,

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 
 use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
 use aws_credential_types::Credentials;
-use costwarden::cloud::aws::{AwsAccount, AwsReader};
+use costwarden::cloud::aws::{AwsAccount, AwsActor, AwsReader};
 use costwarden::cloud::{CloudRead, ErrorKind};
 use costwarden::domain::fact::Fact;
-use costwarden::domain::place::{AccountId, Kind, Partition};
+use costwarden::domain::place::{AccountId, Kind, Partition, Place};
 use costwarden::domain::resource::{InstanceState, Lifecycle, Resource};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -24,7 +24,7 @@ fn file(kind: Kind) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/aws/{name}.xml"))
 }
 
-fn answer(kind: Kind) -> String {
+pub(super) fn answer(kind: Kind) -> String {
     let path = file(kind);
     std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("every kind has its answer file {}: {error}", path.display()))
@@ -32,18 +32,35 @@ fn answer(kind: Kind) -> String {
 
 /// A reader whose every request is answered with `body`.
 async fn reader_of(body: String) -> (AwsReader, impl Fn(Kind) -> Partition) {
+    reader_of_each(vec![("", body)]).await
+}
+
+/// A reader whose requests are answered by their operation; an empty name answers every other one.
+pub(super) async fn reader_of_each(bodies: Vec<(&'static str, String)>) -> (AwsReader, impl Fn(Kind) -> Partition) {
+    let (url, account, entry) = server_of(bodies).await;
+    let reader = AwsReader::with_config(config(url).await, &[entry], quick()).expect("one account");
+    (reader, move |kind| place(&account, "eu-central-1").partition(kind))
+}
+
+/// An actor that is answered so.
+pub(super) async fn actor_of(bodies: Vec<(&'static str, String)>) -> (AwsActor, Place) {
+    let (url, account, entry) = server_of(bodies).await;
+    let actor = AwsActor::with_config(config(url).await, &[entry], quick()).expect("one account");
+    (actor, place(&account, "eu-central-1"))
+}
+
+async fn server_of(bodies: Vec<(&'static str, String)>) -> (String, AccountId, AwsAccount) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.expect("a connection");
-            tokio::spawn(serve(stream, body.clone()));
+            tokio::spawn(serve(stream, bodies.clone()));
         }
     });
     let account = AccountId::new("111122223333").expect("twelve digits");
     let entry = AwsAccount { id: account.clone(), role_arn: None, external_id: None, session_name: None };
-    let reader = AwsReader::with_config(config(url).await, &[entry], quick()).expect("one account");
-    (reader, move |kind| place(&account, "eu-central-1").partition(kind))
+    (url, account, entry)
 }
 
 async fn config(url: String) -> SdkConfig {
@@ -56,7 +73,7 @@ async fn config(url: String) -> SdkConfig {
 }
 
 /// Answers the requests of one connection.
-async fn serve(mut stream: TcpStream, body: String) {
+async fn serve(mut stream: TcpStream, bodies: Vec<(&'static str, String)>) {
     let mut seen = Vec::new();
     let mut chunk = [0; 4_096];
     loop {
@@ -66,7 +83,10 @@ async fn serve(mut stream: TcpStream, body: String) {
                 _ => return,
             }
         }
+        let asked = String::from_utf8_lossy(&seen).into_owned();
         seen.clear();
+        let named = |own: &&(&str, String)| own.0.is_empty() || asked.contains(&format!("Action={}&", own.0));
+        let body = bodies.iter().find(named).map_or("", |own| &own.1);
         let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n", body.len());
         if stream.write_all(format!("{head}{body}").as_bytes()).await.is_err() {
             return;

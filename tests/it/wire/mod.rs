@@ -12,6 +12,7 @@ mod failures;
 mod kinds;
 mod metrics;
 mod rights;
+mod storage;
 
 use costwarden::cloud::{CloudError, CloudRead, read_partition};
 use costwarden::domain::place::Partition;

@@ -33,6 +33,8 @@ fn convert(to: &mut Conversion<'_>, address: &types::Address) -> Result<Resource
         instance: to.text_or_none(address.instance_id()),
         network_interface: to.text_or_none(address.network_interface_id()),
         operator: to.text_or_none(address.service_managed().map(|service| service.as_str())),
+        pool: to.text_or_none(address.public_ipv4_pool()),
+        border_group: to.text_or_none(address.network_border_group()),
     };
     let tags = to.tags(address.tags.as_deref());
     let created_at = Fact::unknown("EC2 does not date elastic addresses");

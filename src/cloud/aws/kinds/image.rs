@@ -7,8 +7,9 @@ use super::{Conversion, PAGE_SIZE, errors};
 use crate::cloud::{CloudError, Page};
 use crate::domain::Instant;
 use crate::domain::fact::Fact;
-use crate::domain::place::{Partition, ResourceKey};
+use crate::domain::place::{Kind, Partition, ResourceKey};
 use crate::domain::resource::{Detail, Image, Resource};
+use crate::domain::text::Str;
 
 const OPERATION: &str = "DescribeImages";
 
@@ -31,6 +32,28 @@ pub(super) async fn describe(client: &Client, key: &ResourceKey) -> Result<Resou
     let mut conversion = Conversion::new(OPERATION, &key.partition);
     let page = conversion.page(output.images.as_deref(), None, convert)?;
     conversion.single(key, page)
+}
+
+/// An own image that a snapshot is part of, disabled and deprecated ones included. Every image is looked at: a filter that
+/// finds nothing would be indistinguishable from a filter that does not work.
+pub(super) async fn of_snapshot(client: &Client, snapshot: &ResourceKey) -> Fact<Str> {
+    let partition = snapshot.partition.place.partition(Kind::Image);
+    let mut cursor: Option<String> = None;
+    loop {
+        let page = match list(client, &partition, cursor.as_deref()).await {
+            Ok(page) => page,
+            Err(error) => return Fact::unknown(&format!("whether an image uses it could not be read: {error}")),
+        };
+        let uses = |own: &&Resource| own.image().is_some_and(|image| image.snapshots.contains(&snapshot.id));
+        if let Some(user) = page.resources.iter().find(uses) {
+            return Fact::Known(user.key.id.clone());
+        }
+        match page.next {
+            None => return Fact::Absent,
+            next if next == cursor => return Fact::unknown("the listing of images does not come to its end"),
+            next => cursor = next,
+        }
+    }
 }
 
 fn convert(to: &mut Conversion<'_>, image: &types::Image) -> Result<Resource, CloudError> {

@@ -46,6 +46,23 @@ pub(super) async fn describe(client: &Client, key: &ResourceKey) -> Result<Resou
     }
 }
 
+/// What a single read leaves out, where few acts depend on it; unknown when it cannot be read.
+pub(super) async fn particulars(client: &Client, resource: &mut Resource) {
+    match &mut resource.detail {
+        Detail::Volume(own) => own.modification = volume::modification(client, &resource.key.id).await,
+        Detail::Snapshot(own) => {
+            own.image = image::of_snapshot(client, &resource.key).await;
+            own.locked = snapshot::locked(client, &resource.key.id).await;
+        }
+        Detail::Instance(_) | Detail::Address(_) | Detail::Image(_) => {}
+    }
+}
+
+/// Until when the Recycle Bin keeps a snapshot.
+pub(super) async fn recycled(client: &Client, key: &ResourceKey) -> Result<Option<Instant>, CloudError> {
+    snapshot::recycled(client, key).await
+}
+
 /// Own snapshots that carry the tag, all pages.
 pub(super) async fn snapshots_tagged(
     client: &Client,

@@ -4,10 +4,11 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{self, Filter};
 
 use super::{Conversion, PAGE_SIZE, errors, instant};
-use crate::cloud::{CloudError, Page};
+use crate::cloud::{CloudError, ErrorKind, Page};
+use crate::domain::Instant;
 use crate::domain::fact::Fact;
 use crate::domain::place::{Partition, ResourceKey};
-use crate::domain::resource::{Detail, Resource, Snapshot};
+use crate::domain::resource::{Detail, NOT_ASKED, Resource, Snapshot};
 
 const OPERATION: &str = "DescribeSnapshots";
 
@@ -46,6 +47,49 @@ pub(super) async fn describe(client: &Client, key: &ResourceKey) -> Result<Resou
     conversion.single(key, page)
 }
 
+/// Whether a lock holds the snapshot. A state that this version does not know counts as locked.
+pub(super) async fn locked(client: &Client, id: &str) -> Fact<bool> {
+    let output = match client.describe_locked_snapshots().snapshot_ids(id).send().await {
+        Ok(output) => output,
+        Err(error) => {
+            let error = errors::from_sdk("ec2", "DescribeLockedSnapshots", &error);
+            return Fact::unknown(&format!("whether it is locked could not be read: {error}"));
+        }
+    };
+    let Some(found) = output.snapshots.as_deref() else {
+        return Fact::unknown("the answer about locks came without its list");
+    };
+    if output.next_token().is_some_and(|token| !token.is_empty()) {
+        return Fact::unknown("the answer about locks is not whole");
+    }
+    let mut theirs = found.iter().filter(|own| own.snapshot_id() == Some(id));
+    Fact::Known(theirs.any(|own| own.lock_state().is_none_or(|state| state.as_str() != "expired")))
+}
+
+/// Until when the Recycle Bin keeps a snapshot; `None` when it does not list it.
+pub(super) async fn recycled(client: &Client, key: &ResourceKey) -> Result<Option<Instant>, CloudError> {
+    let operation = "ListSnapshotsInRecycleBin";
+    let request = client.list_snapshots_in_recycle_bin().snapshot_ids(&*key.id);
+    let output = match request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error)) {
+        Ok(output) => output,
+        // What is not in the bin is not found by its id.
+        Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let unreadable = |what: &str| Err(errors::unreadable("ec2", operation, what));
+    let Some(found) = output.snapshots.as_deref() else { return unreadable("the answer came without its list") };
+    let Some(own) = found.iter().find(|own| own.snapshot_id() == Some(&*key.id)) else {
+        return match output.next_token().is_some_and(|token| !token.is_empty()) {
+            true => unreadable("the answer is not whole"),
+            false => Ok(None),
+        };
+    };
+    match instant(own.recycle_bin_exit_time(), "the end of its time in the Recycle Bin") {
+        Fact::Known(until) => Ok(Some(until)),
+        _ => unreadable("it does not say until when the Recycle Bin keeps the snapshot"),
+    }
+}
+
 async fn page(
     client: &Client,
     partition: &Partition,
@@ -73,6 +117,8 @@ fn convert(to: &mut Conversion<'_>, snapshot: &types::Snapshot) -> Result<Resour
         // An answer that does not say its tier is no reason to distrust the page; an empty word matches no price.
         storage_tier: to.text(snapshot.storage_tier().map(|tier| tier.as_str()).unwrap_or_default()),
         description: to.text(snapshot.description().unwrap_or_default()),
+        image: Fact::Unknown(to.text(NOT_ASKED)),
+        locked: Fact::Unknown(to.text(NOT_ASKED)),
     };
     let tags = to.tags(snapshot.tags.as_deref());
     let created_at = instant(snapshot.start_time(), "the start time");

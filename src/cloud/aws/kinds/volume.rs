@@ -5,8 +5,10 @@ use aws_sdk_ec2::types;
 
 use super::{Conversion, PAGE_SIZE, errors, instant};
 use crate::cloud::{CloudError, Page};
+use crate::domain::fact::Fact;
 use crate::domain::place::{Partition, ResourceKey};
-use crate::domain::resource::{Attachment, Detail, Resource, Volume};
+use crate::domain::resource::{Attachment, Detail, Modification, NOT_ASKED, Resource, Volume};
+use crate::domain::text::Str;
 
 const OPERATION: &str = "DescribeVolumes";
 
@@ -28,6 +30,36 @@ pub(super) async fn describe(client: &Client, key: &ResourceKey) -> Result<Resou
     conversion.single(key, page)
 }
 
+/// The newest modification that EC2 has on record, which it keeps for 30 days.
+pub(super) async fn modification(client: &Client, id: &str) -> Fact<Box<Modification>> {
+    let operation = "DescribeVolumesModifications";
+    let output = match client.describe_volumes_modifications().volume_ids(id).send().await {
+        Ok(output) => output,
+        Err(error) => {
+            let error = errors::from_sdk("ec2", operation, &error);
+            return Fact::unknown(&format!("its last modification could not be read: {error}"));
+        }
+    };
+    let Some(found) = output.volumes_modifications.as_deref() else {
+        return Fact::unknown("the answer about its modifications came without its list");
+    };
+    if output.next_token().is_some_and(|token| !token.is_empty()) {
+        return Fact::unknown("the answer about its modifications is not whole");
+    }
+    let mut newest: Option<Modification> = None;
+    for one in found {
+        let (Some(state), Fact::Known(begun), true) =
+            (one.modification_state(), instant(one.start_time(), "the start"), one.volume_id() == Some(id))
+        else {
+            return Fact::unknown("a modification came without its state, its start or its volume");
+        };
+        if newest.as_ref().is_none_or(|known| known.begun < begun) {
+            newest = Some(Modification { state: Str::from(state.as_str()), begun });
+        }
+    }
+    newest.map(Box::new).into()
+}
+
 fn convert(to: &mut Conversion<'_>, volume: &types::Volume) -> Result<Resource, CloudError> {
     let id = to.need(volume.volume_id(), "a volume", "its id")?;
     let mut attachments = Vec::new();
@@ -46,6 +78,7 @@ fn convert(to: &mut Conversion<'_>, volume: &types::Volume) -> Result<Resource, 
         encrypted: to.need(volume.encrypted(), id, "whether it is encrypted")?,
         attachments: attachments.into_boxed_slice(),
         operator: to.operator(volume.operator()),
+        modification: Fact::Unknown(to.text(NOT_ASKED)),
     };
     let tags = to.tags(volume.tags.as_deref());
     let created_at = instant(volume.create_time(), "the creation time");

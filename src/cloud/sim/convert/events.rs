@@ -9,20 +9,26 @@ use super::{Read, Reader};
 use crate::domain::place::{Kind, Region};
 
 /// Operations that a fault may name.
-const OPERATIONS: [&str; 14] = [
+const OPERATIONS: [&str; 20] = [
     "CreateSnapshot",
     "CreateSnapshots",
     "CreateTags",
+    "DeleteSnapshot",
     "DeleteVolume",
     "DescribeAddresses",
     "DescribeImages",
     "DescribeInstanceAttribute",
     "DescribeInstances",
+    "DescribeLockedSnapshots",
     "DescribeSnapshots",
     "DescribeVolumes",
+    "DescribeVolumesModifications",
     "GetCallerIdentity",
     "GetCostAndUsage",
     "GetMetricData",
+    "ListSnapshotsInRecycleBin",
+    "ModifyVolume",
+    "ReleaseAddress",
     "StopInstances",
 ];
 

@@ -164,6 +164,7 @@ impl Reader {
             }
             snapshot.description = file.description.as_deref().unwrap_or("").into();
             snapshot.kms_key = file.kms_key.as_deref().map(Str::from);
+            snapshot.locked = Fact::Known(file.locked);
         }
         self.tagged(planted, &file.id, &file.tags)
     }
