@@ -234,7 +234,7 @@ fn acted(act: &Remediation) -> Row {
         JournalState::Done => {
             let word = match act.step.act {
                 Act::StopInstance => "stopped",
-                Act::DeleteVolume | Act::DeleteSnapshot => "deleted",
+                Act::DeleteVolume | Act::DeleteSnapshot | Act::ExpireSnapshot => "deleted",
                 Act::ModifyVolume => "modified",
                 Act::ReleaseAddress => "released",
                 Act::AddTags => "tagged",

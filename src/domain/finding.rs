@@ -71,6 +71,8 @@ pub enum Act {
     ReleaseAddress,
     /// `delete_snapshot`
     DeleteSnapshot,
+    /// `expire_snapshot`: no policy asks for it, see `remediate::expire`
+    ExpireSnapshot,
     /// `add_tags`
     AddTags,
     /// `send_notification`
@@ -329,6 +331,7 @@ impl Act {
             Act::ModifyVolume => "change the volume from gp2 to gp3",
             Act::ReleaseAddress => "release the address",
             Act::DeleteSnapshot => "delete the snapshot",
+            Act::ExpireSnapshot => "delete the safety snapshot whose time is over",
             Act::AddTags => "add the missing tags",
             Act::SendNotification => "tell the owner",
         }
@@ -387,7 +390,8 @@ words!(
     Act,
     StopInstance => "stop_instance", TerminateInstance => "terminate_instance",
     ResizeInstance => "resize_instance", DeleteVolume => "delete_volume", ModifyVolume => "modify_volume",
-    ReleaseAddress => "release_address", DeleteSnapshot => "delete_snapshot", AddTags => "add_tags",
+    ReleaseAddress => "release_address", DeleteSnapshot => "delete_snapshot",
+    ExpireSnapshot => "expire_snapshot", AddTags => "add_tags",
     SendNotification => "send_notification",
 );
 // Worst first, as people read them.

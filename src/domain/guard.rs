@@ -83,7 +83,7 @@ pub fn switched_off(act: Act, switches: &Switches) -> Option<(HoldCode, String)>
                 .into(),
         )),
         Act::StopInstance | Act::DeleteVolume | Act::AddTags | Act::SendNotification => None,
-        Act::ModifyVolume | Act::ReleaseAddress | Act::DeleteSnapshot => None,
+        Act::ModifyVolume | Act::ReleaseAddress | Act::DeleteSnapshot | Act::ExpireSnapshot => None,
     }
 }
 
@@ -103,6 +103,9 @@ pub fn refusal(
         Fact::Absent => Tags::default(),
         Fact::Unknown(why) => return Some((HoldCode::Incomplete, format!("its tags could not be read: {why}"))),
     };
+    if act == Act::ExpireSnapshot {
+        return expiring(resource, &tags, rules);
+    }
     protection(resource, &tags, rules, reading)
         .map(|why| (HoldCode::Protected, why))
         .or_else(|| managed_by(resource).map(|why| (HoldCode::Managed, why)))
@@ -114,6 +117,27 @@ pub fn refusal(
             }
             _ => None,
         })
+}
+
+/// Why a backup of our own stays although its time is over. The tag that protects it from every other act is what makes
+/// it one of ours.
+fn expiring(resource: &Resource, tags: &Tags, rules: &GuardRules) -> Option<(HoldCode, String)> {
+    let protected = |why: &str| Some((HoldCode::Protected, why.to_owned()));
+    let Some(snapshot) = resource.snapshot() else { return protected("it is no snapshot") };
+    if tags.get(&format!("{OWN_TAGS}safety-snapshot")).is_none() {
+        return protected("it is no safety snapshot of ours");
+    }
+    if own_tag(tags, &rules.tag_prefix, "protect").is_some_and(|value| !value.trim().eq_ignore_ascii_case("false")) {
+        return protected("the tag costwarden:protect refuses every act");
+    }
+    if let Some(entry) = rules.protect.iter().find(|entry| listed(entry, resource, tags)) {
+        return Some((HoldCode::Protected, format!("the protect list of the settings names it ({})", clean(entry))));
+    }
+    match (&snapshot.image, &snapshot.locked) {
+        (Fact::Absent, Fact::Known(false) | Fact::Absent) => None,
+        (Fact::Known(image), _) => Some((HoldCode::ReportedOnly, format!("image {} uses it", clean(image)))),
+        _ => protected("it is locked, or whether it is locked or used is not known"),
+    }
 }
 
 /// What manages the resource and would fight us, or replace it, or break: from its tags and EC2's `operator` field.

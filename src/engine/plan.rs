@@ -102,6 +102,8 @@ pub fn has_handler(act: Act) -> bool {
         Act::StopInstance | Act::DeleteVolume | Act::AddTags => true,
         Act::ModifyVolume | Act::ReleaseAddress | Act::DeleteSnapshot => true,
         Act::TerminateInstance | Act::ResizeInstance | Act::SendNotification => false,
+        // No finding asks for it.
+        Act::ExpireSnapshot => false,
     }
 }
 

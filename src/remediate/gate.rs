@@ -25,6 +25,7 @@ use crate::domain::resource::{Detail, Resource};
 use crate::domain::text::clean;
 use crate::store::{ACTING_LEASE, GateClass, StoreError};
 
+mod expiry;
 mod storage;
 
 /// Most that the cloud's clock may differ from ours while anything is changed (safety.md, clock faults).
@@ -67,6 +68,8 @@ pub(super) struct Facts<'a> {
     /// The last act on the resource that was not a tag.
     pub last_act: Option<Instant>,
     pub passed: Passed,
+    /// Where an expiring safety snapshot comes from.
+    pub origin: Option<expiry::Origin>,
 }
 
 /// Acts that the gate let through, this one not among them.
@@ -119,6 +122,7 @@ impl Remediator {
                 .collect(),
             last_act: self.tools.store.last_act_on(&step.key)?.map(|(at, _)| at),
             passed: self.passed(step, run, now)?,
+            origin: self.origin(step, fresh, run)?,
         };
         Ok(judge(&facts))
     }
@@ -141,6 +145,10 @@ pub(super) fn day_start(now: Instant) -> Instant {
 
 /// The decision. Pure.
 pub(super) fn judge(facts: &Facts<'_>) -> Ruling {
+    if facts.step.act == Act::ExpireSnapshot {
+        let ruling = foreign(facts).or_else(|| halted(facts)).or_else(|| expiry::stays(facts));
+        return ruling.unwrap_or(Ruling::Pass);
+    }
     foreign(facts)
         .or_else(|| halted(facts))
         .or_else(|| unarmed(facts))
@@ -175,7 +183,9 @@ fn foreign(facts: &Facts<'_>) -> Option<Ruling> {
         | (Act::DeleteVolume, Kind::Volume, Call::CreateSnapshot { .. }) => facts.purpose == Purpose::Backup,
         (Act::ModifyVolume, Kind::Volume, Call::ModifyVolume { .. })
         | (Act::ReleaseAddress, Kind::Address, Call::ReleaseAddress { .. })
-        | (Act::DeleteSnapshot, Kind::Snapshot, Call::DeleteSnapshot { .. }) => facts.purpose != Purpose::Backup,
+        | (Act::DeleteSnapshot | Act::ExpireSnapshot, Kind::Snapshot, Call::DeleteSnapshot { .. }) => {
+            facts.purpose != Purpose::Backup
+        }
         (Act::AddTags, _, Call::CreateTags { resource, .. }) => {
             *resource == step.key && facts.purpose != Purpose::Backup
         }
@@ -251,6 +261,8 @@ fn unarmed(facts: &Facts<'_>) -> Option<Ruling> {
         Act::DeleteSnapshot => rules.switches.recycle_bin_days.is_some(),
         Act::DeleteVolume => rules.switches.allow_auto_delete_volumes,
         Act::TerminateInstance | Act::ResizeInstance | Act::SendNotification => false,
+        // Judged by `expiry` alone.
+        Act::ExpireSnapshot => false,
     };
     if !allowed {
         return refuse(HoldCode::SwitchedOff, format!("{} is switched off", step.act));

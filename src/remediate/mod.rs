@@ -30,6 +30,7 @@ use crate::store::{Outgoing, Store, StoreError};
 pub mod actions;
 mod backup;
 mod driver;
+pub mod expire;
 mod freeze;
 mod gate;
 mod halt;

@@ -80,11 +80,18 @@ impl Remediator {
         if let Some((code, why)) = refusal(step.act, resource, &self.rules.guards, &self.rules.prices, Reading::Fresh) {
             return Ok(Judged::refuse(code, why));
         }
-        let Some(finding) = self.tools.store.finding(&step.finding)? else {
-            return Ok(Judged::refuse(HoldCode::Incomplete, format!("finding {} is not on file", step.finding)));
-        };
-        if let Some(why) = keep_until(resource, &self.rules.guards.tag_prefix, &finding, now) {
-            return Ok(Judged::refuse(HoldCode::KeepUntil, why));
+        // What expires rests on the journal, not on a finding and its rule: the gate asks for that.
+        let expires = step.act == Act::ExpireSnapshot;
+        match self.tools.store.finding(&step.finding)? {
+            _ if expires => {}
+            None => {
+                return Ok(Judged::refuse(HoldCode::Incomplete, format!("finding {} is not on file", step.finding)));
+            }
+            Some(finding) => {
+                if let Some(why) = keep_until(resource, &self.rules.guards.tag_prefix, &finding, now) {
+                    return Ok(Judged::refuse(HoldCode::KeepUntil, why));
+                }
+            }
         }
         let changes = step.fingerprint.changes(&Fingerprint::of(resource, &self.rules.ignore_tags));
         if !changes.is_empty() {
@@ -97,7 +104,9 @@ impl Remediator {
         if let Err(why) = covers(&step.backup, &fresh, backup) {
             return Ok(Judged::refuse(HoldCode::StaleScan, why));
         }
-        match self.tools.recheck.still_violates(step, resource).await {
+        let still =
+            if expires { Ok(StillViolates::Yes) } else { self.tools.recheck.still_violates(step, resource).await };
+        match still {
             Ok(StillViolates::Yes) => {}
             Ok(StillViolates::No(why)) => {
                 return Ok(Judged::refuse(HoldCode::StaleScan, format!("no longer violates: {why}")));
@@ -211,7 +220,7 @@ fn covers(planned: &[String], fresh: &Fresh, backup: Backup) -> Result<(), Strin
 /// One fresh read, with the particulars that this act depends on.
 pub(super) async fn read_one(read: &dyn CloudRead, act: Act, key: &ResourceKey) -> Result<Resource, CloudError> {
     let mut resource = read.describe(key).await?;
-    if matches!(act, Act::ModifyVolume | Act::DeleteSnapshot) {
+    if matches!(act, Act::ModifyVolume | Act::DeleteSnapshot | Act::ExpireSnapshot) {
         read.particulars(&mut resource).await;
     }
     Ok(resource)

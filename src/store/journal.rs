@@ -14,7 +14,7 @@ use super::leases::{ACTING_LEASE, check_fence};
 use super::outbox::{self, Outgoing};
 use super::{Result, Store, StoreError, row, undos};
 use crate::domain::Instant;
-use crate::domain::finding::{FindingEvent, FindingId, OpenRemediation, State};
+use crate::domain::finding::{Act, FindingEvent, FindingId, OpenRemediation, State};
 use crate::domain::place::ResourceKey;
 use crate::domain::plan::Step;
 use crate::domain::remediation::{JournalState, Remediation};
@@ -240,6 +240,9 @@ fn note(transaction: &Transaction<'_>, remediation: &Remediation, fence: i64, no
 
 /// Lets the finding follow its act; `None` is a stuck act that a person settled.
 fn follow(transaction: &Transaction<'_>, id: &FindingId, act: Option<&Remediation>, now: Instant) -> Inner<()> {
+    if let Some(act) = act.filter(|act| act.step.act == Act::ExpireSnapshot) {
+        return tell(transaction, id, act, now);
+    }
     let mut finding = findings::load(transaction, id)?.ok_or_else(|| Fault::Missing(format!("finding {id}")))?;
     finding.remediation = None;
     if let Some(act) = act {
@@ -272,6 +275,16 @@ fn follow(transaction: &Transaction<'_>, id: &FindingId, act: Option<&Remediatio
     }
     finding.phase = finding.phase_at(now);
     findings::save(transaction, &finding)
+}
+
+/// The end of a backup is told in the history of the finding that it was made for, and changes nothing about the finding.
+fn tell(transaction: &Transaction<'_>, id: &FindingId, act: &Remediation, now: Instant) -> Inner<()> {
+    if !act.state.ended() {
+        return Ok(());
+    }
+    let detail = format!("r-{}: {} ({}): {}", act.id, act.step.act.words(), act.step.key.id, act.message);
+    let event = FindingEvent { finding: id.clone(), at: now, what: "backup_expired".into(), detail };
+    findings::append_events(transaction, [&event])
 }
 
 /// The act that keeps a resource from being claimed.

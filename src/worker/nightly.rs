@@ -13,6 +13,7 @@ use super::daemon::{JobReport, JobResult, Jobs};
 use super::jobs::act::{ActOutcome, Acting, NotActing, act};
 use super::jobs::announce::announce;
 use super::jobs::costs::{CostOutcome, costs};
+use super::jobs::expire;
 use super::jobs::notices::{NoticeOutcome, notices};
 use super::jobs::plan::{PlanOutcome, plan};
 use super::jobs::report;
@@ -102,7 +103,9 @@ impl Nightly {
             return Ok((planned, ActOutcome::default()));
         }
         let acting = Acting { actor: self.actor.clone(), by_hand: false, announce: announce(&cx), work };
-        let acted = act(&cx, &acting, &planned.plan.id, &planned.plan.steps).await?;
+        let mut steps = planned.plan.steps.clone();
+        steps.extend(expire::steps(&cx, &*self.actor).await?);
+        let acted = act(&cx, &acting, &planned.plan.id, &steps).await?;
         Ok((planned, acted))
     }
 

@@ -44,6 +44,7 @@ pub use crate::domain::undo::{Recipe, Restore};
 pub mod add_tags;
 pub mod delete_snapshot;
 pub mod delete_volume;
+pub mod expire_snapshot;
 pub mod modify_volume;
 pub mod release_address;
 pub mod resize_instance;
@@ -116,6 +117,7 @@ pub fn action(act: Act) -> Result<&'static Action, String> {
         Act::ModifyVolume => Ok(&modify_volume::ACTION),
         Act::ReleaseAddress => Ok(&release_address::ACTION),
         Act::DeleteSnapshot => Ok(&delete_snapshot::ACTION),
+        Act::ExpireSnapshot => Ok(&expire_snapshot::ACTION),
         Act::AddTags => Ok(&add_tags::ACTION),
         Act::TerminateInstance => Err(terminate_instance::NOT_AVAILABLE.to_owned()),
         Act::ResizeInstance => Err(resize_instance::NOT_AVAILABLE.to_owned()),

@@ -21,6 +21,7 @@ use crate::store::ACTING_LEASE;
 mod answers;
 mod between;
 mod crashes;
+mod expiry;
 mod gates;
 mod people;
 mod storage;

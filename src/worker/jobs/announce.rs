@@ -8,6 +8,7 @@ use super::notices::backup_words;
 use crate::deliver::alert;
 use crate::deliver::notice::{DigestContext, Ending, NoticeItem, digest};
 use crate::deliver::outbox::outgoing;
+use crate::domain::finding::Act;
 use crate::domain::notice::NoticeKind;
 use crate::domain::remediation::Remediation;
 use crate::remediate::{Announce, Event};
@@ -19,6 +20,8 @@ pub fn announce(cx: &Context) -> Arc<Announce> {
     let cx = cx.clone();
     Arc::new(move |event: &Event<'_>| {
         let made = match event {
+            // What it was a backup of is long gone from its owner's mind, and 90 days were promised.
+            Event::Done(remediation) if remediation.step.act == Act::ExpireSnapshot => Ok(Vec::new()),
             Event::Done(remediation) => owner_mail(&cx, remediation, NoticeKind::Done),
             Event::Stuck(remediation) => owner_mail(&cx, remediation, NoticeKind::Stuck).and_then(|mut mails| {
                 for to in &cx.settings.reports.to {

@@ -1,0 +1,111 @@
+//! The gate's questions about a safety snapshot of ours whose time is said to be over (safety.md, H26 and I14).
+//!
+//! No policy, finding or notice stands behind such a step, so everything is asked of the journal and of the snapshot, by
+//! code of its own: the mark, the row that it names, the age by the cloud's clock and by ours, who still needs it.
+
+use chrono::{NaiveDate, TimeDelta};
+
+use super::super::{Remediator, Ruling, Run};
+use super::Facts;
+use crate::domain::fact::Fact;
+use crate::domain::finding::Act;
+use crate::domain::mode::Mode;
+use crate::domain::plan::{HoldCode, Step};
+use crate::domain::remediation::Remediation;
+use crate::domain::resource::{Detail, Resource};
+use crate::store::StoreError;
+
+/// How long a safety snapshot is promised, in days.
+const PROMISED: i64 = 90;
+
+/// Most that may go in one run and account.
+const MOST: usize = 100;
+
+/// What the state says about where a safety snapshot comes from.
+pub(in crate::remediate) struct Origin {
+    /// The act that it was made for.
+    row: Option<Remediation>,
+    /// Somebody takes that act back just now, or a person has not settled it.
+    needed: bool,
+    /// Snapshots that this run expired already.
+    in_run: usize,
+}
+
+impl Remediator {
+    /// Reads the origin of the snapshot of an expiry; nothing for any other act.
+    pub(super) fn origin(&self, step: &Step, fresh: &Resource, run: &Run) -> Result<Option<Origin>, StoreError> {
+        if step.act != Act::ExpireSnapshot {
+            return Ok(None);
+        }
+        let store = &self.tools.store;
+        let named = fresh.tag("costwarden:remediation").and_then(|value| value.rsplit_once("-r"));
+        let own = store.state_id()?;
+        let id = named.filter(|(state, _)| *state == own).and_then(|(_, id)| id.parse::<i64>().ok());
+        let row = id.map(|id| store.remediation(id)).transpose()?.flatten();
+        let needed = match &row {
+            Some(row) => {
+                store.undos_of(row.id)?.iter().any(|undo| !undo.state.ended())
+                    || store.stuck_remediations()?.iter().any(|stuck| stuck.id == row.id)
+            }
+            None => true,
+        };
+        let acts = store.acts_since(step.key.account(), run.started_at)?;
+        let in_run = acts.iter().filter(|(act, _, _)| *act == Act::ExpireSnapshot).count();
+        Ok(Some(Origin { row, needed, in_run }))
+    }
+}
+
+/// Why the snapshot stays; `None` when its time is over and nobody needs it.
+pub(super) fn stays(facts: &Facts<'_>) -> Option<Ruling> {
+    let refuse = |code, why: &str| Some(Ruling::Refuse(code, why.into()));
+    let account = facts.step.key.account();
+    match (facts.rules.mode, facts.rules.by_hand) {
+        (Mode::Observe, _) | (Mode::Notify, false) => return refuse(HoldCode::Mode, "the mode changes nothing"),
+        (Mode::Notify, true) => {}
+        (Mode::Enforce, _) => {
+            let armed = facts.arming.as_ref().filter(|own| own.account == *account && facts.now <= own.until);
+            if armed.is_none() {
+                return refuse(HoldCode::NotArmed, "its account is not armed");
+            }
+        }
+    }
+    let (Fact::Known(tags), Detail::Snapshot(snapshot)) = (&facts.fresh.tags, &facts.fresh.detail) else {
+        return refuse(HoldCode::Incomplete, "its tags are not known, or it is no snapshot");
+    };
+    if tags.get("costwarden:safety-snapshot") != Some("true") {
+        return refuse(HoldCode::Protected, "it does not carry our mark");
+    }
+    if tags.get("costwarden:protect").is_some_and(|value| !value.eq_ignore_ascii_case("false")) {
+        return refuse(HoldCode::Protected, "the tag costwarden:protect refuses");
+    }
+    // People may lengthen its time by this tag; what is no date keeps it.
+    let kept = tags.get("costwarden:keep-until").map(|day| day.parse::<NaiveDate>());
+    if kept.is_some_and(|day| day.is_err() || day.is_ok_and(|day| day >= facts.now.date_naive())) {
+        return refuse(HoldCode::KeepUntil, "the tag costwarden:keep-until holds");
+    }
+    let Some(origin) = &facts.origin else { return refuse(HoldCode::Incomplete, "its origin was not read") };
+    let Some(row) = &origin.row else {
+        return refuse(HoldCode::Protected, "it names no act of this state file");
+    };
+    if row.step.key.partition.place != facts.step.key.partition.place {
+        return refuse(HoldCode::Protected, "the act that it names was elsewhere");
+    }
+    if !row.snapshots.iter().any(|own| own.volume == snapshot.volume) {
+        return refuse(HoldCode::Protected, "the act that it names backed up another volume");
+    }
+    if !row.state.ended() || origin.needed {
+        return refuse(HoldCode::Protected, "the act that it was made for is not over, or is being taken back");
+    }
+    let old = |at| facts.now - at > TimeDelta::days(PROMISED);
+    let by_cloud = facts.fresh.created_at.known().copied().is_some_and(old);
+    if !by_cloud || !row.snapshots.iter().filter_map(|own| own.requested_at).all(old) {
+        return refuse(HoldCode::Protected, "its 90 days are not over");
+    }
+    if !matches!(&*snapshot.state, "completed" | "error") {
+        return refuse(HoldCode::ReportedOnly, "it is neither completed nor failed");
+    }
+    if snapshot.locked != Fact::Known(false) || snapshot.image != Fact::Absent {
+        return refuse(HoldCode::Protected, "it is locked or an image uses it, or may");
+    }
+    (origin.in_run >= MOST).then(|| Ruling::Freeze(format!("more than {MOST} safety snapshots expire in one run")))
+}
