@@ -165,7 +165,7 @@ fn lines(told: &Preview) -> Vec<String> {
     let own = &told.undoable;
     let mut lines = vec![format!("{}: {} ({}, {})", own.id, clean(&own.way), own.resource, clean(&own.name))];
     if let Some(until) = own.until {
-        lines.push(format!("  its safety snapshot is kept until {}", until.format("%Y-%m-%d %H:%M UTC")));
+        lines.push(format!("  its backup is kept until {}", until.format("%Y-%m-%d %H:%M UTC")));
     }
     lines.extend(told.losses.iter().map(|loss| format!("  does not come back: {}", clean(loss))));
     lines

@@ -149,7 +149,7 @@ pub struct Volume {
     pub operator: Option<Str>,
     /// Its last change of size, type or performance; absent when there is none on EC2's record. Asked for only where
     /// it decides, see [`NOT_ASKED`].
-    #[serde(default = "not_asked")]
+    #[serde(default = "not_asked", skip_serializing_if = "Fact::is_unknown")]
     pub modification: Fact<Box<Modification>>,
 }
 
@@ -196,10 +196,10 @@ pub struct Snapshot {
     /// The free text given at creation.
     pub description: Str,
     /// An own image that is made of it; absent when there is none. Asked for only where it decides.
-    #[serde(default = "not_asked")]
+    #[serde(default = "not_asked", skip_serializing_if = "Fact::is_unknown")]
     pub image: Fact<Str>,
     /// Locked against deletion. Asked for only where it decides.
-    #[serde(default = "not_asked")]
+    #[serde(default = "not_asked", skip_serializing_if = "Fact::is_unknown")]
     pub locked: Fact<bool>,
 }
 

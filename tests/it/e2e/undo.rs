@@ -1,5 +1,6 @@
-//! Taking a stop back with the real program on moto: what is said first, what is called, what came back.
+//! Taking acts back with the real program on moto: what is said first, what is called, what came back.
 
+use aws_sdk_ec2::types::VolumeType;
 use serde_json::json;
 
 use super::{BUILT, Estate, FINE};
@@ -54,4 +55,41 @@ async fn undo_of_a_stop_is_shown_done_compared_and_leaves_the_instance_alone() {
     estate.json(&["run"], 0);
     assert_eq!(estate.json(&["plan"], 0)["plan"]["steps"], json!([]));
     assert_eq!(estate.state_of(&here, &idle).await, "running");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gp2_volume_is_changed_to_gp3_and_back_after_six_hours() {
+    let estate = Estate::at(BUILT).await;
+    let account = estate.moto.account();
+    estate.settings(&[&account], &[REGION], "mode = \"notify\"");
+    let policy = estate.desk.read("policies/examples/gp2-volumes.yaml");
+    estate.desk.write("policies/gp2-volumes.yaml", policy.replace("severity: medium", "severity: critical"));
+    let here = place(&account, REGION);
+    let ec2 = estate.moto.ec2(&here).await;
+    let volume = fixtures::volume_of(&ec2, "eu-central-1a", VolumeType::Gp2, 2_000, &FINE).await;
+    let kind = async || {
+        let told = ec2.describe_volumes().volume_ids(&volume).send().await.expect("it is there");
+        let own = &told.volumes()[0];
+        (own.volume_type().expect("a type").as_str().to_owned(), own.iops(), own.throughput())
+    };
+    estate.now(TOLD);
+    estate.json(&["run"], 0);
+    estate.now(DUE);
+    estate.json(&["plan", "--out", "plan.json", "--detailed-exitcode"], 7);
+    let applied = estate.json(&["apply", "plan.json", "--yes"], 0);
+    let act = applied["steps"][0]["remediation"].as_str().expect("a number").to_owned();
+    assert_eq!(kind().await, ("gp3".to_owned(), Some(6_000), Some(250)), "no less than 2,000 GiB of gp2 can do");
+    assert_eq!(estate.changes(&account), [("ModifyVolume".to_owned(), volume.clone())], "and no snapshot");
+
+    let early = estate.call(&["actions", "undo", &act, "--yes", "--by", "eve"]);
+    assert!(early.code == 5 && early.err.contains("one change of a volume in six hours"), "{early:?}");
+    estate.now("2027-03-09T17:30:00Z");
+    let undone = estate.json(&["actions", "undo", &act, "--yes", "--by", "eve"], 5);
+    assert_eq!(undone["status"], json!("completed"), "{undone:#}");
+    assert_eq!(kind().await.0, "gp2");
+    // What gp2 does not take, moto leaves as it was; the comparison tells each such field.
+    let told = undone["differences"].to_string();
+    assert!(told.contains("throughput") && !told.contains("type"), "{told}");
+    let called: Vec<String> = estate.changes(&account).into_iter().map(|(operation, _)| operation).collect();
+    assert_eq!(called, ["ModifyVolume", "ModifyVolume"]);
 }
