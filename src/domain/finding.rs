@@ -342,6 +342,11 @@ impl Act {
         matches!(self, Act::DeleteVolume | Act::TerminateInstance | Act::ReleaseAddress | Act::DeleteSnapshot)
     }
 
+    /// The resource is in no listing afterwards: what the inventory floor must not take for a shrunken listing.
+    pub fn removes(self) -> bool {
+        self.destructive() || self == Act::ExpireSnapshot
+    }
+
     /// Stop, resize or modify: an outage or a change in place, not a loss.
     pub fn disruptive(self) -> bool {
         matches!(self, Act::StopInstance | Act::ResizeInstance | Act::ModifyVolume)
@@ -433,6 +438,15 @@ mod tests {
         }
         assert_eq!(Act::of(Action::Terminate, Kind::Address), None, "an address is released, in its own word");
         assert_eq!(Act::of(Action::Notify, Kind::Address), Some(Act::SendNotification));
+    }
+
+    #[test]
+    fn what_we_remove_ourselves_is_no_shrunken_listing() {
+        use Act::*;
+        let gone = [TerminateInstance, DeleteVolume, ReleaseAddress, DeleteSnapshot, ExpireSnapshot];
+        let stays = [StopInstance, ResizeInstance, ModifyVolume, AddTags, SendNotification];
+        assert!(gone.into_iter().all(Act::removes) && !stays.into_iter().any(Act::removes));
+        assert!(!ExpireSnapshot.destructive(), "its own limit, not the pace of deletions");
     }
 
     #[test]

@@ -385,9 +385,7 @@ fn suspect(cx: &Context, coverage: &Coverage, now: Instant) -> anyhow::Result<Op
         .remediations_between(at, now + TimeDelta::seconds(1))
         .context("reading our own removals")?
         .iter()
-        .filter(|act| {
-            act.state == JournalState::Done && act.step.act.destructive() && act.step.key.partition == *partition
-        })
+        .filter(|act| act.state == JournalState::Done && act.step.act.removes() && act.step.key.partition == *partition)
         .count() as u64;
     Ok(floor(before.saturating_sub(removed), coverage.resources, &cx.settings.inventory).map(|reason| {
         format!("{reason} since {}; look, then `costwarden scan --accept-shrink`", at.format("%Y-%m-%d %H:%M UTC"))
