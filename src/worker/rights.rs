@@ -55,6 +55,7 @@ fn switches(settings: &Settings) -> Switches {
         allow_auto_terminate: settings.enforcement.allow_auto_terminate,
         allow_auto_delete_volumes: settings.enforcement.allow_auto_delete_volumes,
         create_snapshot_before_stop: settings.enforcement.create_snapshot_before_stop,
+        recycle_bin_days: settings.enforcement.recycle_bin_days,
     }
 }
 

@@ -60,6 +60,9 @@ fn every_change_belongs_to_some_act_and_an_act_with_changes_can_be_taken_back() 
         Act::TerminateInstance,
         Act::ResizeInstance,
         Act::DeleteVolume,
+        Act::ModifyVolume,
+        Act::ReleaseAddress,
+        Act::DeleteSnapshot,
         Act::AddTags,
         Act::SendNotification,
     ];

@@ -57,6 +57,22 @@ pub fn requests(place: &Place, call: &Call) -> Vec<Request> {
         Call::DeleteVolume { volume } => {
             vec![request("ec2:DeleteVolume", vec![owned("volume", volume.as_str())], &[])]
         }
+        Call::ModifyVolume { volume, .. } => {
+            vec![request("ec2:ModifyVolume", vec![owned("volume", volume.as_str())], &[])]
+        }
+        Call::ReleaseAddress { address } => {
+            vec![request("ec2:ReleaseAddress", vec![owned("elastic-ip", address.as_str())], &[])]
+        }
+        Call::AllocateAddress(wanted) => vec![
+            request("ec2:AllocateAddress", vec![owned("elastic-ip", "*")], &[]),
+            born(owned("elastic-ip", "eipalloc-00new"), "AllocateAddress", &wanted.tags),
+        ],
+        Call::DeleteSnapshot { snapshot: id } => {
+            vec![request("ec2:DeleteSnapshot", vec![snapshot(id.as_str())], &[])]
+        }
+        Call::RestoreSnapshot { snapshot: id } => {
+            vec![request("ec2:RestoreSnapshotFromRecycleBin", vec![snapshot(id.as_str())], &[])]
+        }
         Call::CreateVolume(new) => vec![
             request("ec2:CreateVolume", vec![owned("volume", "*"), snapshot(new.snapshot.as_str())], &[]),
             born(owned("volume", "vol-00new"), "CreateVolume", &new.tags),

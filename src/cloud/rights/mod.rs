@@ -69,6 +69,16 @@ pub enum Change {
     StartInstance,
     /// [`Call::DeleteVolume`]
     DeleteVolume,
+    /// [`Call::ModifyVolume`]
+    ModifyVolume,
+    /// [`Call::ReleaseAddress`]
+    ReleaseAddress,
+    /// [`Call::AllocateAddress`]
+    AllocateAddress,
+    /// [`Call::DeleteSnapshot`]
+    DeleteSnapshot,
+    /// [`Call::RestoreSnapshot`]
+    RestoreSnapshot,
     /// [`Call::CreateVolume`]
     CreateVolume,
     /// [`Call::CreateSnapshot`]
@@ -109,10 +119,15 @@ const GRANT: Right = key("kms:CreateGrant", &[When::ThroughEc2, When::ForAwsReso
 
 impl Change {
     /// All of them, in the order of the calls.
-    pub const ALL: [Change; 8] = [
+    pub const ALL: [Change; 13] = [
         Change::StopInstance,
         Change::StartInstance,
         Change::DeleteVolume,
+        Change::ModifyVolume,
+        Change::ReleaseAddress,
+        Change::AllocateAddress,
+        Change::DeleteSnapshot,
+        Change::RestoreSnapshot,
         Change::CreateVolume,
         Change::CreateSnapshot,
         Change::CreateSnapshots,
@@ -126,6 +141,11 @@ impl Change {
             Call::StopInstance { .. } => Change::StopInstance,
             Call::StartInstance { .. } => Change::StartInstance,
             Call::DeleteVolume { .. } => Change::DeleteVolume,
+            Call::ModifyVolume { .. } => Change::ModifyVolume,
+            Call::ReleaseAddress { .. } => Change::ReleaseAddress,
+            Call::AllocateAddress(_) => Change::AllocateAddress,
+            Call::DeleteSnapshot { .. } => Change::DeleteSnapshot,
+            Call::RestoreSnapshot { .. } => Change::RestoreSnapshot,
             Call::CreateVolume(_) => Change::CreateVolume,
             Call::CreateSnapshot { .. } => Change::CreateSnapshot,
             Call::CreateSnapshots { .. } => Change::CreateSnapshots,
@@ -141,6 +161,20 @@ impl Change {
             // An instance with encrypted disks does not start without the grant, and says so only afterwards.
             Change::StartInstance => const { &[right("ec2:StartInstances", On::Target(Kind::Instance)), GRANT] },
             Change::DeleteVolume => const { &[right("ec2:DeleteVolume", On::Target(Kind::Volume))] },
+            Change::ModifyVolume => const { &[right("ec2:ModifyVolume", On::Target(Kind::Volume))] },
+            Change::ReleaseAddress => const { &[right("ec2:ReleaseAddress", On::Target(Kind::Address))] },
+            Change::AllocateAddress => {
+                const {
+                    &[
+                        right("ec2:AllocateAddress", On::New(Kind::Address)),
+                        tagging(Kind::Address, &[When::Creating("AllocateAddress")]),
+                    ]
+                }
+            }
+            Change::DeleteSnapshot => const { &[right("ec2:DeleteSnapshot", On::Target(Kind::Snapshot))] },
+            Change::RestoreSnapshot => {
+                const { &[right("ec2:RestoreSnapshotFromRecycleBin", On::Target(Kind::Snapshot))] }
+            }
             Change::CreateVolume => {
                 const {
                     &[
@@ -200,6 +234,15 @@ impl Changes {
                 act: &[Change::DeleteVolume],
                 undo: &[Change::CreateVolume],
             },
+            Act::ModifyVolume => Changes { backup: &[], act: &[Change::ModifyVolume], undo: &[Change::ModifyVolume] },
+            Act::ReleaseAddress => {
+                Changes { backup: &[], act: &[Change::ReleaseAddress], undo: &[Change::AllocateAddress] }
+            }
+            Act::DeleteSnapshot => {
+                Changes { backup: &[], act: &[Change::DeleteSnapshot], undo: &[Change::RestoreSnapshot] }
+            }
+            // No policy leads to it, so no document grants it by itself; see operations.md.
+            Act::ExpireSnapshot => Changes { backup: &[], act: &[Change::DeleteSnapshot], undo: &[] },
             Act::AddTags => Changes { backup: &[], act: &[Change::CreateTags], undo: &[Change::DeleteTags] },
             Act::TerminateInstance | Act::ResizeInstance | Act::SendNotification => none,
         }
@@ -222,8 +265,23 @@ pub fn reads(kind: Kind) -> &'static [Right] {
                 ]
             }
         }
-        Kind::Volume => const { &[right("ec2:DescribeVolumes", On::Everything)] },
-        Kind::Snapshot => const { &[right("ec2:DescribeSnapshots", On::Everything)] },
+        Kind::Volume => {
+            const {
+                &[
+                    right("ec2:DescribeVolumes", On::Everything),
+                    right("ec2:DescribeVolumesModifications", On::Everything),
+                ]
+            }
+        }
+        Kind::Snapshot => {
+            const {
+                &[
+                    right("ec2:DescribeSnapshots", On::Everything),
+                    right("ec2:DescribeLockedSnapshots", On::Everything),
+                    right("ec2:ListSnapshotsInRecycleBin", On::Everything),
+                ]
+            }
+        }
         Kind::Address => const { &[right("ec2:DescribeAddresses", On::Everything)] },
         Kind::Image => const { &[right("ec2:DescribeImages", On::Everything)] },
     }

@@ -11,8 +11,8 @@ use serde_json::Map;
 
 use super::documents::{Scope, Statement, document};
 use super::{Change, Changes};
-use crate::cloud::{Call, CloudError, ErrorKind, NewVolume};
-use crate::domain::place::{InstanceId, Kind, Place, SnapshotId, VolumeId};
+use crate::cloud::{Call, CloudError, ErrorKind, NewVolume, WantedAddress};
+use crate::domain::place::{AddressId, InstanceId, Kind, Place, SnapshotId, VolumeId};
 
 /// The hexadecimal digits of every made-up id.
 pub const NOWHERE: &str = "00000000000000000";
@@ -100,8 +100,9 @@ pub struct Judged {
 impl Probe {
     /// All probes of a place: every change, then everything else. No action is asked for twice.
     pub fn all(place: &Place, tag_key: &str) -> Vec<Probe> {
-        let changes: Vec<Probe> =
-            Change::ALL.iter().map(|change| Probe::Call(made_up(*change, place, tag_key))).collect();
+        // It names nothing that could be told not to exist.
+        let asked = Change::ALL.iter().filter(|change| **change != Change::AllocateAddress);
+        let changes: Vec<Probe> = asked.map(|change| Probe::Call(made_up(*change, place, tag_key))).collect();
         let known: BTreeSet<&str> = changes.iter().map(Probe::action).collect();
         let others =
             Other::ALL.iter().filter(|other| !known.contains(other.action())).map(|other| Probe::Other(*other));
@@ -174,6 +175,7 @@ pub fn made_up(change: Change, place: &Place, tag_key: &str) -> Call {
     // The prefix and digits of an id, so these cannot fail.
     let instance = || InstanceId::new(&id(Kind::Instance)).expect("a made-up instance id is well-formed");
     let volume = || VolumeId::new(&id(Kind::Volume)).expect("a made-up volume id is well-formed");
+    let snapshot = || SnapshotId::new(&id(Kind::Snapshot)).expect("a made-up snapshot id is well-formed");
     let tags = vec![(tag_key.to_owned(), "probe".to_owned())];
     let description = "a question about rights".to_owned();
     let resource = place.partition(Kind::Volume).key(&id(Kind::Volume));
@@ -181,8 +183,22 @@ pub fn made_up(change: Change, place: &Place, tag_key: &str) -> Call {
         Change::StopInstance => Call::StopInstance { instance: instance() },
         Change::StartInstance => Call::StartInstance { instance: instance() },
         Change::DeleteVolume => Call::DeleteVolume { volume: volume() },
+        Change::ModifyVolume => {
+            Call::ModifyVolume { volume: volume(), volume_type: "gp3".to_owned(), iops: None, throughput: None }
+        }
+        Change::ReleaseAddress => Call::ReleaseAddress {
+            address: AddressId::new(&id(Kind::Address)).expect("a made-up allocation id is well-formed"),
+        },
+        Change::AllocateAddress => Call::AllocateAddress(Box::new(WantedAddress {
+            public_ip: "0.0.0.0".to_owned(),
+            pool: None,
+            border_group: None,
+            tags,
+        })),
+        Change::DeleteSnapshot => Call::DeleteSnapshot { snapshot: snapshot() },
+        Change::RestoreSnapshot => Call::RestoreSnapshot { snapshot: snapshot() },
         Change::CreateVolume => Call::CreateVolume(Box::new(NewVolume {
-            snapshot: SnapshotId::new(&id(Kind::Snapshot)).expect("a made-up snapshot id is well-formed"),
+            snapshot: snapshot(),
             zone: format!("{}a", place.region),
             volume_type: "gp3".to_owned(),
             size_gib: 1,

@@ -25,7 +25,9 @@ pub fn nothing() -> String {
 /// The document of a call; `Err` says why there is none, and then nothing may be sent.
 pub fn policy(place: &Place, call: &Call) -> Result<String, String> {
     let id = call.target();
-    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+    // The address itself stands in no document: what is allocated has no id yet.
+    let written = !matches!(call, Call::AllocateAddress(_));
+    if written && (id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')) {
         return Err(format!("{id:?} is no id: letters, digits and hyphens alone are accepted"));
     }
     let text = write(place, call, true);
@@ -83,8 +85,9 @@ fn named_kind(call: &Call) -> Kind {
     match call {
         Call::CreateTags { resource, .. } | Call::DeleteTags { resource, .. } => resource.kind(),
         Call::StopInstance { .. } | Call::StartInstance { .. } | Call::CreateSnapshots { .. } => Kind::Instance,
-        Call::DeleteVolume { .. } | Call::CreateSnapshot { .. } => Kind::Volume,
-        Call::CreateVolume(_) => Kind::Snapshot,
+        Call::DeleteVolume { .. } | Call::ModifyVolume { .. } | Call::CreateSnapshot { .. } => Kind::Volume,
+        Call::ReleaseAddress { .. } | Call::AllocateAddress(_) => Kind::Address,
+        Call::CreateVolume(_) | Call::DeleteSnapshot { .. } | Call::RestoreSnapshot { .. } => Kind::Snapshot,
     }
 }
 

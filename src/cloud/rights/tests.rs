@@ -8,8 +8,8 @@ use super::documents::{Scope, actor, reader};
 use super::evaluator::{Request, allowed, requests, statements, strings};
 use super::session::{LONGEST, SESSION_SECONDS, nothing, policy};
 use super::*;
-use crate::cloud::NewVolume;
-use crate::domain::place::{AccountId, InstanceId, Place, Region, SnapshotId, VolumeId};
+use crate::cloud::{NewVolume, WantedAddress};
+use crate::domain::place::{AccountId, AddressId, InstanceId, Place, Region, SnapshotId, VolumeId};
 
 fn place(account: &str, region: &str) -> Place {
     Place { account: AccountId::new(account).unwrap(), region: Region::new(region).unwrap() }
@@ -23,6 +23,7 @@ fn here() -> Place {
 fn call(change: Change, place: &Place, hex: &str, tag: &str) -> Call {
     let instance = InstanceId::new(&format!("i-{hex}")).unwrap();
     let volume = VolumeId::new(&format!("vol-{hex}")).unwrap();
+    let snapshot = SnapshotId::new(&format!("snap-{hex}")).unwrap();
     let tags = vec![(tag.to_owned(), "x".to_owned())];
     let description = String::new();
     let resource = place.partition(Kind::Volume).key(&format!("vol-{hex}"));
@@ -30,8 +31,18 @@ fn call(change: Change, place: &Place, hex: &str, tag: &str) -> Call {
         Change::StopInstance => Call::StopInstance { instance },
         Change::StartInstance => Call::StartInstance { instance },
         Change::DeleteVolume => Call::DeleteVolume { volume },
+        Change::ModifyVolume => Call::ModifyVolume { volume, volume_type: "gp3".into(), iops: None, throughput: None },
+        Change::ReleaseAddress => Call::ReleaseAddress { address: AddressId::new(&format!("eipalloc-{hex}")).unwrap() },
+        Change::AllocateAddress => Call::AllocateAddress(Box::new(WantedAddress {
+            public_ip: "203.0.113.9".into(),
+            pool: None,
+            border_group: None,
+            tags,
+        })),
+        Change::DeleteSnapshot => Call::DeleteSnapshot { snapshot },
+        Change::RestoreSnapshot => Call::RestoreSnapshot { snapshot },
         Change::CreateVolume => Call::CreateVolume(Box::new(NewVolume {
-            snapshot: SnapshotId::new(&format!("snap-{hex}")).unwrap(),
+            snapshot,
             zone: format!("{}a", place.region),
             volume_type: "gp3".into(),
             size_gib: 8,
@@ -78,7 +89,14 @@ fn scope() -> Scope {
 
 #[test]
 fn every_call_is_covered_by_its_session_policy_and_by_the_role_of_the_acts_that_make_it() {
-    let role = actor(&scope()).unwrap();
+    let mut wide = scope();
+    let more = [
+        (Act::ModifyVolume, Kind::Volume),
+        (Act::ReleaseAddress, Kind::Address),
+        (Act::DeleteSnapshot, Kind::Snapshot),
+    ];
+    wide.acts.extend(more);
+    let role = actor(&wide).unwrap();
     for change in Change::ALL {
         let call = call(change, &here(), "0a1b2c3d4e5f60718", "owner");
         assert_eq!(Change::of(&call), change);
@@ -91,6 +109,9 @@ fn every_call_is_covered_by_its_session_policy_and_by_the_role_of_the_acts_that_
     }
     assert_eq!(SESSION_SECONDS, 15 * 60);
 }
+
+/// Changes whose target is a snapshot.
+const OF_SNAPSHOTS: [Change; 3] = [Change::CreateVolume, Change::DeleteSnapshot, Change::RestoreSnapshot];
 
 /// SplitMix64, so that a failure names the case that made it.
 struct Dice(u64);
@@ -113,10 +134,12 @@ fn h42_ten_thousand_mutated_targets_are_executed_by_no_session() {
     const CASES: u64 = 10_000;
     let mut ways = std::collections::BTreeMap::<&str, u64>::new();
     let mut executed = Vec::new();
+    // An address that is asked for has no id that a session could name; EC2 gives it to nobody who did not release it.
+    let bound: Vec<Change> = Change::ALL.into_iter().filter(|own| *own != Change::AllocateAddress).collect();
     for case in 0..CASES {
         let mut dice = Dice(case);
         let hex = format!("0{:016x}", dice.next());
-        let change = dice.one(&Change::ALL);
+        let change = dice.one(&bound);
         let meant = call(change, &here(), &hex, "owner");
         let document = session(&here(), &meant);
         assert!(passes(&[&document], &here(), &meant), "case {case}: the session cannot do what it is for");
@@ -128,7 +151,7 @@ fn h42_ten_thousand_mutated_targets_are_executed_by_no_session() {
         let elsewhere = place("111111111111", dice.one(&["eu-west-1", "us-east-1", "eu-central-2"]));
         let foreign = place(dice.one(&["111111111112", "999999999999"]), "eu-central-1");
         // A snapshot's ARN carries no account: what guards a foreign one is the acting account itself.
-        let names_account = change != Change::CreateVolume;
+        let names_account = !OF_SNAPSHOTS.contains(&change);
         let (way, there, sent) = match dice.next() % 7 {
             0 => ("one digit of the id", here(), call(change, &here(), &flipped, "owner")),
             1 => ("another id", here(), call(change, &here(), &format!("0{:016x}", dice.next()), "owner")),
@@ -220,7 +243,8 @@ fn h42_no_document_has_an_action_with_a_wildcard_and_each_fits_into_a_managed_po
     for statement in statements(&reader(&scope())) {
         for action in strings(&statement["Action"]) {
             let verb = action.split_once(':').unwrap().1;
-            assert!(verb.starts_with("Describe") || verb.starts_with("Get"), "{action} is no read");
+            let read = ["Describe", "Get", "List"].iter().any(|word| verb.starts_with(word));
+            assert!(read, "{action} is no read");
         }
     }
 }
