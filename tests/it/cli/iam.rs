@@ -49,8 +49,11 @@ fn the_shipped_policies_come_to_a_reader_that_reads_and_an_actor_that_stops_and_
             "ec2:DescribeImages",
             "ec2:DescribeInstanceAttribute",
             "ec2:DescribeInstances",
+            "ec2:DescribeLockedSnapshots",
             "ec2:DescribeSnapshots",
             "ec2:DescribeVolumes",
+            "ec2:DescribeVolumesModifications",
+            "ec2:ListSnapshotsInRecycleBin",
         ]
     );
     let actor = desk.call(&["iam", "print", "actor"]).json();
