@@ -391,6 +391,19 @@ fn l9_a_deprecated_policy_is_in_force_until_its_date() {
 }
 
 #[test]
+fn l9_a_deprecated_policy_takes_words_and_no_behaviour_that_nobody_reviewed() {
+    let mut life = Life::active();
+    let ended = deprecate(&life.record, by(ANN, 4), hour(100), "old", None);
+    life.take(ended).edit(&content(7, "enforce", "Old disks"), by(ANN, 5));
+    assert_eq!((life.stage().1.as_str(), life.in_force(6).as_deref()), ("0.2.0", Some("0.2.0")), "words hold at once");
+    life.edit(&content(1, "enforce", "Old disks"), by(EVE, 7));
+    assert_eq!((life.stage().1.as_str(), life.in_force(8).as_deref()), ("1.0.0", Some("0.2.0")));
+    // Words on top of it would bring it along.
+    life.edit(&content(1, "enforce", "Very old disks"), by(EVE, 9));
+    assert_eq!((life.stage().1.as_str(), life.in_force(10).as_deref()), ("1.1.0", Some("0.2.0")));
+}
+
+#[test]
 fn l10_only_a_deprecated_policy_whose_date_has_come_is_archived() {
     let mut life = Life::active();
     assert!(archive(&life.record, by(ANN, 5)).unwrap_err().problem.contains("only a deprecated"));

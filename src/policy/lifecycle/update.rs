@@ -51,6 +51,8 @@ pub fn update(
     let summary = edit.summary.map(str::to_owned).filter(|text| !text.trim().is_empty());
     let summary = summary.unwrap_or_else(|| change::summary(&found));
     let before = authors(&moved.record);
+    // On top of a version that nobody reviewed, such as a major one of a deprecated policy, words are not words alone.
+    let on_force = moved.record.current.as_ref().is_some_and(|current| current.seq == moved.record.seq);
     write(&mut moved, content, by, change, &summary);
 
     let asks = match stage {
@@ -66,7 +68,7 @@ pub fn update(
         ask(&mut moved, by, "submitted");
     } else {
         told.extend(moved.record.reviewers.clone());
-        let serves = stage == Stage::Active || (stage == Stage::Deprecated && change == ChangeType::Minor);
+        let serves = on_force && change == ChangeType::Minor && matches!(stage, Stage::Active | Stage::Deprecated);
         if let (true, Some(current)) = (serves, &mut moved.record.current) {
             (current.seq, current.version, current.from) = (moved.record.seq, moved.record.version, by.at);
             if stage == Stage::Active {
