@@ -200,17 +200,29 @@ fn approvers(cx: &Context, finding: &Finding) -> anyhow::Result<Vec<String>> {
         let rules = &cx.settings.approvals;
         rules.finops.iter().chain(&rules.security).cloned().collect()
     });
+    Ok(others(listed, &authors_of(&cx.store, &finding.policy)?))
+}
+
+/// Everybody who wrote a policy of this name. The record's own list begins anew with each version in force, so the
+/// versions are asked too.
+fn authors_of(store: &Store, policy: &str) -> anyhow::Result<Vec<String>> {
     let mut authors: Vec<String> = Vec::new();
-    for record in cx.store.policies()?.into_iter().filter(|record| record.name == finding.policy) {
+    for record in store.policies()?.into_iter().filter(|record| record.name == policy) {
+        authors.extend(store.policy_versions(&record.id)?.into_iter().map(|version| version.by));
         authors.extend(record.authors.into_iter().chain([record.created_by]));
     }
+    Ok(authors)
+}
+
+/// Those listed who wrote nothing of it, each person once.
+fn others(listed: Vec<String>, authors: &[String]) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for who in listed {
         if !authors.iter().chain(&found).any(|known| same_person(known, &who)) {
             found.push(who);
         }
     }
-    Ok(found)
+    found
 }
 
 fn mails(request: &ActRequest, approvers: &[String], zone: chrono_tz::Tz) -> Vec<Outgoing> {
@@ -223,4 +235,45 @@ fn mails(request: &ActRequest, approvers: &[String], zone: chrono_tz::Tz) -> Vec
         tracing::error!("a message could not be made: {error:#}");
         Vec::new()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::policy::lifecycle::{By, Edit};
+    use crate::worker::policies::{Desk, one};
+
+    fn document(days: u32) -> crate::policy::lifecycle::Content {
+        let text = format!(
+            "apiVersion: costwarden.dev/v1\nkind: CostPolicy\nmetadata: {{name: disks}}\nspec:\n  type: Waste\n  rules:\n    \
+             - {{name: r, check: unattached-volume, parameters: {{days: {days}}}}}\n"
+        );
+        one(Path::new("disks.yaml"), &text).unwrap()
+    }
+
+    #[test]
+    fn i07_who_wrote_any_version_approves_no_act_of_it_under_no_name() {
+        let store = Store::in_memory().unwrap();
+        let desk = Desk { store: &store, everyone: &[], zone: chrono_tz::UTC };
+        let at = |hour: u32| format!("2026-11-02T{hour:02}:00:00Z").parse::<Instant>().unwrap();
+        let by = |who, hour| By { who, at: at(hour) };
+        let (ann, bob, eve) = ("ann@example.com", "bob@example.com", "eve@example.com");
+        let reviewed = |id: &str, hour: u32| {
+            desk.approve(id, None, None, by(eve, hour)).unwrap();
+            desk.activate(id, None, by(eve, hour)).unwrap();
+        };
+        let id = desk.create(&document(7), by(ann, 8)).unwrap().record.id;
+        desk.submit(&id, &[eve.to_owned()], by(ann, 9)).unwrap();
+        reviewed(&id, 10);
+        desk.update(&id, &document(14), by(bob, 11), Edit::default()).unwrap();
+        reviewed(&id, 12);
+        assert_eq!(store.policy(&id).unwrap().unwrap().authors, [""; 0], "a new version in force begins anew");
+        let listed =
+            ["Ann", "Bob <bob+ops@example.com>", "BOB@example.com.", "eve@example.com", "Eve", "fin@example.com"];
+        let may = others(listed.map(str::to_owned).to_vec(), &authors_of(&store, "disks").unwrap());
+        assert_eq!(may, ["eve@example.com", "fin@example.com"]);
+        assert_eq!(authors_of(&store, "other").unwrap(), [""; 0]);
+    }
 }
