@@ -50,10 +50,7 @@ fn nesting(text: &str) -> Result<(), ConditionError> {
         let byte = bytes[at];
         match byte {
             b'\'' | b'"' => {
-                let raw = at > 0
-                    && matches!(bytes[at - 1], b'r' | b'R')
-                    && !(at > 1 && is_word(bytes[at - 2]) && !matches!(bytes[at - 2], b'b' | b'B'));
-                at = after_string(bytes, at, raw);
+                at = after_string(bytes, at, is_raw(bytes, at));
                 signs = 0;
                 continue;
             }
@@ -106,6 +103,32 @@ fn after_string(bytes: &[u8], at: usize, raw: bool) -> usize {
         }
     }
     bytes.len()
+}
+
+/// The text in quotes that a byte of a condition lies in, with its quotes; `None` outside of all.
+pub(crate) fn string_around(text: &str, offset: usize) -> Option<std::ops::Range<usize>> {
+    let (bytes, mut at) = (text.as_bytes(), 0);
+    while at <= offset && at < bytes.len() {
+        if matches!(bytes[at], b'\'' | b'"') {
+            let end = after_string(bytes, at, is_raw(bytes, at));
+            if offset < end {
+                return (at <= offset).then_some(at..end);
+            }
+            at = end;
+        } else if bytes[at..].starts_with(b"//") {
+            at = bytes[at..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |line| at + line);
+        } else {
+            at += 1;
+        }
+    }
+    None
+}
+
+/// Whether the quote at `at` opens a raw text: after an `r` that ends no longer name, beside a `b` or not.
+fn is_raw(bytes: &[u8], at: usize) -> bool {
+    at > 0
+        && matches!(bytes[at - 1], b'r' | b'R')
+        && !(at > 1 && is_word(bytes[at - 2]) && !matches!(bytes[at - 2], b'b' | b'B'))
 }
 
 fn is_word(byte: u8) -> bool {

@@ -34,6 +34,7 @@ pub use explain::Explained;
 pub use facts::Facts;
 pub(crate) use facts::{Path, Source};
 pub use fields::{FIELDS, Field, FieldType};
+pub(crate) use guard::string_around;
 pub use guard::{MAX_BYTES, MAX_NESTING};
 pub use inventory::{Look, OverInventory};
 pub use value::Value;

@@ -10,6 +10,7 @@ use std::ops::Range;
 use super::value::Bound;
 use crate::policy::Category;
 use crate::policy::document::{Entry, Node, Spot, Value};
+use crate::policy::expression::string_around;
 use crate::policy::front::expressions::made_id;
 
 /// One `{{name}}` in a text.
@@ -37,6 +38,27 @@ pub(super) fn places(text: &str) -> Result<Vec<Place<'_>>, usize> {
         from = close + 2;
     }
     Ok(found)
+}
+
+/// Why a place of a condition cannot take a value, if so: a literal within a longer text, or grown together with a
+/// word, a number or another literal, would end that one or become part of it, and the value could say anything.
+pub(super) fn misplaced(text: &str, place: &Range<usize>) -> Option<&'static str> {
+    let mut whole = place.clone();
+    if let Some(quoted) = string_around(text, place.start) {
+        if quoted != (place.start.saturating_sub(1)..place.end + 1) {
+            return Some("a value inside a longer text in quotes");
+        }
+        whole = quoted;
+    }
+    let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '\'' | '"');
+    let (before, after) = (&text[..whole.start], &text[whole.end..]);
+    let fraction = after.strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let grown = before.ends_with(|c: char| word(c) || c == '.')
+        || before.ends_with("}}")
+        || after.starts_with(word)
+        || after.starts_with("{{")
+        || fraction;
+    grown.then_some("a value that touches what stands beside it")
 }
 
 /// The policy with all places filled and what the short form leaves out written out.

@@ -91,7 +91,7 @@ impl Template {
         let mut used = Vec::new();
         for (index, policy) in policies.iter().enumerate() {
             let at = root.key("policies").item(index);
-            check_places(&mut checker, &at, policy, &raw_variables, &mut used);
+            check_places(&mut checker, &at, policy, (&raw_variables, false), &mut used);
         }
         for (index, variable) in raw_variables.iter().enumerate().filter(|(_, one)| !used.contains(&one.name)) {
             let at = root.key("variables").item(index).key("name");
@@ -152,13 +152,25 @@ fn variables(checker: &mut Checker<'_>, at: &At<'_>, raw: &[RawVariable]) -> Vec
     raw.iter().map(checked).collect()
 }
 
-fn check_places(checker: &mut Checker<'_>, at: &At<'_>, node: &Node, known: &[RawVariable], used: &mut Vec<String>) {
+/// Notes what is wrong with the places below a node; `known` has the variables, and whether texts are conditions here.
+fn check_places(
+    checker: &mut Checker<'_>,
+    at: &At<'_>,
+    node: &Node,
+    (known, condition): (&[RawVariable], bool),
+    used: &mut Vec<String>,
+) {
     match &node.value {
         Value::Text(text) => match fill::places(text) {
             Ok(places) => {
                 for place in places {
                     if known.iter().any(|variable| variable.name == place.name) {
                         used.push(place.name.to_owned());
+                        if let Some(problem) = fill::misplaced(text, &place.range).filter(|_| condition) {
+                            let range = (place.range.start, place.range.len());
+                            let accepted = "{{name}} with spaces around it, and + to join texts: 'a ' + {{name}}";
+                            checker.fail_inside(at, text, range, problem, accepted);
+                        }
                         continue;
                     }
                     let names: Vec<&str> = known.iter().map(|variable| variable.name.as_str()).collect();
@@ -173,12 +185,14 @@ fn check_places(checker: &mut Checker<'_>, at: &At<'_>, node: &Node, known: &[Ra
         },
         Value::List(items) => {
             for (index, item) in items.iter().enumerate() {
-                check_places(checker, &at.item(index), item, known, used);
+                check_places(checker, &at.item(index), item, (known, condition), used);
             }
         }
         Value::Map(entries) => {
             for entry in entries {
-                check_places(checker, &at.key(&entry.key), &entry.node, known, used);
+                // In the short form a rule is its condition alone.
+                let condition = matches!(entry.key.as_str(), "condition" | "require" | "rules");
+                check_places(checker, &at.key(&entry.key), &entry.node, (known, condition), used);
             }
         }
         _ => {}

@@ -169,6 +169,39 @@ fn t5_every_type_is_written_as_the_condition_needs_it_and_no_value_can_change_it
 }
 
 #[test]
+fn t5_a_place_in_a_condition_where_a_value_could_end_a_text_or_grow_into_a_word_is_refused() {
+    let with = |condition: &str| {
+        let condition = serde_json::to_string(condition).unwrap();
+        let typed =
+            TYPED.replacen("user.name != {{role}}\"]", &format!("user.name != {{{{role}}}}\", {condition}]"), 1);
+        assert_ne!(typed, TYPED);
+        parse(&typed)
+    };
+    for refused in [
+        "user.role == \"x {{role}} y\"",
+        "user.role == r'{{role}}'",
+        "user.role == '''{{role}}'''",
+        "user.role == r{{role}}",
+        "user.role == {{role}}{{role}}",
+        "user.limit{{share}} > 1",
+        "user.limit > 1{{share}}",
+        "user.limit > {{share}}.5",
+        "user.{{role}} == 1",
+    ] {
+        let errors = with(refused).expect_err(refused);
+        assert!(errors.list().iter().any(|error| error.problem.starts_with("a value ")), "{refused}: {errors}");
+    }
+    for sound in [
+        "user.role == \"{{role}}\" // {{role}}",
+        "user.role == 'x ' + {{role}} + ' y'",
+        "user.role in ['a', {{role}},{{role}}]",
+        "{{role}}.size() > 3 && -{{share}} < user.limit",
+    ] {
+        with(sound).unwrap_or_else(|errors| panic!("{sound}: {errors}"));
+    }
+}
+
+#[test]
 fn a_broken_template_is_refused_with_every_position() {
     let text = TYPED
         .replace("{{pause}}\" }]", "{{paus}}\" }]")
