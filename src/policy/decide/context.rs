@@ -86,21 +86,33 @@ impl Context {
 
     /// Whether a policy is about this question (P7).
     pub fn reached_by(&self, policy: &Policy) -> bool {
-        let matches = |wanted: &Option<String>, own: &[Option<&str>]| {
-            own.iter().flatten().any(|own| wanted.as_deref().is_none_or(|wanted| wanted == *own))
+        let matches = |wanted: &Option<String>, own: Option<&str>| {
+            own.is_some_and(|own| wanted.as_deref().is_none_or(|wanted| wanted == own))
         };
         policy.is_over_contexts()
             && match &policy.reach {
                 Reach::Global => true,
-                Reach::Organization(id) => matches(id, &self.ids(&self.organization_id, "organization")),
-                Reach::User(id) => matches(id, &self.ids(&self.user_id, "user")),
-                Reach::Resource(id) => matches(id, &[Some(&self.resource)]),
+                Reach::Organization(id) => {
+                    matches(id, self.organization_id.as_deref()) || self.root_is(id, "organization")
+                }
+                Reach::User(id) => matches(id, self.user_id.as_deref()) || self.root_is(id, "user"),
+                Reach::Resource(id) => matches(id, Some(&self.resource)),
             }
     }
 
-    /// An id of its own key, and the `id` under the root of that name: a policy for either is asked.
-    fn ids<'a>(&'a self, own: &'a Option<String>, root: &str) -> [Option<&'a str>; 2] {
-        [own.as_deref(), self.roots.get(root).and_then(|root| root.get("id")?.as_str())]
+    /// Whether a root is the one with this id: by its `id`, or by itself where it is no map. A number is its digits;
+    /// an id that is neither text nor number may be any, so that writing it oddly is no way out of a policy.
+    fn root_is(&self, wanted: &Option<String>, root: &str) -> bool {
+        let given = match self.roots.get(root) {
+            Some(Value::Object(map)) => map.get("id"),
+            other => other,
+        };
+        match (given, wanted) {
+            (None | Some(Value::Null), _) => false,
+            (Some(Value::String(id)), Some(wanted)) => id == wanted,
+            (Some(Value::Number(id)), Some(wanted)) => id.to_string() == *wanted,
+            (Some(_), _) => true,
+        }
     }
 
     /// Who wants what, on one line.

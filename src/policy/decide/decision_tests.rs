@@ -228,3 +228,19 @@ fn p7_a_policy_for_a_user_is_asked_whichever_of_the_two_ids_names_them() {
     assert!(matches!(ruling(json!({"user": {"id": "bob"}})), Ruling::Deny { .. }));
     assert_eq!(ruling(json!({"user_id": "ann", "user": {"id": "ann"}})), Ruling::Allow);
 }
+
+#[test]
+fn p7_an_id_that_is_written_oddly_is_no_way_out_of_a_policy() {
+    let one = policy("one", "enforce", "scope: organization\n    scope_id: \"12345\"", BLOCK);
+    let denied = |organization: Value| {
+        let json = json!({"organization_id": null, "organization": organization, "x": {"bad": true}});
+        ask(&one, json).result != Ruling::Allow
+    };
+    for own in [json!({"id": "12345"}), json!({"id": 12345}), json!("12345"), json!(12345), json!({"id": ["12345"]})] {
+        assert!(denied(own.clone()), "{own}");
+    }
+    for other in [json!({"id": "12346"}), json!({"id": 12346}), json!({}), json!({"id": null}), json!("1"), json!(null)]
+    {
+        assert!(!denied(other.clone()), "{other}");
+    }
+}
