@@ -109,7 +109,9 @@ fn one(
         planned.not_judged.push(address.to_owned());
         return Ok(());
     };
+    // What Terraform only forgets runs on and is paid for beside its replacement.
     if inner.get("before").is_some_and(Value::is_object)
+        && !actions.contains(&"forget")
         && let Some(old) = self::request(kind, address, &before, provider, change, prices)
     {
         request.monthly_before = old.monthly;
@@ -229,6 +231,12 @@ impl<'a> Provider<'a> {
         resources.iter().find(|resource| ["mode", "type", "name"].iter().all(|key| same(key, resource)))
     }
 
+    /// Whether the configuration of a resource writes a key; `None` where the configuration is not there. The provider
+    /// marks what nobody wrote as known after apply too, and this tells the two apart.
+    fn writes(&self, change: &Value, key: &str) -> Option<bool> {
+        Some(self.written(change)?.get("expressions").is_some_and(|written| written.get(key).is_some()))
+    }
+
     /// A value that is written out, or that one variable gives.
     fn constant<'v>(&'v self, expression: Option<&'v Value>) -> Option<&'v Value> {
         let expression = expression?;
@@ -327,8 +335,10 @@ fn region(side: &Side<'_>, provider: &Provider<'_>, change: &Value) -> Fact<Regi
     let read = |text: &str| {
         Region::new(text).map_or_else(|_| Fact::unknown("the plan names none that can be read"), Fact::Known)
     };
-    if let Fact::Known(text) = side.text("region") {
-        return read(&text);
+    match side.text("region") {
+        Fact::Known(text) => return read(&text),
+        Fact::Unknown(reason) if provider.writes(change, "region") == Some(true) => return Fact::Unknown(reason),
+        Fact::Unknown(_) | Fact::Absent => {}
     }
     if let Fact::Known(zone) = side.text("availability_zone")
         && zone.ends_with(|c: char| c.is_ascii_lowercase())
@@ -350,13 +360,9 @@ fn purchase(kind: &str, side: &Side<'_>, provider: &Provider<'_>, change: &Value
         "aws_rds_reserved_instance" => Fact::Known(Purchase::Reserved),
         "aws_instance" | "aws_launch_template" => {
             if side.hidden("instance_market_options") {
-                // The provider marks what nobody wrote as unknown too; the configuration tells the two apart.
-                return match provider
-                    .written(change)
-                    .map(|resource| resource.pointer("/expressions/instance_market_options"))
-                {
-                    Some(None) => Fact::Known(Purchase::OnDemand),
-                    Some(Some(_)) | None => Fact::unknown(AFTER_APPLY),
+                return match provider.writes(change, "instance_market_options") {
+                    Some(false) => hardware(kind, side, provider, change),
+                    Some(true) | None => Fact::unknown(AFTER_APPLY),
                 };
             }
             let markets = side.blocks("instance_market_options");
@@ -366,12 +372,43 @@ fn purchase(kind: &str, side: &Side<'_>, provider: &Provider<'_>, change: &Value
             if markets.iter().any(|block| block.text("market_type").is_unknown()) {
                 return Fact::unknown(AFTER_APPLY);
             }
-            match side.text("tenancy") {
-                Fact::Known(word) if word == "dedicated" || word == "host" => Fact::Known(Purchase::Dedicated),
-                _ => Fact::Known(Purchase::OnDemand),
-            }
+            hardware(kind, side, provider, change)
         }
+        "aws_ec2_host" => Fact::Known(Purchase::Dedicated),
+        other if other.contains("_reserved_") => Fact::Known(Purchase::Reserved),
+        other if other.starts_with("aws_savingsplans_") => Fact::Known(Purchase::SavingsPlan),
         _ => Fact::Known(Purchase::OnDemand),
+    }
+}
+
+/// Whether an instance gets hardware of its own. A launch template says so in its `placement`.
+fn hardware(kind: &str, side: &Side<'_>, provider: &Provider<'_>, change: &Value) -> Fact<Purchase> {
+    let written = |key: &str| provider.writes(change, key) != Some(false);
+    if kind != "aws_launch_template" {
+        return placed(side, &written);
+    }
+    if side.hidden("placement") && written("placement") {
+        return Fact::unknown(AFTER_APPLY);
+    }
+    let blocks = side.blocks("placement");
+    let unlike =
+        blocks.iter().map(|block| placed(block, &|_| true)).find(|way| *way != Fact::Known(Purchase::OnDemand));
+    unlike.unwrap_or(Fact::Known(Purchase::OnDemand))
+}
+
+fn placed(side: &Side<'_>, written: &dyn Fn(&str) -> bool) -> Fact<Purchase> {
+    let said = ["tenancy", "host_id", "host_resource_group_arn"].map(|key| (key, side.text(key)));
+    let own = |(key, value): &(&str, Fact<String>)| match value {
+        Fact::Known(word) if *key == "tenancy" => word == "dedicated" || word == "host",
+        Fact::Known(word) => !word.is_empty(),
+        Fact::Absent | Fact::Unknown(_) => false,
+    };
+    if said.iter().any(own) {
+        return Fact::Known(Purchase::Dedicated);
+    }
+    match said.iter().any(|(key, value)| value.is_unknown() && written(key)) {
+        true => Fact::unknown(AFTER_APPLY),
+        false => Fact::Known(Purchase::OnDemand),
     }
 }
 

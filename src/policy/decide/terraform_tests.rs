@@ -163,3 +163,59 @@ fn d2_a_line_of_ones_own_has_the_bandwidth_that_the_plan_says() {
     assert!(of("{}", "{\"bandwidth\": true}").is_unknown());
     assert_eq!(of("{}", "{}"), Fact::Absent);
 }
+
+/// A plan with one created resource: its values after apply, what is unknown of them, and what the configuration writes.
+fn created(kind: &str, after: &str, unknown: &str, written: &str) -> Request {
+    let text = format!(
+        r#"{{"format_version": "1.2", "resource_changes": [{{
+        "address": "{kind}.a", "mode": "managed", "type": "{kind}", "name": "a",
+        "change": {{"actions": ["create"], "before": null, "after": {after}, "after_unknown": {unknown}}}}}],
+        "configuration": {{"provider_config": {{"aws": {{"name": "aws", "expressions": {{"region": {{"constant_value": "eu-central-1"}}}}}}}},
+            "root_module": {{"resources": [{{"mode": "managed", "type": "{kind}", "name": "a", "expressions": {written}}}]}}}}}}"#
+    );
+    read(&text).requests.remove(0)
+}
+
+#[test]
+fn d2_hardware_of_ones_own_is_told_wherever_a_plan_says_it_and_never_taken_for_on_demand_when_unknown() {
+    let bought =
+        |kind: &str, after: &str, unknown: &str, written: &str| created(kind, after, unknown, written).purchase;
+    let (instance, template) = ("aws_instance", "aws_launch_template");
+    let dedicated = Fact::Known(Purchase::Dedicated);
+    for after in [r#"{"tenancy": "dedicated"}"#, r#"{"tenancy": "host"}"#, r#"{"host_resource_group_arn": "arn:x"}"#] {
+        assert_eq!(bought(instance, after, "{}", "{}"), dedicated, "{after}");
+        assert_eq!(bought(template, &format!(r#"{{"placement": [{after}]}}"#), "{}", "{}"), dedicated, "{after}");
+    }
+    assert_eq!(bought("aws_ec2_host", r#"{"tags": {}}"#, "{}", "{}"), dedicated);
+    assert_eq!(
+        bought("aws_elasticache_reserved_cache_node", r#"{"tags": {}}"#, "{}", "{}"),
+        Fact::Known(Purchase::Reserved)
+    );
+    // Unset, the provider calls it known after apply; written, it may be anything.
+    let hidden = r#"{"tenancy": true, "instance_market_options": true}"#;
+    assert_eq!(bought(instance, "{}", hidden, "{}"), Fact::Known(Purchase::OnDemand));
+    assert!(bought(instance, "{}", hidden, r#"{"tenancy": {"references": ["var.t"]}}"#).is_unknown());
+    assert!(bought(template, r#"{"placement": [{}]}"#, r#"{"placement": [{"tenancy": true}]}"#, "{}").is_unknown());
+}
+
+#[test]
+fn v3_a_region_that_is_written_and_not_known_is_not_the_providers() {
+    let region = |written: &str| created("aws_ebs_volume", "{}", r#"{"region": true}"#, written).region;
+    assert_eq!(region("{}").known().map(Region::as_str), Some("eu-central-1"));
+    assert!(region(r#"{"region": {"references": ["data.x"]}}"#).is_unknown());
+}
+
+#[test]
+fn v6_what_is_forgotten_and_not_destroyed_is_still_paid_for_beside_its_replacement() {
+    let replaced = |actions: &str| {
+        let text = format!(
+            r#"{{"format_version": "1.2", "resource_changes": [{{
+            "address": "aws_instance.a", "mode": "managed", "type": "aws_instance", "name": "a",
+            "change": {{"actions": {actions}, "before": {{"instance_type": "m5.large"}},
+                "after": {{"instance_type": "m5.large"}}, "after_unknown": {{}}}}}}]}}"#
+        );
+        *read(&text).requests[0].adds().known().unwrap()
+    };
+    assert_eq!(replaced(r#"["delete", "create"]"#), Usd::ZERO);
+    assert!(replaced(r#"["create", "forget"]"#) > Usd::ZERO);
+}
