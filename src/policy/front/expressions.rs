@@ -241,12 +241,12 @@ fn action(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawAction) -> Option<Vio
         ActionType::Alert => {
             let recipients = raw.recipients.clone()?;
             for (index, to) in recipients.iter().enumerate() {
-                let hook = to.strip_prefix("webhook:").is_some_and(|name| !name.trim().is_empty());
                 let address = to.strip_prefix("email:").unwrap_or(to);
-                if !hook && !is_room(to) && !is_mail_address(address) {
+                if !is_room(to) && !is_mail_address(address) {
                     let problem = format!("{:?} is no recipient", clean(to));
                     let at = at.key("recipients").item(index);
-                    checker.fail(&at, problem, "a mail address, slack:#room, teams:name or webhook:name");
+                    let accepted = "a mail address, slack:#room or teams:name; a webhook is an action of its own: type webhook and url";
+                    checker.fail(&at, problem, accepted);
                 }
             }
             ViolationAction::Alert { recipients }

@@ -349,3 +349,17 @@ fn a_template_is_not_loaded_as_policies() {
     assert_eq!(found.len(), 1);
     assert!(found[0].3.contains("template"), "{found:?}");
 }
+
+#[test]
+fn m6_a_recipient_that_nothing_delivers_to_is_refused_with_the_action_that_does() {
+    for to in ["webhook:tracker", "webhook:https://hooks.example.com/x", "pager:ops", "email:", "slack:finance"] {
+        let text = format!(
+            "id: p\nname: P\npolicy_type: usage\nenforcement_mode: enforce\nseverity: high\nviolation_actions:\n  \
+             - {{type: alert, recipients: [ops@example.com, {to:?}]}}\nrules: [{{condition: a > 1}}]\n"
+        );
+        let errors = load("p.yaml", &text).expect_err(to);
+        let [error] = errors.list() else { panic!("{errors}") };
+        assert_eq!((error.line, error.path.as_str()), (7, "violation_actions[0].recipients[1]"), "{to}");
+        assert!(error.accepted.contains("type webhook and url"), "{to}: {}", error.accepted);
+    }
+}
