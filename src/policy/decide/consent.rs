@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::preventive::{Answer, Judged};
+use super::preventive::{self, Answer, Judged};
 use super::{Context, Evaluation, PolicyViolation, Ruling};
 use crate::domain::Instant;
 use crate::domain::lifecycle::{Approval, ApprovalState};
@@ -157,6 +157,7 @@ pub fn settle_requests<E>(
         return Ok(judged);
     }
     judged.approvers.clear();
+    let warned_before = preventive::warned(&judged.violations).len();
     for violation in &mut judged.violations {
         let Some(question) = violation.question.as_ref().filter(|_| violation.effect == Answer::RequireApproval) else {
             continue;
@@ -172,7 +173,6 @@ pub fn settle_requests<E>(
             Consent::Approved(who) => {
                 violation.effect = Answer::Warn;
                 violation.message = format!("{}; {} approved it", violation.message, clean(&who));
-                judged.warnings.push(format!("{}: {}", violation.resource, violation.message));
             }
             Consent::Refused(reason) => {
                 violation.effect = Answer::Deny;
@@ -180,6 +180,7 @@ pub fn settle_requests<E>(
             }
         }
     }
+    judged.warnings.splice(0..warned_before, preventive::warned(&judged.violations));
     judged.action = judged.violations.iter().map(|violation| violation.effect).max().unwrap_or(Answer::Allow);
     if judged.action != Answer::RequireApproval {
         judged.approvers.clear();

@@ -169,6 +169,12 @@ fn s8_a_request_for_a_resource_waits_for_each_rule_and_a_no_denies_it() {
     assert_eq!(answer(&[fin], &[]), (Answer::RequireApproval, vec![cfo.to_owned()]));
     assert_eq!(answer(&[fin, cfo], &[]), (Answer::Warn, vec![]));
     assert_eq!(answer(&[fin], &[cfo]), (Answer::Deny, vec![]));
+    // An approved violation leads the warnings; what stood behind it is still there.
+    let mut noted = judged();
+    noted.warnings.push("a note".into());
+    let approved = settle_requests(noted, |_| Ok::<_, ()>(Consent::Approved("eve".into()))).unwrap();
+    let leads: Vec<_> = approved.violations.iter().map(|one| format!("{}: {}", one.resource, one.message)).collect();
+    assert_eq!(approved.warnings, [leads[0].as_str(), leads[1].as_str(), "a note"]);
     let subjects: Vec<_> = judged().violations.into_iter().filter_map(|one| one.question).map(|q| q.subject).collect();
     request.monthly = Fact::Known(Usd::dollars(2001));
     let dearer = judge(&typed(text), std::slice::from_ref(&request), &Spending::NoSource("a test".into()));

@@ -109,11 +109,14 @@ pub fn judge(policies: &[Policy], requests: &[Request], spending: &Spending) -> 
     if judged.action != Answer::RequireApproval {
         judged.approvers.clear();
     }
-    let warned = judged.violations.iter().filter(|violation| violation.effect == Answer::Warn);
-    let warned: Vec<String> =
-        warned.map(|violation| format!("{}: {}", violation.resource, violation.message)).collect();
-    judged.warnings.splice(0..0, warned);
+    judged.warnings.splice(0..0, warned(&judged.violations));
     judged
+}
+
+/// The sentences of the violations that only warn; they lead the warnings, and everything else follows them.
+pub(super) fn warned(violations: &[Violation]) -> Vec<String> {
+    let warned = violations.iter().filter(|violation| violation.effect == Answer::Warn);
+    warned.map(|violation| format!("{}: {}", violation.resource, violation.message)).collect()
 }
 
 /// Rules that are not switched off, by their policy or by themselves.
