@@ -323,7 +323,7 @@ fn exit(args: &Args, answers: &Answers) -> Exit {
     };
     let requests = answers.judged.iter().flat_map(|judged| &judged.violations).map(|violation| violation.severity);
     let contexts = answers.decisions.iter().flat_map(|(_, evaluation)| &evaluation.violations);
-    if exit == Exit::Done && requests.chain(contexts.map(|violation| violation.severity)).any(failing) {
+    if requests.chain(contexts.map(|violation| violation.severity)).any(failing) {
         exit = Exit::Findings;
     }
     exit
@@ -366,6 +366,37 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_violation_at_fail_on_outweighs_the_wait_for_an_approval() {
+        #[derive(clap::Parser)]
+        struct Flags {
+            #[command(flatten)]
+            args: Args,
+        }
+        let text = "id: p\nname: P\npolicy_type: usage\nenforcement_mode: enforce\nseverity: high\n\
+                    violation_actions: [{type: require_approval, approvers: [eve]}]\nrules: [{condition: amount > 1}]\n";
+        let policies = crate::policy::parse(Path::new("p.yaml"), text, &[]).unwrap();
+        let mut context = Context::new("buy", "licences");
+        context.roots.insert("amount".into(), 2.into());
+        let evaluation = decide::decide(&policies, &context).logged(|_| Ok::<_, ()>(())).unwrap();
+        let answers = Answers {
+            file: String::new(),
+            requests: 0,
+            judged: None,
+            decisions: vec![("ann".into(), evaluation)],
+            not_judged: Vec::new(),
+            notes: Vec::new(),
+            prices: String::new(),
+        };
+        let code = |flags: &[&str]| {
+            let flags = <Flags as clap::Parser>::parse_from([&["evaluate", "c.json"], flags].concat());
+            exit(&flags.args, &answers)
+        };
+        assert_eq!(code(&[]), Exit::Held);
+        assert_eq!(code(&["--fail-on", "critical"]), Exit::Held);
+        assert_eq!(code(&["--fail-on", "high"]), Exit::Findings);
+    }
 
     #[test]
     fn a_price_is_a_name_and_dollars() {
