@@ -5,6 +5,8 @@
 //! will set (`tags_all`), else the resource's own over the provider's `default_tags`. The format is HashiCorp's "JSON
 //! Output Format", major version 1.
 
+mod purchase;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
@@ -14,7 +16,7 @@ use crate::domain::fact::Fact;
 use crate::domain::money::Usd;
 use crate::domain::place::Region;
 use crate::domain::price::PriceBook;
-use crate::domain::request::{Purchase, Request};
+use crate::domain::request::Request;
 use crate::domain::text::clean;
 
 /// Why a value of a plan is unknown.
@@ -282,7 +284,7 @@ fn request(
     request.name = Some(address.to_owned());
     request.region = region(side, provider, change);
     request.tags = tags(kind, side, provider, change);
-    request.purchase = purchase(kind, side, provider, change);
+    request.purchase = purchase::of(kind, side, provider, change);
     let specs = &mut request.specs;
     let class = if resource_type == "database/instance" { "instance_class" } else { "instance_type" };
     specs.instance_type = side.text(class);
@@ -350,65 +352,6 @@ fn region(side: &Side<'_>, provider: &Provider<'_>, change: &Value) -> Fact<Regi
     match stated.and_then(Value::as_str) {
         Some(text) => read(text),
         None => Fact::unknown("neither the resource nor its provider says the Region in the plan"),
-    }
-}
-
-fn purchase(kind: &str, side: &Side<'_>, provider: &Provider<'_>, change: &Value) -> Fact<Purchase> {
-    match kind {
-        "aws_spot_instance_request" => Fact::Known(Purchase::Spot),
-        "aws_ec2_capacity_reservation" => Fact::Known(Purchase::CapacityReservation),
-        "aws_rds_reserved_instance" => Fact::Known(Purchase::Reserved),
-        "aws_instance" | "aws_launch_template" => {
-            if side.hidden("instance_market_options") {
-                return match provider.writes(change, "instance_market_options") {
-                    Some(false) => hardware(kind, side, provider, change),
-                    Some(true) | None => Fact::unknown(AFTER_APPLY),
-                };
-            }
-            let markets = side.blocks("instance_market_options");
-            if markets.iter().any(|block| block.text("market_type") == Fact::Known("spot".into())) {
-                return Fact::Known(Purchase::Spot);
-            }
-            if markets.iter().any(|block| block.text("market_type").is_unknown()) {
-                return Fact::unknown(AFTER_APPLY);
-            }
-            hardware(kind, side, provider, change)
-        }
-        "aws_ec2_host" => Fact::Known(Purchase::Dedicated),
-        other if other.contains("_reserved_") => Fact::Known(Purchase::Reserved),
-        other if other.starts_with("aws_savingsplans_") => Fact::Known(Purchase::SavingsPlan),
-        _ => Fact::Known(Purchase::OnDemand),
-    }
-}
-
-/// Whether an instance gets hardware of its own. A launch template says so in its `placement`.
-fn hardware(kind: &str, side: &Side<'_>, provider: &Provider<'_>, change: &Value) -> Fact<Purchase> {
-    let written = |key: &str| provider.writes(change, key) != Some(false);
-    if kind != "aws_launch_template" {
-        return placed(side, &written);
-    }
-    if side.hidden("placement") && written("placement") {
-        return Fact::unknown(AFTER_APPLY);
-    }
-    let blocks = side.blocks("placement");
-    let unlike =
-        blocks.iter().map(|block| placed(block, &|_| true)).find(|way| *way != Fact::Known(Purchase::OnDemand));
-    unlike.unwrap_or(Fact::Known(Purchase::OnDemand))
-}
-
-fn placed(side: &Side<'_>, written: &dyn Fn(&str) -> bool) -> Fact<Purchase> {
-    let said = ["tenancy", "host_id", "host_resource_group_arn"].map(|key| (key, side.text(key)));
-    let own = |(key, value): &(&str, Fact<String>)| match value {
-        Fact::Known(word) if *key == "tenancy" => word == "dedicated" || word == "host",
-        Fact::Known(word) => !word.is_empty(),
-        Fact::Absent | Fact::Unknown(_) => false,
-    };
-    if said.iter().any(own) {
-        return Fact::Known(Purchase::Dedicated);
-    }
-    match said.iter().any(|(key, value)| value.is_unknown() && written(key)) {
-        true => Fact::unknown(AFTER_APPLY),
-        false => Fact::Known(Purchase::OnDemand),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Plans as Terraform prints them: what becomes a request, and what stays unknown.
 
 use super::*;
+use crate::domain::request::Purchase;
 use crate::domain::rule::VolumeClass;
 use crate::policy::decide::request::tests::prices;
 
