@@ -5,10 +5,11 @@ use super::common::{Allowed, Defaults, covered, type_pattern};
 use super::conditions;
 use crate::domain::check::CheckInfo;
 use crate::domain::finding::{Action, Severity};
-use crate::policy::Rule;
 use crate::policy::document::{At, Checker};
+use crate::policy::expression::OverInventory;
 use crate::policy::raw::RawRule;
 use crate::policy::raw::expressions::ExpressionRule;
+use crate::policy::{Logic, Rule};
 
 /// Actions that a condition may ask for. A tag policy alone knows which tags to add, a limit alone what to resize to.
 const ACTIONS: &[Action] = &[Action::Notify, Action::Report, Action::Stop, Action::Terminate];
@@ -31,6 +32,13 @@ impl Front for ExpressionRule {
         let allowed = Allowed { severity: Severity::Medium, action: Action::Notify, actions: ACTIONS, kinds: &kinds };
         let common = defaults.resolve(checker, at, &self.overrides(), &allowed);
         let logic = conditions::logic(checker, at, self.condition.as_deref(), self.require.as_deref())?;
+        // A name that these kinds do not have would stop the whole scan when the rules are compiled.
+        if let Logic::Condition { condition, polarity } = &logic
+            && let Err(error) = OverInventory::bind(condition, &kinds)
+        {
+            let place = (error.offset, error.width);
+            checker.fail_inside(&at.key(polarity.word()), condition.text(), place, error.problem, error.accepted);
+        }
         Some(Rule {
             name: self.name.clone(),
             title: self.message.clone(),

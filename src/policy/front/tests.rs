@@ -624,3 +624,34 @@ fn i07_a_policy_says_how_many_people_approve_its_acts_and_who_may() {
         assert!(error.contains(words) && error.contains("approval"), "{approval}: {error}");
     }
 }
+
+#[test]
+fn a_condition_over_the_inventory_that_reads_what_is_not_there_is_refused_where_it_stands() {
+    let document = |kinds: &str, key: &str, text: &str| {
+        format!(
+            "apiVersion: costwarden.dev/v1\nkind: CostPolicy\nmetadata: {{name: old}}\nspec:\n  type: Expression\n  \
+             rules:\n    - name: r\n      kinds: [{kinds}]\n      {key}: {text}\n"
+        )
+    };
+    let mistakes = |text: &str| -> Vec<_> {
+        let errors = parse(Path::new("p.yaml"), text, &[]).unwrap_err();
+        let place = |error: &DocumentError| (error.line, error.column, error.path.clone(), error.problem.clone());
+        errors.list().iter().map(place).collect()
+    };
+    let typo = mistakes(&document("compute/instance", "require", "instance.vcpus < 9 && instance.tpye == 'm5.large'"));
+    let [(9, 38, path, problem)] = &typo[..] else { panic!("{typo:?}") };
+    assert_eq!(path, "spec.rules[0].require");
+    assert!(problem.contains("did you mean \"instance.type\"?"), "{problem}");
+    let other = mistakes(&document("storage/volume", "condition", "instance.vcpus > 9"));
+    assert!(other[0].3.contains("is read of instance only"), "{other:?}");
+    let number = mistakes(&document("compute/instance", "condition", "instance.vcpus > '9'"));
+    assert!(number[0].3.contains("between a number and text"), "{number:?}");
+    for sound in ["instance.type == 'm5.large'", "volume.size_gib > 1"] {
+        let text = document("compute/instance, storage/volume", "condition", sound);
+        assert_eq!(
+            parse(Path::new("p.yaml"), &text, &[]).unwrap().len(),
+            1,
+            "{sound}: for the other kind it does not apply"
+        );
+    }
+}

@@ -283,12 +283,12 @@ severity: high
 rules:
   - name: no-t2
     kinds: [compute/instance]
-    condition: resource.instance_type.startsWith('t2.')
+    condition: instance.type.startsWith('t2.')
     message: t2 is the old generation
     action: stop
   - name: encrypted
     kinds: [storage/*]
-    require: resource.encrypted
+    require: volume.encrypted
 examples:
   - name: old
     resource: {kind: compute/instance, type: t2.micro}
