@@ -168,7 +168,8 @@ impl Ruleset {
                 rule.action
             },
             approval: policy.approval.clone(),
-            grace_hours: rule.grace.map(|grace| grace.num_hours()),
+            // Whole hours; a part of one is given to the owner.
+            grace_hours: rule.grace.map(|grace| (grace.num_minutes() + 59) / 60),
             params: match &rule.logic {
                 Logic::Check { params, .. } => Some(params.clone()),
                 _ => None,
@@ -221,5 +222,21 @@ impl fmt::Debug for Ruleset {
             .field("rules", &self.rules.iter().map(|rule| (&rule.policy, &rule.rule)).collect::<Vec<_>>())
             .field("budgets", &self.budgets.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r3_a_grace_period_in_minutes_is_never_shortened() {
+        for (text, hours) in [("30m", 1), ("90m", 2), ("2h", 2), ("121m", 3), ("7d", 168)] {
+            let document = format!(
+                "metadata: {{name: p}}\ntype: TagRequirement\ngrace: {text}\nrules:\n  - {{name: r, requiredTags: [{{key: a}}]}}\n"
+            );
+            let policies = crate::policy::parse(std::path::Path::new("p.yaml"), &document, &[]).unwrap();
+            assert_eq!(Ruleset::compile(&policies).unwrap().rules()[0].grace_hours, Some(hours), "{text}");
+        }
     }
 }
