@@ -44,13 +44,21 @@ impl Judge for OversizedVolume {
         if let Some(most) = self.limit.max_size_gib.filter(|most| volume.size_gib > *most) {
             broken.push(format!("{} GiB, at most {most} allowed", volume.size_gib));
         }
-        if self.limit.denied_types.contains(&class) {
-            broken.push(format!("type {} ({}) is denied", volume.volume_type, class.name()));
-        } else if !self.limit.allowed_types.is_empty() && !self.limit.allowed_types.contains(&class) {
-            broken.push(format!("type {} ({}) is not among those allowed", volume.volume_type, class.name()));
+        let mut unknown = None;
+        match class {
+            Some(class) if self.limit.denied_types.contains(&class) => {
+                broken.push(format!("type {} ({}) is denied", volume.volume_type, class.name()));
+            }
+            Some(class) if !self.limit.allowed_types.is_empty() && !self.limit.allowed_types.contains(&class) => {
+                broken.push(format!("type {} ({}) is not among those allowed", volume.volume_type, class.name()));
+            }
+            None if !self.limit.denied_types.is_empty() || !self.limit.allowed_types.is_empty() => {
+                unknown = Some(format!("the class of volume type {} is not known here", volume.volume_type));
+            }
+            Some(_) | None => {}
         }
         if broken.is_empty() {
-            return Verdict::Compliant;
+            return unknown.map_or(Verdict::Compliant, Verdict::Unknown);
         }
         let figure = |name: &str, value: String, unit: &str| Evidence {
             name: name.into(),
@@ -89,6 +97,8 @@ mod tests {
         let judge = |size, name| build(&limit).judge(&bench.subject(&volume("vol-1", size, name), None, None));
         assert_eq!(judge(1_000, "gp3"), Verdict::Compliant);
         assert_eq!(judge(10, "st1"), Verdict::Compliant);
+        assert!(matches!(judge(10, "io3"), Verdict::Unknown(_)), "a type of tomorrow is no standard one");
+        let Verdict::Violated(_) = judge(1_001, "io3") else { panic!("its size is known") };
         let Verdict::Violated(found) = judge(1_001, "io2") else { panic!() };
         assert_eq!(
             found.message,

@@ -162,12 +162,13 @@ impl Family {
 }
 
 impl VolumeClass {
-    /// The class of an EBS volume type.
-    pub fn of_type(volume_type: &str) -> VolumeClass {
+    /// The class of an EBS volume type; `None` for a name that this table does not know.
+    pub fn of_type(volume_type: &str) -> Option<VolumeClass> {
         match volume_type {
-            "gp2" | "gp3" => VolumeClass::Ssd,
-            "io1" | "io2" => VolumeClass::ProvisionedIops,
-            _ => VolumeClass::Standard,
+            "gp2" | "gp3" => Some(VolumeClass::Ssd),
+            "io1" | "io2" => Some(VolumeClass::ProvisionedIops),
+            "standard" | "st1" | "sc1" => Some(VolumeClass::Standard),
+            _ => None,
         }
     }
 

@@ -29,7 +29,10 @@ pub(super) fn complete(request: &mut Request, prices: &PriceBook) {
         }
     }
     if let Fact::Known(name) = &specs.volume_type {
-        specs.volume_class = Fact::Known(VolumeClass::of_type(name));
+        specs.volume_class = match VolumeClass::of_type(name) {
+            Some(class) => Fact::Known(class),
+            None => Fact::Unknown(format!("{} is a volume type that is not known here", clean(name)).into()),
+        };
     }
     if request.monthly.is_unknown() {
         request.monthly = monthly(request, prices);

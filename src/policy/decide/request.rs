@@ -145,6 +145,16 @@ fn request(checker: &mut Checker<'_>, at: &At<'_>, document: RequestDocument, pr
     said(&mut request.specs.iops, specs.iops);
     said(&mut request.specs.throughput, specs.throughput);
     said(&mut request.specs.bandwidth_mbps, specs.bandwidth_mbps);
+    for (key, name) in [("instance_type", &request.specs.instance_type), ("volume_type", &request.specs.volume_type)] {
+        // A space or a capital letter would make a type of it that no table knows, and figures of one's own would count.
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+        if let Fact::Known(name) = name
+            && !name.chars().all(plain)
+        {
+            let problem = format!("{:?} is not a type", clean(name));
+            checker.fail(&at.key("specs").key(key), problem, "a type as AWS writes it, such as m5.large or gp3");
+        }
+    }
     if specs.size_gb.is_some() && specs.storage_gb.is_some() {
         checker.fail(&at.key("specs").key("storage_gb"), "two sizes are given", "size_gb or storage_gb");
     }
@@ -199,6 +209,20 @@ pub(crate) mod tests {
         assert_eq!(month("monthly_usd: 5000\n"), Usd::dollars(5000));
         let unlisted = &read("type: database/instance\nmonthly_usd: 7\n").unwrap()[0];
         assert_eq!(unlisted.monthly, Fact::Known(Usd::dollars(7)));
+    }
+
+    #[test]
+    fn v3_a_type_that_is_spelled_oddly_or_not_known_is_no_way_around_its_own_figures() {
+        for (key, name) in [("instance_type", "m5.24xlarge "), ("instance_type", "M5.LARGE"), ("volume_type", "IO2")] {
+            let errors = read(&format!("type: compute/instance\nspecs: {{{key}: {name:?}, vcpus: 1}}\n")).unwrap_err();
+            assert_eq!(errors.list()[0].path, format!("specs.{key}"), "{errors}");
+        }
+        let class = |name: &str| {
+            let text = format!("type: storage/volume\nspecs: {{volume_type: {name}, size_gb: 8}}\n");
+            read(&text).unwrap()[0].specs.volume_class.clone()
+        };
+        assert_eq!(class("sc1"), Fact::Known(crate::domain::rule::VolumeClass::Standard));
+        assert!(class("io3").is_unknown(), "a type of tomorrow is no standard one");
     }
 
     #[test]

@@ -204,7 +204,10 @@ pub static FIELDS: &[Field] = &[
     }),
     field("volume.type", Text, "", "Such as gp3", LISTING, VOLUME, |s| volume(s, |v| text(&v.volume_type))),
     field("volume.class", Text, "", "ssd, provisioned-iops or standard, from the type", LISTING, VOLUME, |s| {
-        volume(s, |v| Value::text(VolumeClass::of_type(&v.volume_type).name()))
+        volume(s, |v| match VolumeClass::of_type(&v.volume_type) {
+            Some(class) => Value::text(class.name()),
+            None => Value::Unknown("the class of this volume type is not known here".into()),
+        })
     }),
     field("volume.iops", Number, "a second", "Provisioned or baseline operations", LISTING, VOLUME, |s| {
         volume(s, |v| whole(v.iops))
