@@ -4,6 +4,7 @@
 //! out is filled as documented on the shapes; an id that is left out is made from the name alone, so that loading a
 //! file again gives the same policies.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -94,9 +95,13 @@ pub(crate) fn policy(checker: &mut Checker<'_>, at: &At<'_>, node: &Node, file: 
     };
     let reach = reach(checker, at, &raw);
     let mut rules: Vec<Rule> = Vec::with_capacity(raw.rules.len());
+    let mut ids = RuleIds::default();
     for (index, rule) in raw.rules.iter().enumerate() {
         let place = at.key("rules").item(index);
-        rules.extend(self::rule(checker, &place, rule, &raw, mode, &rules));
+        if let Some(rule) = self::rule(checker, &place, rule, &raw, mode, &mut ids) {
+            ids.lines.insert(rule.name.clone(), rule.line);
+            rules.push(rule);
+        }
     }
     let names: Vec<String> = rules.iter().map(|rule| rule.name.clone()).collect();
     // With a broken rule the names are not complete, and complaints about them would be noise.
@@ -145,31 +150,50 @@ fn conditions_of(checker: &mut Checker<'_>, at: &At<'_>, node: &Node) {
     }
 }
 
+/// The ids of a policy's rules so far.
+#[derive(Default)]
+struct RuleIds {
+    /// On which line each stands.
+    lines: HashMap<String, usize>,
+    /// The number that a made id is tried with next; counting from the beginning each time would have no end when
+    /// thousands of rules have one description.
+    next: HashMap<String, usize>,
+}
+
+impl RuleIds {
+    /// The made id itself, or with the first number that is free behind it.
+    fn free(&mut self, made: String) -> String {
+        let next = self.next.entry(made.clone()).or_insert(1);
+        loop {
+            let name = if *next == 1 { made.clone() } else { format!("{made}-{next}") };
+            *next += 1;
+            if !self.lines.contains_key(&name) {
+                return name;
+            }
+        }
+    }
+}
+
 fn rule(
     checker: &mut Checker<'_>,
     at: &At<'_>,
     raw: &ContextRule,
     policy: &ContextPolicy,
     mode: EnforcementMode,
-    others: &[Rule],
+    ids: &mut RuleIds,
 ) -> Option<Rule> {
     let name = match &raw.id {
         Some(id) => {
             check_name(checker, &at.key("id"), id);
-            if let Some(other) = others.iter().find(|other| other.name == *id) {
-                let problem = format!("the rule id {:?} is already used on line {}", clean(id), other.line);
+            if let Some(line) = ids.lines.get(id) {
+                let problem = format!("the rule id {:?} is already used on line {line}", clean(id));
                 checker.fail(&at.key("id"), problem, "an id that no other rule of the policy has");
             }
             id.clone()
         }
         None => {
             let made = raw.description.as_deref().and_then(|text| made_id("rule", text));
-            let base = made.unwrap_or_else(|| format!("rule-{}", others.len() + 1));
-            let taken = |name: &str| others.iter().any(|other| other.name == name);
-            (1..)
-                .map(|number| if number == 1 { base.clone() } else { format!("{base}-{number}") })
-                .find(|name| !taken(name))
-                .unwrap_or(base)
+            ids.free(made.unwrap_or_else(|| format!("rule-{}", ids.lines.len() + 1)))
         }
     };
     let own_mode = if raw.enabled == Some(false) { EnforcementMode::Disabled } else { mode };

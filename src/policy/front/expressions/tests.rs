@@ -363,3 +363,14 @@ fn m6_a_recipient_that_nothing_delivers_to_is_refused_with_the_action_that_does(
         assert!(error.accepted.contains("type webhook and url"), "{to}: {}", error.accepted);
     }
 }
+
+#[test]
+fn p3_thousands_of_rules_with_one_description_get_ids_of_their_own_without_counting_over_and_over() {
+    let head = "id: p\nname: P\npolicy_type: usage\nenforcement_mode: enforce\nseverity: high\nrules:\n  \
+                - {id: rule-same-2, condition: a > 0}\n";
+    let rules = "  - {condition: a > 1, description: same}\n".repeat(5_000);
+    let policy = one("p.yaml", &format!("{head}{rules}"));
+    let names: Vec<&str> = policy.rules.iter().map(|rule| rule.name.as_str()).collect();
+    assert_eq!(names[..4], ["rule-same-2", "rule-same", "rule-same-3", "rule-same-4"]);
+    assert_eq!((names.len(), names[5_000]), (5_001, "rule-same-5001"));
+}
