@@ -13,9 +13,11 @@ use crate::domain::budget::Spending;
 use crate::domain::fact::Fact;
 use crate::domain::finding::Severity;
 use crate::domain::money::Usd;
+use crate::domain::place::Kind;
 use crate::domain::request::{ApprovalRule, Request};
 use crate::domain::rule::{DatabaseLimit, InstanceLimit, NetworkLimit, TagRule, VolumeLimit};
 use crate::domain::text::clean;
+use crate::policy::document::nearest;
 use crate::policy::{EnforcementMode, Logic, Policy, PolicyScope, Preventive, Rule};
 
 /// What a request meets; the later of two outweighs the earlier.
@@ -93,6 +95,9 @@ pub fn judge(policies: &[Policy], requests: &[Request], spending: &Spending) -> 
                 judged.unpriced.push((request.shown().to_owned(), "this type is not priced here".to_owned()))
             }
         }
+        if let Some(note) = misspelled(&request.resource_type).filter(|note| !judged.warnings.contains(note)) {
+            judged.warnings.push(note);
+        }
         for (policy, rule) in in_force(policies) {
             if covers(policy, rule, request) {
                 let mut against = Against { policy, rule, request, judged: &mut judged };
@@ -117,6 +122,17 @@ pub fn judge(policies: &[Policy], requests: &[Request], spending: &Spending) -> 
 pub(super) fn warned(violations: &[Violation]) -> Vec<String> {
     let warned = violations.iter().filter(|violation| violation.effect == Answer::Warn);
     warned.map(|violation| format!("{}: {}", violation.resource, violation.message)).collect()
+}
+
+/// A word on a type that nearly is one with limits: rules are found by the exact type, so a slip passes them all.
+fn misspelled(resource_type: &str) -> Option<String> {
+    let known: Vec<&str> =
+        Kind::ALL.iter().map(|kind| kind.name()).chain(["database/instance", "network/connection"]).collect();
+    if known.contains(&resource_type) {
+        return None;
+    }
+    let near = nearest(resource_type, known)?;
+    Some(format!("no limit is for the type {resource_type:?}, so none was held against it; did you mean {near:?}?"))
 }
 
 /// Rules that are not switched off, by their policy or by themselves.

@@ -341,3 +341,17 @@ fn a_condition_over_the_inventory_is_not_passed_over_in_silence() {
     let judged = judge(&policies(text), &[good(), good()], &no_spend());
     assert_eq!(judged.warnings, ["e / big: its condition is judged over the inventory, not over requests"]);
 }
+
+#[test]
+fn v5_a_type_that_is_nearly_one_with_limits_is_told_because_no_rule_was_asked_about_it() {
+    let limit = "metadata: {name: l}\ntype: ResourceLimit\nrules:\n  - {name: r, resource: compute/instance, constraint: {maxVCPUs: 4}}\n";
+    let noted = |kind: &str| {
+        let request = Request::of_type(kind);
+        let judged = judge(&policies(limit), &[request.clone(), request], &Spending::NoSource("a test".into()));
+        (judged.action, judged.warnings)
+    };
+    let slip = "no limit is for the type \"compute/instances\", so none was held against it; did you mean \"compute/instance\"?";
+    assert_eq!(noted("compute/instances"), (Answer::Allow, vec![slip.to_owned()]), "once, however many there are");
+    assert_eq!(noted("aws/aws_s3_bucket"), (Answer::Allow, vec![]));
+    assert_eq!(noted("compute/instance").0, Answer::Deny);
+}
