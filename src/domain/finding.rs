@@ -147,6 +147,9 @@ pub struct Finding {
     pub act_not_before: Option<Instant>,
     /// Tags to add.
     pub add_tags: Vec<(String, String)>,
+    /// The type that it should have, where the act changes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_type: Option<String>,
     /// Who is told; `None` when nobody can be.
     pub owner: Option<String>,
     /// First time it was seen; never changes, not even when it reopens.

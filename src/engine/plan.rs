@@ -148,6 +148,7 @@ pub fn step(
         message: finding.message.clone(),
         backup,
         add_tags: finding.add_tags.clone(),
+        to_type: finding.to_type.clone(),
         monthly: finding.savings.monthly,
         fingerprint: Fingerprint::of(fresh, ignore_tags),
     })

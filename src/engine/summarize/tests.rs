@@ -144,6 +144,7 @@ fn realised_savings_run_since_each_act_and_stop_when_it_is_reversed() {
             message: finding.message.clone(),
             backup: Vec::new(),
             add_tags: Vec::new(),
+            to_type: None,
             monthly: finding.savings.monthly,
             fingerprint: Default::default(),
         },
