@@ -142,6 +142,18 @@ pub enum Call {
         /// Keys with the values that they must still have.
         tags: Vec<(String, String)>,
     },
+    /// Changes the type of a stopped instance.
+    ModifyInstanceType {
+        /// Which.
+        instance: InstanceId,
+        /// To what, for example `m5.large`.
+        to: String,
+    },
+    /// Terminates an instance.
+    TerminateInstance {
+        /// Which.
+        instance: InstanceId,
+    },
 }
 
 /// A volume to be made.
@@ -281,6 +293,8 @@ impl Call {
             Call::CreateSnapshots { .. } => "CreateSnapshots",
             Call::CreateTags { .. } => "CreateTags",
             Call::DeleteTags { .. } => "DeleteTags",
+            Call::ModifyInstanceType { .. } => "ModifyInstanceAttribute",
+            Call::TerminateInstance { .. } => "TerminateInstances",
         }
     }
 
@@ -289,7 +303,9 @@ impl Call {
         match self {
             Call::StopInstance { instance }
             | Call::StartInstance { instance }
-            | Call::CreateSnapshots { instance, .. } => instance.as_str(),
+            | Call::CreateSnapshots { instance, .. }
+            | Call::ModifyInstanceType { instance, .. }
+            | Call::TerminateInstance { instance } => instance.as_str(),
             Call::CreateVolume(new) => new.snapshot.as_str(),
             Call::DeleteVolume { volume } | Call::CreateSnapshot { volume, .. } => volume.as_str(),
             Call::CreateTags { resource, .. } | Call::DeleteTags { resource, .. } => &resource.id,

@@ -68,8 +68,7 @@ pub fn switched_off(act: Act, switches: &Switches) -> Option<(HoldCode, String)>
         Act::TerminateInstance => {
             Some((HoldCode::NotAvailable, "terminate not available; manual action needed".into()))
         }
-        Act::ResizeInstance => Some((HoldCode::NotAvailable, "resize not available".into())),
-        Act::StopInstance | Act::DeleteVolume | Act::AddTags | Act::SendNotification => None,
+        Act::ResizeInstance | Act::StopInstance | Act::DeleteVolume | Act::AddTags | Act::SendNotification => None,
     }
 }
 
@@ -181,9 +180,9 @@ fn listed(entry: &str, resource: &Resource, tags: &Tags) -> bool {
 
 fn wrong_state(act: Act, resource: &Resource) -> Option<String> {
     match (act, resource.instance(), resource.volume()) {
-        (Act::StopInstance | Act::ResizeInstance, Some(instance), _) => (instance.state != InstanceState::Running)
+        (Act::StopInstance, Some(instance), _) => (instance.state != InstanceState::Running)
             .then(|| format!("it is {}, not running", clean(instance.state.as_str()))),
-        (Act::TerminateInstance, Some(instance), _) => {
+        (Act::TerminateInstance | Act::ResizeInstance, Some(instance), _) => {
             (!matches!(instance.state, InstanceState::Running | InstanceState::Stopped))
                 .then(|| format!("it is {}, neither running nor stopped", clean(instance.state.as_str())))
         }
@@ -470,10 +469,7 @@ mod tests {
         let on = Switches { allow_auto_terminate: true, allow_auto_delete_volumes: true, ..off };
         assert_eq!(switched_off(Act::DeleteVolume, &on), None);
         assert_eq!(switched_off(Act::TerminateInstance, &on).unwrap().0, HoldCode::NotAvailable);
-        assert_eq!(
-            switched_off(Act::ResizeInstance, &on).unwrap(),
-            (HoldCode::NotAvailable, "resize not available".into())
-        );
+        assert_eq!(switched_off(Act::ResizeInstance, &off), None, "its way back is its own kind of backup");
         assert_eq!(switched_off(Act::StopInstance, &off), None);
     }
 

@@ -16,7 +16,7 @@ use super::money::Usd;
 use super::place::ResourceKey;
 use super::plan::OWN_TAGS;
 use super::price::PriceBook;
-use super::remediation::{JournalState, Look, Remediation};
+use super::remediation::{JournalState, Look, Part, Remediation};
 use super::resource::{Detail, Resource};
 use super::text::{Str, clean};
 
@@ -59,6 +59,15 @@ pub enum Restore {
         /// Keys and values that were added.
         tags: Vec<(String, String)>,
     },
+    /// Give the instance its old type again, by the same calls.
+    ResizeInstance {
+        /// Which.
+        instance: String,
+        /// Its type before.
+        from: String,
+        /// It ran before.
+        restart: bool,
+    },
 }
 
 /// One undo of one act: a journal row like the act's own, with the same states less those of the backup.
@@ -82,6 +91,9 @@ pub struct Undo {
     pub claimed_at: Instant,
     /// Last transition.
     pub updated_at: Instant,
+    /// The calls of an undo that takes several, in their order; empty for an undo of one call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
     /// Hash of the call's arguments, from the intent on.
     pub call_hash: Option<String>,
     /// The answer's request id.
@@ -153,6 +165,9 @@ impl Restore {
             Restore::RemoveTags { tags } => {
                 let keys: Vec<String> = tags.iter().map(|(key, _)| clean(key)).collect();
                 format!("remove the tags that were added ({})", keys.join(", "))
+            }
+            Restore::ResizeInstance { instance, from, .. } => {
+                format!("give {} its type {} again", clean(instance), clean(from))
             }
         }
     }

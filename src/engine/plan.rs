@@ -98,7 +98,7 @@ pub struct Selection<'a> {
 
 /// Whether this version can carry an act out.
 pub fn has_handler(act: Act) -> bool {
-    matches!(act, Act::StopInstance | Act::DeleteVolume | Act::AddTags)
+    matches!(act, Act::StopInstance | Act::DeleteVolume | Act::AddTags | Act::ResizeInstance)
 }
 
 /// Weighs every finding.
@@ -131,7 +131,7 @@ pub fn step(
     let backup = match act {
         Act::DeleteVolume => vec![finding.key.id.to_string()],
         Act::StopInstance if !snapshot_before_stop => Vec::new(),
-        Act::StopInstance => fresh
+        Act::StopInstance | Act::ResizeInstance => fresh
             .instance()
             .map(|instance| instance.volumes.iter().map(|attached| attached.volume.to_string()).collect())
             .unwrap_or_default(),
@@ -263,7 +263,6 @@ fn in_time(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
 
 fn not_available(act: Act) -> String {
     match act {
-        Act::ResizeInstance => "resize not available".into(),
         // R9: the seed's words, as a reason rather than a failure.
         Act::TerminateInstance => "automatic termination is disabled; manual action needed".into(),
         other => format!("{other} not available"),

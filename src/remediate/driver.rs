@@ -2,16 +2,19 @@
 //!
 //! [`Remediator::advance`] loads the row and goes on from whatever state a crash may have left. Every transition goes
 //! through [`Remediator::commit`]. Nothing here calls the cloud's acting side but [`Remediator::act_now`], which runs
-//! at most once in the life of a row: after its commit of J8 no path leads back.
+//! at most once in the life of a row: after its commit of J8 no path leads back. An act of several calls (a resize)
+//! begins here like any other, and `parts` makes the calls after the first.
 
 use chrono::TimeDelta;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::actions::resize_instance::Passage;
 use super::actions::{Action, Backup, Recipe, action};
 use super::backup::same_set;
 use super::freeze::ordinary;
 use super::gate::{Purpose, day_start};
+use super::parts::{Row, part_label, settle_last};
 use super::recheck::{Fresh, Judged};
 use super::{Event, Interrupted, Outcome, Progress, Remediator, Ruling, Run};
 use crate::cloud::{Call, ErrorKind};
@@ -19,7 +22,7 @@ use crate::domain::Instant;
 use crate::domain::finding::Act;
 use crate::domain::place::Kind;
 use crate::domain::plan::Step;
-use crate::domain::remediation::{JournalState, Remediation};
+use crate::domain::remediation::{JournalState, Part, PartOutcome, Remediation};
 use crate::store::{ACTING_LEASE, AuditEntry, ClaimError, GateClass, GatePass, StoreError};
 
 /// How long J3 and J4 ask again for something that cannot be read.
@@ -102,10 +105,17 @@ impl Remediator {
                 JournalState::SnapVerified => self.act_now(&mut remediation, &here, run).await?,
                 JournalState::ActIntent => {
                     let words = "whether the call was made is not known; only reads decide now";
+                    settle_last(&mut remediation.parts, PartOutcome::Uncertain, "");
                     self.commit(&mut remediation, JournalState::Uncertain, words, run).await?;
                     Next::Go
                 }
-                JournalState::Uncertain | JournalState::Answered => self.observe(&mut remediation, run).await?,
+                JournalState::Uncertain | JournalState::Answered if remediation.parts.is_empty() => {
+                    self.observe(&mut remediation, run).await?
+                }
+                JournalState::Uncertain
+                | JournalState::Answered
+                | JournalState::PartSeen
+                | JournalState::Compensating => self.walk_parts(&mut remediation, run).await?,
                 JournalState::Observed => {
                     let words = format!("{}: {}", remediation.step.act.words(), remediation.message);
                     self.end(&mut remediation, JournalState::Done, &words, run).await?
@@ -120,6 +130,21 @@ impl Remediator {
             }
         };
         Ok(Outcome { id: Some(id), progress, message: remediation.message })
+    }
+
+    /// The way of an act of several calls, once the first is under way.
+    async fn walk_parts(&self, remediation: &mut Remediation, run: &Run) -> Result<Next, Interrupted> {
+        let passage = match Passage::of(remediation) {
+            Ok(passage) => passage,
+            Err(why) => return self.stuck(remediation, &why, run).await,
+        };
+        let settled = matches!(remediation.state, JournalState::PartSeen | JournalState::Compensating);
+        let mut row = Row::Act(remediation);
+        if settled {
+            self.next_part(&mut row, &passage, run).await
+        } else {
+            self.observe_part(&mut row, &passage, run).await
+        }
     }
 
     /// J4.
@@ -212,7 +237,15 @@ impl Remediator {
             objection => return self.objected(remediation, objection.into(), run).await,
         }
         self.note(remediation, action, &fresh, &call);
-        remediation.call_hash = Some(call_hash(&call));
+        let hash = call_hash(&call);
+        if step.act == Act::ResizeInstance {
+            let first = match Passage::of(remediation) {
+                Ok(passage) => passage.first(),
+                Err(why) => return self.end(remediation, JournalState::Aborted, &why, run).await,
+            };
+            remediation.parts = vec![Part::intended(first, hash.clone(), self.tools.clock.now())];
+        }
+        remediation.call_hash = Some(hash);
         (remediation.looks, remediation.first_look_at, remediation.last_look) = (0, None, None);
         let words = format!("about to call {} once", call.operation());
         self.commit(remediation, JournalState::ActIntent, &words, run).await?;
@@ -232,9 +265,13 @@ impl Remediator {
             })?;
         }
         let answer = self.tools.act.execute(&step.key.partition.place, &call).await;
-        self.tools.halt.pass("J8.call").await?;
+        self.tools.halt.pass(&format!("{}.call", part_label("J8", &remediation.parts))).await?;
         match answer {
             Ok(answer) => {
+                settle_last(&mut remediation.parts, PartOutcome::Answered, "");
+                if let Some(part) = remediation.parts.last_mut() {
+                    part.request_id = Some(answer.request_id.clone());
+                }
                 remediation.request_id = Some(answer.request_id);
                 let words = format!("the cloud accepted {}", call.operation());
                 self.commit(remediation, JournalState::Answered, &words, run).await?;
@@ -242,11 +279,13 @@ impl Remediator {
             }
             Err(error) if error.kind == ErrorKind::Uncertain => {
                 let words = format!("whether it was done is not known; only reads decide now: {error}");
+                settle_last(&mut remediation.parts, PartOutcome::Uncertain, "");
                 self.commit(remediation, JournalState::Uncertain, &words, run).await?;
                 Ok(Next::Go)
             }
             Err(error) => {
                 let why = format!("the cloud refused: {error}");
+                settle_last(&mut remediation.parts, PartOutcome::Refused, &why);
                 if error.kind == ErrorKind::Throttled {
                     // The account's request budget is shared with production automation (safety.md, H33).
                     self.remember(|memory| memory.over.insert(run.id.clone(), why.clone()));
@@ -374,7 +413,14 @@ impl Remediator {
         message: &str,
         run: &Run,
     ) -> Result<(), Interrupted> {
-        let label = label(to);
+        let label = match to {
+            JournalState::ActIntent
+            | JournalState::Answered
+            | JournalState::Uncertain
+            | JournalState::PartSeen
+            | JournalState::Compensating => part_label(label(to), &remediation.parts),
+            _ => label(to).to_owned(),
+        };
         self.tools.halt.pass(&format!("{label}.before")).await?;
         let now = self.tools.clock.now();
         remediation.state = to;
@@ -408,6 +454,7 @@ impl Remediator {
         let outgoing = match to {
             JournalState::Done => (self.tools.announce)(&Event::Done(&ended)),
             JournalState::Stuck => (self.tools.announce)(&Event::Stuck(&ended)),
+            JournalState::Refused if ended.parts.len() > 1 => (self.tools.announce)(&Event::TakenBack(&ended)),
             _ => Vec::new(),
         };
         self.tools.store.done(&ended, run.fence, now, &audit(&ended), &outgoing)?;
@@ -486,6 +533,7 @@ pub(super) fn audit(remediation: &Remediation) -> AuditEntry {
         "snapshots": remediation.snapshots,
         "call_hash": remediation.call_hash,
         "request_id": remediation.request_id,
+        "parts": remediation.parts,
         "message": remediation.message,
     });
     AuditEntry {

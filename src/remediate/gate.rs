@@ -8,6 +8,8 @@
 
 use chrono::{NaiveTime, TimeDelta};
 
+use super::actions::resize_instance::Passage;
+use super::parts::Row;
 use super::{FRESH_SECONDS, GateRules, Remediator, Ruling, Run};
 use crate::cloud::Call;
 use crate::domain::Instant;
@@ -121,6 +123,55 @@ impl Remediator {
         Ok(judge(&facts))
     }
 
+    /// Asks about a call of an act that is under way: whether it is one of this way, and whether anything may be called
+    /// at all. What made the act right was asked before its first call; half-way, finishing or going back harms least.
+    pub(super) fn gate_part(
+        &self,
+        row: &Row<'_>,
+        passage: &Passage,
+        call: &Call,
+        fresh: &Resource,
+        read_at: Instant,
+        run: &Run,
+    ) -> Result<Ruling, StoreError> {
+        let (now, key) = (self.tools.clock.now(), row.key());
+        if !self.rules.places.contains(&key.partition.place) || !key.id.starts_with(key.kind().id_prefix()) {
+            return Ok(Ruling::Freeze(format!("{key} is outside the accounts and Regions of the settings")));
+        }
+        let way = match call {
+            Call::StopInstance { .. } | Call::StartInstance { .. } => passage.restart,
+            Call::ModifyInstanceType { to, .. } => *to == passage.to || *to == passage.from,
+            _ => false,
+        };
+        if !way || fresh.key != *key || call.target() != &*key.id {
+            return Ok(Ruling::Freeze(format!("{call} on {} is no call of this way", fresh.key)));
+        }
+        if self.tools.store.clock_mark()?.is_some_and(|mark| now + TimeDelta::seconds(60) < mark) {
+            return Ok(Ruling::Freeze("the clock went backwards and is not to be believed".into()));
+        }
+        if self.tools.store.lease_fence(ACTING_LEASE)? != Some(run.fence) {
+            return Ok(Ruling::Hold("another worker holds the acting lease, or it ran out".into()));
+        }
+        let closed = match row {
+            Row::Act(_) if self.rules.mode == Mode::Observe => Some("mode observe changes nothing".to_owned()),
+            Row::Act(_) => self.tools.store.frozen()?.map(|freeze| {
+                format!("frozen by {} since {}: {}", clean(&freeze.by), freeze.at, clean(&freeze.reason))
+            }),
+            Row::Undo(_, while_frozen) => self.undo_closed(*while_frozen, run)?,
+        };
+        if let Some(why) = closed {
+            return Ok(Ruling::Refuse(HoldCode::Frozen, why));
+        }
+        let age = now - read_at;
+        if age > TimeDelta::seconds(FRESH_SECONDS) || age < TimeDelta::zero() {
+            return Ok(Ruling::Refuse(
+                HoldCode::StaleScan,
+                format!("its last read is {} seconds old", age.num_seconds()),
+            ));
+        }
+        Ok(Ruling::Pass)
+    }
+
     fn passed(&self, step: &Step, run: &Run, now: Instant) -> Result<Passed, StoreError> {
         let Some(class) = GateClass::of(step.act) else { return Ok(Passed::default()) };
         let today = self.tools.store.gate_counts_since(step.key.account(), day_start(now))?;
@@ -167,6 +218,14 @@ fn foreign(facts: &Facts<'_>) -> Option<Ruling> {
         return freeze(format!("the call names {}, the step {}", clean(call.target()), step.key));
     }
     let expected = match (step.act, step.key.kind(), call) {
+        // A resize of an instance that runs begins with its stop, of one that is stopped with its new type.
+        (Act::ResizeInstance, Kind::Instance, Call::StopInstance { .. }) => {
+            facts.purpose != Purpose::Backup && facts.fresh.state() == "running"
+        }
+        (Act::ResizeInstance, Kind::Instance, Call::ModifyInstanceType { to, .. }) => {
+            facts.purpose != Purpose::Backup && facts.fresh.state() == "stopped" && step.to_type.as_ref() == Some(to)
+        }
+        (Act::ResizeInstance, Kind::Instance, Call::CreateSnapshots { .. }) => facts.purpose == Purpose::Backup,
         (Act::StopInstance, Kind::Instance, Call::StopInstance { .. })
         | (Act::DeleteVolume, Kind::Volume, Call::DeleteVolume { .. }) => facts.purpose != Purpose::Backup,
         (Act::StopInstance, Kind::Instance, Call::CreateSnapshots { .. })
@@ -242,9 +301,9 @@ fn unarmed(facts: &Facts<'_>) -> Option<Ruling> {
         }
     }
     let allowed = match step.act {
-        Act::StopInstance | Act::AddTags => true,
+        Act::StopInstance | Act::AddTags | Act::ResizeInstance => true,
         Act::DeleteVolume => rules.switches.allow_auto_delete_volumes,
-        Act::TerminateInstance | Act::ResizeInstance | Act::SendNotification => false,
+        Act::TerminateInstance | Act::SendNotification => false,
     };
     if !allowed {
         return refuse(HoldCode::SwitchedOff, format!("{} is switched off", step.act));
@@ -264,6 +323,9 @@ fn not_due(facts: &Facts<'_>) -> Option<Ruling> {
     }
     if finding.act() != Some(step.act) {
         return refuse(HoldCode::PolicyChanged, format!("the finding does not ask to {} any more", step.act.words()));
+    }
+    if finding.to_type != step.to_type {
+        return refuse(HoldCode::PolicyChanged, "the finding asks for another type by now".into());
     }
     if finding.state != State::Open {
         return refuse(HoldCode::Excepted, format!("the finding is {}: {}", finding.state, clean(&finding.reason)));
@@ -407,7 +469,10 @@ fn untouchable(facts: &Facts<'_>) -> Option<Ruling> {
             if act == Act::StopInstance && instance.state.as_str() != "running" {
                 return refuse(HoldCode::ReportedOnly, "it is not running");
             }
-            if act == Act::StopInstance && !off(&instance.instance_store) {
+            if act == Act::ResizeInstance && !matches!(instance.state.as_str(), "running" | "stopped") {
+                return refuse(HoldCode::ReportedOnly, "it is neither running nor stopped");
+            }
+            if matches!(act, Act::StopInstance | Act::ResizeInstance) && !off(&instance.instance_store) {
                 return refuse(HoldCode::WouldLose, "it has, or may have, instance-store disks");
             }
         }

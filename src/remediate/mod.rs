@@ -7,7 +7,7 @@
 //!
 //! `recheck` judges again on fresh reads (J4), `backup` makes and verifies the safety snapshots (J5 to J7), `gate`
 //! counts and compares once more right before each mutating call (J8), `observe` looks for the effect (J9 to J11),
-//! `actions` is the table of acts, `halt` the crash points of tests. `undo` takes back what was done, by the same walk.
+//! `parts` goes on where an act takes several calls, `actions` is the table of acts, `halt` the crash points of tests. `undo` takes back what was done, by the same walk.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -34,6 +34,7 @@ mod freeze;
 mod gate;
 mod halt;
 mod observe;
+mod parts;
 mod recheck;
 #[cfg(test)]
 mod tests;
@@ -154,6 +155,8 @@ pub enum Event<'a> {
     Done(&'a Remediation),
     /// Nobody can tell what happened; a person decides.
     Stuck(&'a Remediation),
+    /// An act of several calls did not work and was put back: the resource is as it was, after an outage.
+    TakenBack(&'a Remediation),
     /// Everything was frozen.
     Frozen(&'a Freeze),
 }

@@ -14,7 +14,7 @@ use crate::domain::remediation::{JournalState, Look, Remediation};
 use crate::domain::text::clean;
 
 /// Reads in a row that must agree before an unwelcome answer counts.
-const LOOKS: u32 = 3;
+pub(super) const LOOKS: u32 = 3;
 
 /// How long they must agree.
 const AGREE: TimeDelta = TimeDelta::minutes(10);
@@ -92,7 +92,7 @@ impl Remediator {
     }
 
     /// Ends as Stuck. The freeze is written first, so that a crash in between repeats it.
-    async fn stuck(&self, remediation: &mut Remediation, why: &str, run: &Run) -> Result<Next, Interrupted> {
+    pub(super) async fn stuck(&self, remediation: &mut Remediation, why: &str, run: &Run) -> Result<Next, Interrupted> {
         self.freeze("remediate", &format!("r-{} ({}) is stuck: {why}", remediation.id, remediation.step.key))?;
         self.end(remediation, JournalState::Stuck, why, run).await
     }

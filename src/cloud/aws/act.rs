@@ -7,7 +7,7 @@
 
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::operation::RequestId;
-use aws_sdk_ec2::types::{InstanceSpecification, ResourceType, Tag, TagSpecification, VolumeType};
+use aws_sdk_ec2::types::{AttributeValue, InstanceSpecification, ResourceType, Tag, TagSpecification, VolumeType};
 
 use super::errors;
 use crate::cloud::rights::probes::WOULD_SUCCEED;
@@ -131,6 +131,26 @@ async fn send(client: &Client, call: &Call, dry_run: bool) -> Result<Answer, Clo
             let request = client.delete_tags().resources(&*resource.id);
             let request = request.set_tags(Some(sdk_tags(tags))).set_dry_run(dry_run);
             let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
+            Ok(answer(output.request_id(), Vec::new()))
+        }
+        Call::ModifyInstanceType { instance, to } => {
+            let to = AttributeValue::builder().value(to).build();
+            let request = client.modify_instance_attribute().instance_id(instance.as_str()).instance_type(to);
+            let output = request
+                .set_dry_run(dry_run)
+                .send()
+                .await
+                .map_err(|error| errors::from_sdk("ec2", operation, &error))?;
+            Ok(answer(output.request_id(), Vec::new()))
+        }
+        Call::TerminateInstance { instance } => {
+            let request = client.terminate_instances().instance_ids(instance.as_str()).set_dry_run(dry_run);
+            let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
+            let named =
+                output.terminating_instances().iter().any(|change| change.instance_id() == Some(instance.as_str()));
+            if !named {
+                return Err(errors::unreadable("ec2", operation, &format!("it does not name {instance}")));
+            }
             Ok(answer(output.request_id(), Vec::new()))
         }
     }

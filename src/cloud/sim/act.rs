@@ -170,12 +170,16 @@ fn rule(state: &mut State, place: &Place, call: &Call, effects: &[Effect]) -> Re
         }
         Call::CreateTags { resource, tags } => state.tag(resource, tags),
         Call::DeleteTags { resource, tags } => state.untag_values(resource, tags),
+        Call::ModifyInstanceType { instance: id, to } => state.set_type(&instance(id.as_str()), to),
+        Call::TerminateInstance { instance: id } => state.terminate(&instance(id.as_str())),
     }
 }
 
 fn arguments(call: &Call) -> String {
     match call {
         Call::StopInstance { .. } | Call::StartInstance { .. } | Call::DeleteVolume { .. } => String::new(),
+        Call::TerminateInstance { .. } => String::new(),
+        Call::ModifyInstanceType { to, .. } => to.clone(),
         Call::CreateVolume(new) => format!("{} {} GiB in {}, {}", new.volume_type, new.size_gib, new.zone, new.token),
         Call::CreateSnapshot { tags, .. }
         | Call::CreateSnapshots { tags, .. }

@@ -23,6 +23,7 @@ mod between;
 mod crashes;
 mod gates;
 mod people;
+mod resize;
 mod stories;
 mod trail;
 mod undo;
@@ -70,7 +71,9 @@ impl CloudAct for Watch {
         self.cloud.truth(|truth| {
             let at_risk: Vec<String> = match call {
                 Call::DeleteVolume { volume } => vec![volume.as_str().to_owned()],
-                Call::StopInstance { instance } => {
+                Call::StopInstance { instance }
+                | Call::ModifyInstanceType { instance, .. }
+                | Call::TerminateInstance { instance } => {
                     let resource = truth.resource(instance.as_str());
                     let volumes = resource.and_then(Resource::instance).map(|instance| instance.volumes.clone());
                     volumes.unwrap_or_default().iter().map(|attached| attached.volume.to_string()).collect()
@@ -195,6 +198,9 @@ impl Stage {
                 Event::Stuck(own) => {
                     (format!("stuck r-{}", own.id), Some((own.step.finding.clone(), NoticeKind::Stuck)))
                 }
+                Event::TakenBack(own) => {
+                    (format!("taken back r-{}", own.id), Some((own.step.finding.clone(), NoticeKind::Done)))
+                }
                 Event::Frozen(freeze) => (format!("frozen: {}", freeze.reason), None),
             };
             messages.lock().unwrap().push(word.clone());
@@ -237,6 +243,9 @@ impl Stage {
             finding.rule = "tags".into();
             finding.id = crate::domain::finding::FindingId::derive(&finding.key, "policy", "tags");
             finding.add_tags = vec![("cost-center".into(), "CC-000000".into()), ("project".into(), "unknown".into())];
+        }
+        if action == Action::Resize {
+            finding.to_type = Some("m5.xlarge".into());
         }
         self.store.update_findings(&[finding.clone()], &[]).unwrap();
         let message = Outgoing {

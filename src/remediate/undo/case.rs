@@ -104,6 +104,7 @@ pub(super) fn expected(case: &Case, subject: &ResourceKey, call: &Call) -> Resul
         (Restore::StartInstance { .. }, Call::StartInstance { .. })
             | (Restore::CreateVolume { .. }, Call::CreateVolume(_))
             | (Restore::RemoveTags { .. }, Call::DeleteTags { .. })
+            | (Restore::ResizeInstance { .. }, Call::StopInstance { .. } | Call::ModifyInstanceType { .. })
     );
     if fits && call.target() == &*subject.id {
         return Ok(());

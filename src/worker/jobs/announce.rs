@@ -19,7 +19,7 @@ pub fn announce(cx: &Context) -> Arc<Announce> {
     let cx = cx.clone();
     Arc::new(move |event: &Event<'_>| {
         let made = match event {
-            Event::Done(remediation) => owner_mail(&cx, remediation, NoticeKind::Done),
+            Event::Done(remediation) | Event::TakenBack(remediation) => owner_mail(&cx, remediation, NoticeKind::Done),
             Event::Stuck(remediation) => owner_mail(&cx, remediation, NoticeKind::Stuck).and_then(|mut mails| {
                 for to in &cx.settings.reports.to {
                     mails.push(outgoing(&alert::stuck(to, remediation, cx.settings.zone)?, Vec::new())?);
