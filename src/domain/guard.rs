@@ -65,10 +65,12 @@ pub fn switched_off(act: Act, switches: &Switches) -> Option<(HoldCode, String)>
             "automatic deletion of volumes is disabled (allow_auto_delete_volumes = false); manual action needed"
                 .into(),
         )),
-        Act::TerminateInstance => {
-            Some((HoldCode::NotAvailable, "terminate not available; manual action needed".into()))
-        }
-        Act::ResizeInstance | Act::StopInstance | Act::DeleteVolume | Act::AddTags | Act::SendNotification => None,
+        Act::TerminateInstance
+        | Act::ResizeInstance
+        | Act::StopInstance
+        | Act::DeleteVolume
+        | Act::AddTags
+        | Act::SendNotification => None,
     }
 }
 
@@ -468,7 +470,7 @@ mod tests {
         assert!(words.contains("disabled") && words.contains("manual action needed"), "{words}");
         let on = Switches { allow_auto_terminate: true, allow_auto_delete_volumes: true, ..off };
         assert_eq!(switched_off(Act::DeleteVolume, &on), None);
-        assert_eq!(switched_off(Act::TerminateInstance, &on).unwrap().0, HoldCode::NotAvailable);
+        assert_eq!(switched_off(Act::TerminateInstance, &on), None);
         assert_eq!(switched_off(Act::ResizeInstance, &off), None, "its way back is its own kind of backup");
         assert_eq!(switched_off(Act::StopInstance, &off), None);
     }

@@ -13,6 +13,7 @@ pub mod finding;
 pub mod guard;
 pub mod hours;
 pub mod inventory;
+pub mod launch;
 pub mod lifecycle;
 pub mod mode;
 pub mod money;

@@ -314,6 +314,7 @@ macro_rules! typed_id {
 typed_id!(InstanceId, Kind::Instance, "The id of an instance, `i-…`.");
 typed_id!(VolumeId, Kind::Volume, "The id of a volume, `vol-…`.");
 typed_id!(SnapshotId, Kind::Snapshot, "The id of a snapshot, `snap-…`.");
+typed_id!(ImageId, Kind::Image, "The id of a machine image, `ami-…`.");
 
 #[cfg(test)]
 mod tests {

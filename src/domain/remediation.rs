@@ -84,6 +84,9 @@ pub struct Remediation {
     pub rechecked_at: Option<Instant>,
     /// Snapshots by volume id.
     pub snapshots: Vec<SafetySnapshot>,
+    /// The image that an instance could be launched from again, where the act needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<SafetyImage>,
     /// The calls of an act that takes several, in their order; empty for an act of one call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,
@@ -170,6 +173,19 @@ pub enum Look {
     Unchanged,
     /// Anything else: on its way, or elsewhere.
     Between,
+}
+
+/// An image made of the safety snapshots.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SafetyImage {
+    /// Its name, by which it is found again; taken once in an account and Region.
+    pub name: String,
+    /// Its id, once it is known.
+    pub image: Option<Str>,
+    /// When it was last asked for.
+    pub asked_at: Instant,
+    /// How often it was asked for.
+    pub tries: u32,
 }
 
 /// One backup of one volume.

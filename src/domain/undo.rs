@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Instant;
 use super::fact::Fact;
 use super::finding::FindingId;
+use super::launch::Launch;
 use super::money::Usd;
 use super::place::ResourceKey;
 use super::plan::OWN_TAGS;
@@ -38,6 +39,9 @@ pub struct Recipe {
     /// The elastic addresses that pointed to it before the act; `None` when they could not be read.
     #[serde(default)]
     pub addresses: Option<Vec<Resource>>,
+    /// How it was launched, for acts after which it may have to be launched again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch: Option<Launch>,
 }
 
 /// The way back of one act (checks.md, B1 to B8).
@@ -67,6 +71,11 @@ pub enum Restore {
         from: String,
         /// It ran before.
         restart: bool,
+    },
+    /// Launch a new instance from the image of the safety snapshots. Its id and addresses are new.
+    LaunchInstance {
+        /// The instance that was terminated.
+        instance: String,
     },
 }
 
@@ -155,6 +164,11 @@ impl Recipe {
 }
 
 impl Restore {
+    /// Whether something comes back under a new id.
+    pub fn makes_anew(&self) -> bool {
+        matches!(self, Restore::CreateVolume { .. } | Restore::LaunchInstance { .. })
+    }
+
     /// What it does, in words.
     pub fn words(&self) -> String {
         match self {
@@ -168,6 +182,9 @@ impl Restore {
             }
             Restore::ResizeInstance { instance, from, .. } => {
                 format!("give {} its type {} again", clean(instance), clean(from))
+            }
+            Restore::LaunchInstance { instance } => {
+                format!("launch a new instance from the safety snapshots of {}", clean(instance))
             }
         }
     }
@@ -183,7 +200,7 @@ pub fn standing(act: &Remediation, undone: bool, prices: &PriceBook, now: Instan
     }
     let recipe = Recipe::of(act)?;
     let until = act.snapshots.iter().filter_map(|own| own.requested_at).min().map(|at| at + keeping());
-    let needs_backup = matches!(recipe.restore, Restore::CreateVolume { .. });
+    let needs_backup = recipe.restore.makes_anew();
     if needs_backup {
         match until {
             None => return Err(format!("r-{} has no safety snapshot", act.id)),
@@ -229,6 +246,32 @@ pub fn losses(recipe: &Recipe) -> Vec<String> {
                 lost.push(format!("tags that AWS alone can write: {}", foreign.join(", ")));
             }
         }
+        (Restore::ResizeInstance { .. }, Detail::Instance(_)) => {
+            lost.push("what is in its memory, if it runs: it is stopped for this".to_owned());
+        }
+        (Restore::LaunchInstance { instance: old }, Detail::Instance(instance)) => {
+            lost.push(format!("the id {}: the new instance has another one", clean(old)));
+            lost.push("what was in its memory".to_owned());
+            lost.push("what was written after the safety snapshots were begun".to_owned());
+            let address = instance.private_ip.as_deref().map(|own| format!(" {}", clean(own))).unwrap_or_default();
+            lost.push(format!("its private address{address}: the new one gets another of its subnet"));
+            if let Some(address) = instance.auto_public_ip.known() {
+                lost.push(format!("its public address {}", clean(address)));
+            }
+            for own in recipe.addresses.iter().flatten() {
+                lost.push(format!("its elastic address {}: associate it by hand", clean(&own.key.id)));
+            }
+            lost.push("its user data: they are not saved, and a first start would run them again".to_owned());
+            lost.push("what points to its id or addresses: load balancers, alarms, DNS names".to_owned());
+            if instance.state != super::resource::InstanceState::Running {
+                lost.push(format!("that it was {}: the new one runs", clean(instance.state.as_str())));
+            }
+            if let Some(launch) = &recipe.launch
+                && launch.ipv6 + launch.secondary_addresses > 0
+            {
+                lost.push("its IPv6 and further private addresses".to_owned());
+            }
+        }
         _ => {}
     }
     lost
@@ -239,6 +282,11 @@ pub fn losses(recipe: &Recipe) -> Vec<String> {
 pub fn compare(recipe: &Recipe, now: &Resource, addresses: Option<&[Resource]>) -> Vec<Difference> {
     let mut before = fields(&recipe.resource);
     let mut after = fields(now);
+    if matches!(recipe.restore, Restore::LaunchInstance { .. }) {
+        // Its volumes have new ids as well; what must be there again are the devices.
+        by_device(&mut before, &recipe.resource);
+        by_device(&mut after, now);
+    }
     match (&recipe.addresses, addresses) {
         (Some(then), Some(now)) => {
             put_addresses(&mut before, then);
@@ -260,6 +308,27 @@ pub fn compare(recipe: &Recipe, now: &Resource, addresses: Option<&[Resource]>) 
             (was != is).then_some(Difference { field, was, is })
         })
         .collect()
+}
+
+/// What of the way it was launched is not as the recipe says, by field; nothing where the recipe holds none.
+pub fn compare_launch(recipe: &Recipe, now: &Launch) -> Vec<Difference> {
+    let before = recipe.launch.as_ref().map(Launch::fields).unwrap_or_default();
+    let after = now.fields();
+    before
+        .into_iter()
+        .filter_map(|(field, was)| {
+            let is = after.get(&field).cloned();
+            (is.as_ref() != Some(&was)).then_some(Difference { field, was: Some(was), is })
+        })
+        .collect()
+}
+
+fn by_device(fields: &mut BTreeMap<String, String>, resource: &Resource) {
+    for attached in resource.instance().into_iter().flat_map(|instance| &instance.volumes) {
+        fields.remove(&format!("volume {}", attached.volume));
+        let dies = if attached.delete_on_termination { "dies with it" } else { "survives it" };
+        fields.insert(format!("volume at {}", attached.device), dies.to_owned());
+    }
 }
 
 /// Whether only AWS can write a tag of this key.

@@ -98,7 +98,10 @@ pub struct Selection<'a> {
 
 /// Whether this version can carry an act out.
 pub fn has_handler(act: Act) -> bool {
-    matches!(act, Act::StopInstance | Act::DeleteVolume | Act::AddTags | Act::ResizeInstance)
+    match act {
+        Act::StopInstance | Act::ResizeInstance | Act::TerminateInstance | Act::DeleteVolume | Act::AddTags => true,
+        Act::SendNotification => false,
+    }
 }
 
 /// Weighs every finding.
@@ -131,7 +134,7 @@ pub fn step(
     let backup = match act {
         Act::DeleteVolume => vec![finding.key.id.to_string()],
         Act::StopInstance if !snapshot_before_stop => Vec::new(),
-        Act::StopInstance | Act::ResizeInstance => fresh
+        Act::StopInstance | Act::ResizeInstance | Act::TerminateInstance => fresh
             .instance()
             .map(|instance| instance.volumes.iter().map(|attached| attached.volume.to_string()).collect())
             .unwrap_or_default(),
@@ -250,7 +253,7 @@ fn in_time(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
         None => return Err((HoldCode::InGrace, format!("told {first}; no due date"))),
     }
     match finding.act() {
-        Some(act) if !has_handler(act) => Err((HoldCode::NotAvailable, not_available(act))),
+        Some(act) if !has_handler(act) => Err((HoldCode::NotAvailable, format!("{act} not available"))),
         _ => match input.last_acts.get(&finding.key) {
             Some(last) if input.now - *last < BETWEEN_ACTS && finding.act() != Some(Act::AddTags) => Err((
                 HoldCode::ActedRecently,
@@ -258,14 +261,6 @@ fn in_time(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
             )),
             _ => Ok(()),
         },
-    }
-}
-
-fn not_available(act: Act) -> String {
-    match act {
-        // R9: the seed's words, as a reason rather than a failure.
-        Act::TerminateInstance => "automatic termination is disabled; manual action needed".into(),
-        other => format!("{other} not available"),
     }
 }
 

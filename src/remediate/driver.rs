@@ -206,6 +206,11 @@ impl Remediator {
         let Some(action) = self.action(remediation) else {
             return self.end(remediation, JournalState::Aborted, "this version has no handler for it", run).await;
         };
+        if action.act == Act::TerminateInstance
+            && let Some(next) = self.ensure_image(remediation, action, run).await?
+        {
+            return Ok(next);
+        }
         if let Some(why) = self.no_room(remediation, run)? {
             return self.objected(remediation, Ruling::Hold(why).into(), run).await;
         }
@@ -401,6 +406,7 @@ impl Remediator {
             resource: fresh.resource.clone(),
             volumes: fresh.volumes.clone(),
             addresses: Recipe::of(remediation).ok().and_then(|earlier| earlier.addresses),
+            launch: fresh.launch.clone(),
         };
         remediation.recipe = serde_json::to_value(recipe).ok();
     }
@@ -419,6 +425,7 @@ impl Remediator {
             | JournalState::Uncertain
             | JournalState::PartSeen
             | JournalState::Compensating => part_label(label(to), &remediation.parts),
+            JournalState::SnapVerified if remediation.image.is_some() => "J7[image]".to_owned(),
             _ => label(to).to_owned(),
         };
         self.tools.halt.pass(&format!("{label}.before")).await?;
@@ -531,6 +538,7 @@ pub(super) fn audit(remediation: &Remediation) -> AuditEntry {
         "state": remediation.state.word(),
         "fence": remediation.fence,
         "snapshots": remediation.snapshots,
+        "image": remediation.image,
         "call_hash": remediation.call_hash,
         "request_id": remediation.request_id,
         "parts": remediation.parts,

@@ -22,8 +22,8 @@ use crate::domain::mode::{Arming, Freeze, Mode};
 use crate::domain::notice::NoticeKind;
 use crate::domain::person;
 use crate::domain::place::Kind;
-use crate::domain::plan::{HoldCode, Step};
-use crate::domain::resource::{Detail, Resource};
+use crate::domain::plan::{HoldCode, OWN_TAGS, Step};
+use crate::domain::resource::{Detail, Lifecycle, Resource};
 use crate::domain::text::clean;
 use crate::store::{ACTING_LEASE, GateClass, StoreError};
 
@@ -214,6 +214,11 @@ fn foreign(facts: &Facts<'_>) -> Option<Ruling> {
     if facts.fresh.key != step.key {
         return freeze(format!("the step names {}, what was read is {}", step.key, facts.fresh.key));
     }
+    if let Call::RegisterImage(new) = call {
+        let source = (format!("{OWN_TAGS}source"), step.key.id.to_string());
+        let ours = (step.act, facts.purpose) == (Act::TerminateInstance, Purpose::Backup) && new.tags.contains(&source);
+        return if ours { None } else { freeze(format!("{call} is not what {} on {} calls", step.act, step.key)) };
+    }
     if call.target() != &*step.key.id {
         return freeze(format!("the call names {}, the step {}", clean(call.target()), step.key));
     }
@@ -226,6 +231,8 @@ fn foreign(facts: &Facts<'_>) -> Option<Ruling> {
             facts.purpose != Purpose::Backup && facts.fresh.state() == "stopped" && step.to_type.as_ref() == Some(to)
         }
         (Act::ResizeInstance, Kind::Instance, Call::CreateSnapshots { .. }) => facts.purpose == Purpose::Backup,
+        (Act::TerminateInstance, Kind::Instance, Call::TerminateInstance { .. }) => facts.purpose != Purpose::Backup,
+        (Act::TerminateInstance, Kind::Instance, Call::CreateSnapshots { .. }) => facts.purpose == Purpose::Backup,
         (Act::StopInstance, Kind::Instance, Call::StopInstance { .. })
         | (Act::DeleteVolume, Kind::Volume, Call::DeleteVolume { .. }) => facts.purpose != Purpose::Backup,
         (Act::StopInstance, Kind::Instance, Call::CreateSnapshots { .. })
@@ -303,7 +310,8 @@ fn unarmed(facts: &Facts<'_>) -> Option<Ruling> {
     let allowed = match step.act {
         Act::StopInstance | Act::AddTags | Act::ResizeInstance => true,
         Act::DeleteVolume => rules.switches.allow_auto_delete_volumes,
-        Act::TerminateInstance | Act::SendNotification => false,
+        Act::TerminateInstance => rules.switches.allow_auto_terminate,
+        Act::SendNotification => false,
     };
     if !allowed {
         return refuse(HoldCode::SwitchedOff, format!("{} is switched off", step.act));
@@ -469,10 +477,19 @@ fn untouchable(facts: &Facts<'_>) -> Option<Ruling> {
             if act == Act::StopInstance && instance.state.as_str() != "running" {
                 return refuse(HoldCode::ReportedOnly, "it is not running");
             }
-            if act == Act::ResizeInstance && !matches!(instance.state.as_str(), "running" | "stopped") {
+            let changes = matches!(act, Act::StopInstance | Act::ResizeInstance | Act::TerminateInstance);
+            if changes && !matches!(instance.state.as_str(), "running" | "stopped") {
                 return refuse(HoldCode::ReportedOnly, "it is neither running nor stopped");
             }
-            if matches!(act, Act::StopInstance | Act::ResizeInstance) && !off(&instance.instance_store) {
+            if act == Act::ResizeInstance
+                && series(&instance.instance_type) != facts.step.to_type.as_deref().and_then(series)
+            {
+                return refuse(HoldCode::NotAvailable, "the new type is of another series");
+            }
+            if changes && instance.lifecycle != Lifecycle::OnDemand {
+                return refuse(HoldCode::NotAvailable, "it was not bought on demand");
+            }
+            if changes && !off(&instance.instance_store) {
                 return refuse(HoldCode::WouldLose, "it has, or may have, instance-store disks");
             }
         }
@@ -484,6 +501,11 @@ fn untouchable(facts: &Facts<'_>) -> Option<Ruling> {
         _ => {}
     }
     None
+}
+
+/// `m5` of `m5.large`.
+fn series(instance_type: &str) -> Option<&str> {
+    instance_type.split_once('.').map(|(series, _)| series)
 }
 
 /// One more than the pace allows can only come from a planner that miscounted.

@@ -116,7 +116,7 @@ pub(super) fn seen(
         Look::Gone if ends_gone && agreed => {
             Seen::Effect(format!("not found in {looks} reads over {} minutes", steady.num_minutes()))
         }
-        Look::Gone if agreed && !ends_gone => Seen::Stuck("it vanished, which we did not ask for".into()),
+        Look::Gone if agreed && !ends_gone => Seen::Stuck("it is not found any more, which proves nothing".into()),
         Look::Unchanged if agreed => Seen::Stuck("it still has its old state".into()),
         Look::Between if looks >= LOOKS && steady >= ON_ITS_WAY => Seen::Stuck("it does not arrive".into()),
         _ if elapsed >= BLIND => Seen::Stuck("the reads of an hour do not agree".into()),

@@ -76,7 +76,11 @@ impl Remediator {
         let now = self.tools.clock.now();
         let (looks, steady) = row.count(look, now);
         let answered = row.state() == JournalState::Answered;
-        let settled = if row.parts().len() == 1 {
+        // While it stops it serves nobody: a stop that hangs is told as soon as any other trouble.
+        let hangs = look == Look::Between && now - row.updated_at().max(run.started_at) >= TROUBLE;
+        let settled = if row.parts().len() == 1 && passage.restart && hangs {
+            Settled::Lost("it does not arrive".into())
+        } else if row.parts().len() == 1 {
             match seen(look, answered, false, looks, steady, now - row.updated_at()) {
                 Seen::Effect(effect) => Settled::Seen(effect),
                 Seen::NotYet => Settled::NotYet,

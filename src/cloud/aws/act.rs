@@ -9,7 +9,7 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::operation::RequestId;
 use aws_sdk_ec2::types::{AttributeValue, InstanceSpecification, ResourceType, Tag, TagSpecification, VolumeType};
 
-use super::errors;
+use super::{errors, launch};
 use crate::cloud::rights::probes::WOULD_SUCCEED;
 use crate::cloud::{Answer, Call, CloudError, ErrorKind};
 use crate::domain::place::{Place, SnapshotId, VolumeId};
@@ -153,12 +153,20 @@ async fn send(client: &Client, call: &Call, dry_run: bool) -> Result<Answer, Clo
             }
             Ok(answer(output.request_id(), Vec::new()))
         }
+        Call::RegisterImage(new) => launch::register(client, new, dry_run, call).await,
+        Call::RunInstance(new) => launch::run(client, new, dry_run, call).await,
     }
 }
 
 /// An answer without a request id is still an answer; the journal then shows that none came.
-fn answer(request_id: Option<&str>, snapshots: Vec<(VolumeId, SnapshotId)>) -> Answer {
-    Answer { request_id: request_id.unwrap_or_default().to_owned(), snapshots, volume: None }
+pub(super) fn answer(request_id: Option<&str>, snapshots: Vec<(VolumeId, SnapshotId)>) -> Answer {
+    Answer {
+        request_id: request_id.unwrap_or_default().to_owned(),
+        snapshots,
+        volume: None,
+        image: None,
+        instance: None,
+    }
 }
 
 fn snapshot(
@@ -175,7 +183,7 @@ fn snapshot(
 }
 
 /// Tags from the resource's birth; nothing is copied behind our back.
-fn specification(of: ResourceType, tags: &[(String, String)]) -> Option<Vec<TagSpecification>> {
+pub(super) fn specification(of: ResourceType, tags: &[(String, String)]) -> Option<Vec<TagSpecification>> {
     let specification = TagSpecification::builder().resource_type(of);
     (!tags.is_empty()).then(|| vec![specification.set_tags(Some(sdk_tags(tags))).build()])
 }
@@ -184,7 +192,7 @@ fn sdk_tags(tags: &[(String, String)]) -> Vec<Tag> {
     tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
 
-fn rejected(call: &Call, message: &str) -> CloudError {
+pub(super) fn rejected(call: &Call, message: &str) -> CloudError {
     CloudError::new(ErrorKind::Rejected, "ec2", call.operation(), None, message)
 }
 

@@ -17,6 +17,7 @@ use crate::cloud::{
     Answer, Call, CloudAct, CloudClock, CloudError, CloudRead, CostQuery, ErrorKind, Identity, Page, rights,
 };
 use crate::domain::budget::CostRow;
+use crate::domain::launch::{Launch, TypeFacts};
 use crate::domain::place::{AccountId, Partition, Place, ResourceKey};
 use crate::domain::resource::Resource;
 use crate::domain::scan::RequestCount;
@@ -27,6 +28,7 @@ mod costs;
 mod errors;
 mod identity;
 mod kinds;
+mod launch;
 mod meter;
 mod metrics;
 mod probe;
@@ -166,6 +168,14 @@ impl CloudRead for AwsReader {
 
     async fn snapshots_tagged(&self, place: &Place, key: &str, value: &str) -> Result<Vec<Resource>, CloudError> {
         kinds::snapshots_tagged(&self.sessions.ec2(place).await?, place, key, value).await
+    }
+
+    async fn launch(&self, instance: &ResourceKey) -> Result<Launch, CloudError> {
+        kinds::launch(&self.sessions.ec2(&instance.partition.place).await?, instance).await
+    }
+
+    async fn type_facts(&self, place: &Place, zone: &str, name: &str) -> Result<TypeFacts, CloudError> {
+        kinds::type_facts(&self.sessions.ec2(place).await?, place, zone, name).await
     }
 
     fn requests(&self) -> Vec<RequestCount> {

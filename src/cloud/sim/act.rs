@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 
 use crate::cloud::{Answer, Call, CloudAct, CloudError, Identity};
-use crate::domain::place::{AccountId, BadName, Kind, Place, SnapshotId, VolumeId};
+use crate::domain::place::{AccountId, BadName, ImageId, InstanceId, Kind, Place, SnapshotId, VolumeId};
 
 use super::faults::{Effect, Form, Request, denied};
 use super::log::{CallRecord, Outcome, Side};
@@ -72,7 +72,12 @@ impl SimActor {
                 outcome: Outcome::of(&result),
                 effective: effect.effective,
                 overwrote: effect.overwrote,
-                created: effect.created.iter().map(|(from, to)| (from.to_string(), to.to_string())).collect(),
+                created: effect
+                    .created
+                    .iter()
+                    .map(|(from, to)| (from.to_string(), to.to_string()))
+                    .chain(effect.made.iter().map(|made| (call.target().to_owned(), made.to_string())))
+                    .collect(),
             });
             result?;
             let odd = |error: BadName| {
@@ -86,7 +91,11 @@ impl SimActor {
                 .collect::<Result<Vec<_>, BadName>>()
                 .map_err(odd)?;
             let request_id = format!("sim-{:016x}", hash::number(state.seed, operation, call.target(), number));
-            Ok(Answer { request_id, snapshots, volume })
+            let made = effect.made.as_deref();
+            let image = made.filter(|_| matches!(call, Call::RegisterImage(_))).map(ImageId::new);
+            let instance = made.filter(|_| matches!(call, Call::RunInstance(_))).map(InstanceId::new);
+            let (image, instance) = (image.transpose().map_err(odd)?, instance.transpose().map_err(odd)?);
+            Ok(Answer { request_id, snapshots, volume, image, instance })
         })
     }
 }
@@ -172,6 +181,8 @@ fn rule(state: &mut State, place: &Place, call: &Call, effects: &[Effect]) -> Re
         Call::DeleteTags { resource, tags } => state.untag_values(resource, tags),
         Call::ModifyInstanceType { instance: id, to } => state.set_type(&instance(id.as_str()), to),
         Call::TerminateInstance { instance: id } => state.terminate(&instance(id.as_str())),
+        Call::RegisterImage(new) => state.register_image(place, new),
+        Call::RunInstance(new) => state.run_instance(place, new),
     }
 }
 
@@ -180,6 +191,8 @@ fn arguments(call: &Call) -> String {
         Call::StopInstance { .. } | Call::StartInstance { .. } | Call::DeleteVolume { .. } => String::new(),
         Call::TerminateInstance { .. } => String::new(),
         Call::ModifyInstanceType { to, .. } => to.clone(),
+        Call::RegisterImage(new) => format!("{} volumes", new.disks.len()),
+        Call::RunInstance(new) => format!("{} in {}, {}", new.instance_type, new.subnet, new.token),
         Call::CreateVolume(new) => format!("{} {} GiB in {}, {}", new.volume_type, new.size_gib, new.zone, new.token),
         Call::CreateSnapshot { tags, .. }
         | Call::CreateSnapshots { tags, .. }

@@ -36,6 +36,8 @@ pub(super) struct Effect {
     pub created: Vec<(Str, Str)>,
     /// The volume that was made.
     pub volume: Option<Str>,
+    /// The image or the instance that was made.
+    pub made: Option<Str>,
 }
 
 /// How new snapshots go, where a fault says so.
@@ -45,13 +47,13 @@ pub(super) struct Copying {
     pub takes: Option<TimeDelta>,
 }
 
-type Ruled = Result<Effect, Refusal>;
+pub(super) type Ruled = Result<Effect, Refusal>;
 
-fn done(effective: bool) -> Ruled {
+pub(super) fn done(effective: bool) -> Ruled {
     Ok(Effect { effective, ..Effect::default() })
 }
 
-fn rejected(code: &'static str, message: String) -> Refusal {
+pub(super) fn rejected(code: &'static str, message: String) -> Refusal {
     Refusal { kind: ErrorKind::Rejected, code, message }
 }
 
@@ -111,6 +113,7 @@ impl State {
             InstanceState::Stopped => {}
             ref state => return Err(wrong_instance_state(&key.id, state)),
         }
+        self.room_for(&self.instance(key)?.instance_type)?;
         let at = self.at;
         self.change(key, |resource| {
             resource.created_at = Fact::Known(at); // EC2's launch time is that of the last start
@@ -439,7 +442,7 @@ impl State {
         self.get(key).ok_or_else(|| not_found(key.kind(), &key.id))
     }
 
-    fn instance(&self, key: &ResourceKey) -> Result<&Instance, Refusal> {
+    pub(super) fn instance(&self, key: &ResourceKey) -> Result<&Instance, Refusal> {
         self.existing(key)?.instance().ok_or_else(|| not_found(Kind::Instance, &key.id))
     }
 
@@ -475,7 +478,7 @@ fn wrong_instance_state(id: &str, state: &InstanceState) -> Refusal {
     rejected("IncorrectInstanceState", format!("instance {id} is {}", state.as_str()))
 }
 
-fn check_tags(old: &Tags, new: &[(String, String)]) -> Result<(), Refusal> {
+pub(super) fn check_tags(old: &Tags, new: &[(String, String)]) -> Result<(), Refusal> {
     for (key, value) in new {
         if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
             let message = format!("tag {key:?}: a key has 1 to 128 characters and a value at most 256");

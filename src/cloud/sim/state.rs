@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use chrono::TimeDelta;
 
-use crate::cloud::{CloudClock, NewVolume};
+use crate::cloud::{CloudClock, NewImage, NewInstance, NewVolume};
 use crate::domain::Instant;
 use crate::domain::fact::Fact;
+use crate::domain::launch::{Launch, TypeFacts};
 use crate::domain::place::{AccountId, Kind, Partition, ResourceKey};
 use crate::domain::resource::{Detail, InstanceState, Resource};
 use crate::domain::text::Str;
@@ -79,6 +80,16 @@ pub(super) struct State {
     pub made: i64,
     /// Volumes that were made, by the token of their call.
     pub tokens: HashMap<String, (Str, NewVolume)>,
+    /// How instances were launched, where that is not the plainest way.
+    pub launches: HashMap<String, Launch>,
+    /// What types can run, where the name does not tell.
+    pub types: HashMap<String, TypeFacts>,
+    /// Types that cannot be started now.
+    pub full: BTreeSet<String>,
+    /// Images that were registered here, by id.
+    pub images: HashMap<String, NewImage>,
+    /// Instances that were launched here, by the token of their call.
+    pub launched: HashMap<String, (Str, NewInstance)>,
     pub faults: Faults,
     pub calls: Vec<CallRecord>,
     pub changes: Vec<ChangeRecord>,
@@ -131,6 +142,11 @@ impl State {
             queued: 0,
             made: 0,
             tokens: HashMap::new(),
+            launches: HashMap::new(),
+            types: HashMap::new(),
+            full: BTreeSet::new(),
+            images: HashMap::new(),
+            launched: HashMap::new(),
             faults: Faults::default(),
             calls: Vec::new(),
             changes: Vec::new(),

@@ -156,6 +156,7 @@ fn realised_savings_run_since_each_act_and_stop_when_it_is_reversed() {
         next_look_at: None,
         rechecked_at: None,
         snapshots: Vec::new(),
+        image: None,
         parts: Vec::new(),
         call_hash: None,
         request_id: None,

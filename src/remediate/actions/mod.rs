@@ -94,7 +94,7 @@ pub fn action(act: Act) -> Result<&'static Action, String> {
         Act::StopInstance => Ok(&stop_instance::ACTION),
         Act::DeleteVolume => Ok(&delete_volume::ACTION),
         Act::AddTags => Ok(&add_tags::ACTION),
-        Act::TerminateInstance => Err(terminate_instance::NOT_AVAILABLE.to_owned()),
+        Act::TerminateInstance => Ok(&terminate_instance::ACTION),
         Act::ResizeInstance => Ok(&resize_instance::ACTION),
         Act::SendNotification => Err("a notification changes nothing in the cloud; notices do it".to_owned()),
     }

@@ -67,6 +67,23 @@ impl Passage {
         Ok(Passage { instance, from, to, restart })
     }
 
+    /// The way that a step would take now.
+    ///
+    /// # Errors
+    /// When there is none; in words.
+    pub fn planned(step: &Step, fresh: &Resource) -> Result<Passage, String> {
+        let Some(to) = step.to_type.clone() else {
+            return Err("no type of its series fits the limit, so there is none to change to".into());
+        };
+        let Some(now) = fresh.instance() else { return Err("it is no instance".into()) };
+        if *now.instance_type == *to {
+            return Err(format!("it has the type {} already", clean(&to)));
+        }
+        let instance = InstanceId::new(&step.key.id).map_err(|error| error.to_string())?;
+        let restart = now.state == InstanceState::Running;
+        Ok(Passage { instance, from: now.instance_type.to_string(), to, restart })
+    }
+
     /// The way back of an act that is taken back. It is started again exactly if it was stopped for this.
     ///
     /// # Errors
@@ -186,13 +203,7 @@ fn backup(_: &Switches) -> Backup {
 
 /// The first call.
 fn call(asked: &Asked<'_>) -> Result<Call, String> {
-    let Some(to) = asked.step.to_type.clone() else {
-        return Err("no type of its series fits the limit, so there is none to change to".into());
-    };
-    let Some(now) = asked.fresh.instance() else { return Err("it is no instance".into()) };
-    let instance = InstanceId::new(&asked.step.key.id).map_err(|error| error.to_string())?;
-    let restart = now.state == InstanceState::Running;
-    let passage = Passage { instance, from: now.instance_type.to_string(), to, restart };
+    let passage = Passage::planned(asked.step, asked.fresh)?;
     Ok(passage.call(passage.first()))
 }
 

@@ -25,6 +25,7 @@ mod gates;
 mod people;
 mod resize;
 mod stories;
+mod terminate;
 mod trail;
 mod undo;
 

@@ -149,3 +149,356 @@ async fn h21_a_crash_at_every_point_of_a_resize_leaves_nothing_stopped_in_silenc
         }
     }
 }
+
+#[tokio::test]
+async fn h21_a_second_crash_during_the_recovery_changes_nothing_about_that() {
+    for first in ["J9[stop].after", "J10[stop].after", "J8[change_type].call", "J8[start].after", "J8[start].call"] {
+        for second in &POINTS[2..31] {
+            let stage = Stage::new();
+            let step = stage.due_step(INSTANCE, Action::Resize).await;
+            assert!(die_at(&stage, &step, first).await, "{first}");
+            let (remediator, run) = (stage.remediator(Halt::failing_at(second)), stage.run("run-2"));
+            let mut next = remediator.resume_all(&run).await.map(|mut all| all.pop().unwrap());
+            let died = loop {
+                match next {
+                    Err(Interrupted::Halted(_)) => break true,
+                    Err(other) => panic!("{first} {second}: {other}"),
+                    Ok(Outcome { progress: Progress::WaitUntil(until), id, .. }) => {
+                        stage.clock.advance_to(until);
+                        next = remediator.advance(id.unwrap(), &run).await;
+                    }
+                    Ok(_) => break false,
+                }
+            };
+            stage.resume("run-3").await;
+            let row = stage.store.remediations_of_finding(&step.finding).unwrap().pop().unwrap();
+            let end = Outcome { id: Some(row.id), progress: Progress::Ended(row.state), message: row.message };
+            let what = format!("{first}, then {second} ({died})");
+            assert_never_silently_stopped(&stage, &end, &what);
+            let acts = stage.effective_acts();
+            let count = |call: &str| acts.iter().filter(|own| *own == call).count();
+            assert!(count("StopInstances") == 1 && count("StartInstances") <= 1, "{what}: {acts:?}");
+            assert!(count("ModifyInstanceAttribute") <= 2, "{what}: {acts:?}");
+        }
+    }
+}
+
+/// One way in which a step fails.
+struct Failing {
+    step: &'static str,
+    how: fn(&Stage),
+    /// How it ends, and with which type.
+    ends: JournalState,
+    type_after: &'static str,
+    state_after: &'static str,
+}
+
+#[tokio::test]
+async fn h21_each_of_the_seven_steps_fails_and_it_runs_again_or_people_are_told_within_five_minutes() {
+    use JournalState::{Refused, Stuck};
+    let case = |step, how, ends, type_after, state_after| Failing { step, how, ends, type_after, state_after };
+    let refuse = |code: &str| Effect::Reject(code.into());
+    let _ = refuse;
+    let cases = [
+        case(
+            "stop: refused",
+            |s| change_fault(s, "StopInstances", Effect::Reject("IncorrectInstanceState".into())),
+            Refused,
+            OLD,
+            "running",
+        ),
+        case(
+            "stop: no answer, no effect",
+            |s| change_fault(s, "StopInstances", Effect::Timeout),
+            Stuck,
+            OLD,
+            "running",
+        ),
+        case(
+            "change: refused",
+            |s| change_fault(s, "ModifyInstanceAttribute", Effect::Reject("Unsupported".into())),
+            Refused,
+            OLD,
+            "running",
+        ),
+        case(
+            "change: throttled",
+            |s| change_fault(s, "ModifyInstanceAttribute", Effect::Throttle),
+            Refused,
+            OLD,
+            "running",
+        ),
+        case(
+            "change: denied at the call",
+            |s| change_fault(s, "ModifyInstanceAttribute", Effect::Deny),
+            Refused,
+            OLD,
+            "running",
+        ),
+        case(
+            "verify: no answer, no effect",
+            |s| change_fault(s, "ModifyInstanceAttribute", Effect::Timeout),
+            Refused,
+            OLD,
+            "running",
+        ),
+        case("start: no capacity for the new type", |s| s.cloud.set_capacity(NEW, false), Refused, OLD, "running"),
+        case(
+            "start: no capacity at all",
+            |s| {
+                s.cloud.set_capacity(NEW, false);
+                s.cloud.set_capacity(OLD, false);
+            },
+            Stuck,
+            OLD,
+            "stopped",
+        ),
+        case("start: denied", |s| change_fault(s, "StartInstances", Effect::Deny), Stuck, OLD, "stopped"),
+        case(
+            "wait running: no answer, no effect, once",
+            |s| {
+                s.cloud.add_fault(
+                    Fault { form: Some(Form::Change), ..Fault::on("StartInstances", Effect::Timeout) }.nth(1),
+                )
+            },
+            Refused,
+            OLD,
+            "running",
+        ),
+        case(
+            "wait running: no answer, no effect",
+            |s| change_fault(s, "StartInstances", Effect::Timeout),
+            Stuck,
+            OLD,
+            "stopped",
+        ),
+    ];
+    for Failing { step: name, how, ends, type_after, state_after } in cases {
+        let stage = Stage::new();
+        how(&stage);
+        let step = stage.due_step(INSTANCE, Action::Resize).await;
+        let outcome = stage.act(&step).await;
+        assert_eq!(outcome.progress, Progress::Ended(ends), "{name}: {}", outcome.message);
+        assert_never_silently_stopped(&stage, &outcome, name);
+        assert_eq!((&*stage.type_of(INSTANCE), &*stage.truth(INSTANCE)), (type_after, state_after), "{name}");
+        let row = stage.row(outcome.id.unwrap());
+        assert_told_in_time(&stage, &row, name);
+        if ends == Refused && row.parts.len() > 1 {
+            let told = stage.messages.lock().unwrap().clone();
+            assert_eq!(told, [format!("taken back r-{}", row.id)], "{name}: an outage without a result is told");
+            assert!(outcome.message.contains(&format!("runs again with its old type {OLD}")), "{}", outcome.message);
+        }
+        let finding = stage.store.finding(&step.finding).unwrap().unwrap();
+        assert_eq!(finding.state, crate::domain::finding::State::Open, "{name}");
+    }
+}
+
+/// Stuck comes within five minutes of the last thing that went well, unless the instance runs.
+fn assert_told_in_time(stage: &Stage, row: &Remediation, what: &str) {
+    if row.state != JournalState::Stuck || stage.truth(INSTANCE) == "running" {
+        return;
+    }
+    let history = stage.store.remediation_history(row.id).unwrap();
+    let trouble = row.parts.iter().skip(1).find(|part| part.outcome != crate::domain::remediation::PartOutcome::Seen);
+    let good = history.iter().rev().find(|own| own.state == JournalState::PartSeen).map(|own| own.at);
+    let since = trouble.map(|part| part.intended_at).or(good).unwrap_or(history.last().unwrap().at);
+    assert!(row.updated_at - since <= TimeDelta::minutes(5), "{what}: told after {}", row.updated_at - since);
+}
+
+#[tokio::test]
+async fn h21_a_stop_or_a_start_that_hangs_is_told_within_five_minutes() {
+    type Slow = fn(&mut World);
+    let cases: [(&str, Slow, &str); 2] = [
+        ("stopping", |world| world.timing.stop_seconds = 7_200, OLD),
+        ("pending", |world| world.timing.start_seconds = 7_200, NEW),
+    ];
+    for (state, slow, type_after) in cases {
+        let stage = Stage::with(slow);
+        let step = stage.due_step(INSTANCE, Action::Resize).await;
+        let outcome = stage.act(&step).await;
+        assert_eq!(outcome.progress, Progress::Ended(JournalState::Stuck), "{}", outcome.message);
+        assert_eq!((&*stage.truth(INSTANCE), &*stage.type_of(INSTANCE)), (state, type_after));
+        let row = stage.row(outcome.id.unwrap());
+        let last = row.parts.last().unwrap().intended_at;
+        assert!(row.updated_at - last <= TimeDelta::minutes(5), "{state}: {}", row.updated_at - last);
+        assert!(stage.messages.lock().unwrap().iter().any(|word| word.starts_with("stuck r-")));
+    }
+}
+
+#[tokio::test]
+async fn h21_reads_that_fail_half_way_are_told_and_a_lagging_cloud_is_waited_for() {
+    for point in ["J10[stop].after", "J9[change_type].after", "J10[start].after"] {
+        let stage = Stage::new();
+        let step = stage.due_step(INSTANCE, Action::Resize).await;
+        let cloud = stage.cloud.clone();
+        let halt = Halt::meanwhile(point, move || cloud.add_fault(Fault::on("DescribeInstances", Effect::Timeout)));
+        let (remediator, run) = (stage.remediator(halt), stage.run("run-1"));
+        let first = remediator.start(&step, "p-1", &run).await.unwrap();
+        let outcome = stage.play(&remediator, first, &run).await;
+        assert_eq!(outcome.progress, Progress::Ended(JournalState::Stuck), "{point}: {}", outcome.message);
+        assert_told_in_time(&stage, &stage.row(outcome.id.unwrap()), point);
+    }
+    for lag in [30, 120, 200, 290] {
+        let stage = Stage::with(|world| world.timing.visibility_lag = (lag, lag));
+        let step = stage.due_step(INSTANCE, Action::Resize).await;
+        let outcome = stage.act(&step).await;
+        assert_never_silently_stopped(&stage, &outcome, &format!("lag {lag}"));
+        if lag <= 200 {
+            assert_eq!(outcome.progress, Progress::Ended(JournalState::Done), "lag {lag}: {}", outcome.message);
+        }
+        let stops = stage.effective_acts().iter().filter(|call| *call == "StopInstances").count();
+        assert_eq!(stops, 1);
+    }
+}
+
+#[tokio::test]
+async fn i21_a_freeze_half_way_stops_every_further_call_and_people_are_told_what_is_left() {
+    for point in ["J10[stop].after", "J8[change_type].before", "J8[change_type].after", "J4[change_type].call"] {
+        let stage = Stage::new();
+        let step = stage.due_step(INSTANCE, Action::Resize).await;
+        let store = stage.store.clone();
+        let halt = Halt::meanwhile(point, move || {
+            store.freeze(&Freeze { at: monday(), by: "ann".into(), reason: "looking".into() }).unwrap();
+        });
+        let (remediator, run) = (stage.remediator(halt), stage.run("run-1"));
+        let first = remediator.start(&step, "p-1", &run).await.unwrap();
+        let outcome = stage.play(&remediator, first, &run).await;
+        assert_eq!(outcome.progress, Progress::Ended(JournalState::Stuck), "{point}");
+        assert!(outcome.message.contains("frozen by ann"), "{}", outcome.message);
+        let changed = usize::from(point.starts_with("J4[change_type]"));
+        assert_eq!(stage.acts().len(), 1 + changed, "{point}: {:?}", stage.acts());
+        assert!(stage.messages.lock().unwrap().iter().any(|word| word.starts_with("stuck r-")));
+    }
+}
+
+#[tokio::test]
+async fn r10_a_resize_without_a_target_or_to_the_type_it_has_is_refused() {
+    for to in [None, Some(OLD.to_owned())] {
+        let stage = Stage::new();
+        let mut finding = stage.due_finding(INSTANCE, Action::Resize);
+        finding.to_type = to;
+        stage.store.update_findings(&[finding.clone()], &[]).unwrap();
+        let step = stage.step_of(&finding).await;
+        let words =
+            if step.to_type.is_none() { "there is none to change to" } else { "it has the type m5.large already" };
+        assert_refused(&stage, &stage.act(&step).await, words);
+        assert_eq!(stage.mutations(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn h21_what_would_not_boot_or_cannot_be_had_is_found_out_before_anything_is_snapshotted() {
+    use crate::cloud::sim::{launch_of, type_facts};
+    let plain =
+        |stage: &Stage| stage.cloud.truth(|truth| launch_of(truth.resource(INSTANCE).unwrap().instance().unwrap()));
+    type Change = fn(&Stage, crate::domain::launch::Launch, crate::domain::launch::TypeFacts);
+    let cases: [(&str, Change); 5] = [
+        ("not offered", |s, _, mut facts| {
+            facts.offered = false;
+            s.cloud.set_type(NEW, facts)
+        }),
+        ("does not run x86_64", |s, _, mut facts| {
+            facts.architectures = vec!["arm64".into()];
+            s.cloud.set_type(NEW, facts)
+        }),
+        ("9 network interfaces", |s, mut own, _| {
+            own.interfaces = 9;
+            s.cloud.set_launch(INSTANCE, own)
+        }),
+        ("enhanced networking", |s, mut own, _| {
+            own.ena = Some(false);
+            s.cloud.set_launch(INSTANCE, own)
+        }),
+        ("tenancy is dedicated", |s, mut own, _| {
+            own.tenancy = "dedicated".into();
+            s.cloud.set_launch(INSTANCE, own)
+        }),
+    ];
+    for (words, change) in cases {
+        let stage = Stage::new();
+        let (own, facts) = (plain(&stage), type_facts(NEW));
+        change(&stage, own, facts);
+        let step = stage.due_step(INSTANCE, Action::Resize).await;
+        assert_refused(&stage, &stage.act(&step).await, words);
+        assert_eq!(stage.mutations(), Vec::<String>::new());
+    }
+    // A start that is not permitted would leave it stopped: asked for before the stop.
+    let stage = Stage::new();
+    stage.cloud.add_fault(Fault { form: Some(Form::DryRun), ..Fault::on("StartInstances", Effect::Deny) });
+    let step = stage.due_step(INSTANCE, Action::Resize).await;
+    assert_refused(&stage, &stage.act(&step).await, "StartInstances i-0idle would not be accepted");
+    // What cannot be read is no yes.
+    let stage = Stage::new();
+    stage.fault("DescribeInstanceTypes", Effect::Deny);
+    let step = stage.due_step(INSTANCE, Action::Resize).await;
+    assert_refused(&stage, &stage.act(&step).await, "what type m5.large can run could not be read");
+}
+
+#[tokio::test]
+async fn r10_an_instance_that_was_stopped_gets_its_type_and_stays_stopped() {
+    let stage = Stage::new();
+    stage.cloud.apply("ann", Change::Stop(INSTANCE.into())).unwrap();
+    stage.clock.advance_to(monday() + TimeDelta::minutes(10));
+    let step = stage.due_step(INSTANCE, Action::Resize).await;
+    let outcome = stage.act(&step).await;
+    assert_eq!(outcome.progress, Progress::Ended(JournalState::Done), "{}", outcome.message);
+    assert_eq!(stage.acts(), [format!("ModifyInstanceAttribute {INSTANCE}")]);
+    assert_eq!((&*stage.truth(INSTANCE), &*stage.type_of(INSTANCE)), ("stopped", NEW));
+    let back = stage.undo(outcome.id.unwrap()).await;
+    assert_eq!(back.progress, Progress::Ended(JournalState::Done), "{}", back.message);
+    assert_eq!((&*stage.truth(INSTANCE), &*stage.type_of(INSTANCE)), ("stopped", OLD));
+    assert_eq!(stage.fields(back.id.unwrap()), Vec::<String>::new(), "everything is as it was");
+}
+
+#[tokio::test]
+async fn undo_of_a_resize_gives_the_old_type_back_by_the_same_steps() {
+    let stage = Stage::new();
+    let act = stage.acted(INSTANCE, Action::Resize).await;
+    assert_eq!(stage.type_of(INSTANCE), NEW);
+    let outcome = stage.undo(act).await;
+    assert_eq!(outcome.progress, Progress::Ended(JournalState::Done), "{}", outcome.message);
+    assert_eq!((&*stage.truth(INSTANCE), &*stage.type_of(INSTANCE)), ("running", OLD));
+    assert_eq!(stage.fields(outcome.id.unwrap()), Vec::<String>::new());
+    let acts = stage.effective_acts();
+    assert_eq!(acts[3..], ["StopInstances", "ModifyInstanceAttribute", "StartInstances"]);
+    // Somebody chose another type meanwhile: nothing is touched.
+    let stage = Stage::new();
+    let act = stage.acted(INSTANCE, Action::Resize).await;
+    stage.cloud.apply("ann", Change::Stop(INSTANCE.into())).unwrap();
+    stage.clock.advance_to(stage.clock.now() + TimeDelta::minutes(5));
+    stage
+        .cloud
+        .apply("ann", Change::SetType { instance: INSTANCE.into(), instance_type: "m5.2xlarge".into() })
+        .unwrap();
+    let outcome = stage.undo(act).await;
+    assert_eq!(outcome.progress, Progress::Ended(JournalState::Refused));
+    assert!(outcome.message.contains("its type is m5.2xlarge by now"), "{}", outcome.message);
+}
+
+#[tokio::test]
+async fn undo_of_a_resize_survives_a_crash_at_every_point_and_is_never_silently_stopped() {
+    let points = POINTS[..31].iter().map(|point| point.replacen('J', "U", 1));
+    for point in points {
+        let stage = Stage::new();
+        let act = stage.acted(INSTANCE, Action::Resize).await;
+        assert!(stage.undo_dies(act, &point, "run-1").await, "{point} was not reached");
+        let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-2"));
+        let mut outcomes = remediator.resume_undos(&run).await.unwrap();
+        if let Some(mut outcome) = outcomes.pop() {
+            while let Progress::WaitUntil(until) = outcome.progress {
+                stage.clock.advance_to(until);
+                outcome = remediator.advance_undo(outcome.id.unwrap(), false, &run).await.unwrap();
+            }
+        }
+        let undo = stage.store.undos_of(act).unwrap().pop().unwrap();
+        let stays = matches!(&*point, "U8[stop].after" | "U8[change_type].after" | "U8[start].after");
+        let end = match &*point {
+            "U8[stop].after" => JournalState::Stuck,
+            "U8[change_type].after" | "U8[start].after" => JournalState::Refused,
+            _ => JournalState::Done,
+        };
+        assert_eq!((undo.state, &*stage.type_of(INSTANCE)), (end, if stays { NEW } else { OLD }), "{point}");
+        stage.clock.advance_to(stage.clock.now() + TimeDelta::minutes(10));
+        assert_eq!(stage.truth(INSTANCE), "running", "{point}");
+    }
+}

@@ -10,6 +10,7 @@ use crate::domain::guard::managed_by;
 use crate::domain::place::{Kind, ResourceKey};
 use crate::domain::remediation::Remediation;
 use crate::domain::resource::Resource;
+use crate::domain::text::{Str, clean};
 use crate::store::{Store, StoreError};
 
 /// What an undo is about, read from the state file.
@@ -67,9 +68,17 @@ fn token(state_id: &str, act: i64) -> String {
     format!("{state_id}-r{act}-undo")
 }
 
+/// Of which kind the thing is that comes back under a new id.
+pub(super) fn kind_made(case: &Case) -> Kind {
+    match case.recipe.restore {
+        Restore::LaunchInstance { .. } => Kind::Instance,
+        _ => Kind::Volume,
+    }
+}
+
 /// Whether something comes back under a new id.
 pub(super) fn makes_anew(case: &Case) -> bool {
-    matches!(case.recipe.restore, Restore::CreateVolume { .. })
+    case.recipe.restore.makes_anew()
 }
 
 /// What is read before the call.
@@ -77,6 +86,11 @@ pub(super) fn subject(case: &Case) -> Result<ResourceKey, String> {
     let key = &case.act.step.key;
     if !makes_anew(case) {
         return Ok(key.clone());
+    }
+    if matches!(case.recipe.restore, Restore::LaunchInstance { .. }) {
+        let image = case.act.image.as_ref().and_then(|own| own.image.as_ref());
+        let image = image.ok_or_else(|| format!("r-{} made no image of {}", case.act.id, key.id))?;
+        return Ok(key.partition.place.partition(Kind::Image).key(image));
     }
     let own = case.act.snapshots.iter().find(|own| own.volume == key.id);
     let snapshot = own.and_then(|own| own.snapshot.as_ref());
@@ -89,6 +103,18 @@ pub(super) fn subject(case: &Case) -> Result<ResourceKey, String> {
 pub(super) fn intact(case: &Case, fresh: &Resource) -> Result<(), String> {
     if !makes_anew(case) {
         return managed_by(fresh).map_or(Ok(()), Err);
+    }
+    if matches!(case.recipe.restore, Restore::LaunchInstance { .. }) {
+        let image = fresh.image().ok_or("it was read, but not as an image")?;
+        let mut wanted: Vec<&Str> = case.act.snapshots.iter().filter_map(|own| own.snapshot.as_ref()).collect();
+        wanted.sort();
+        if &*image.state != "available" {
+            return Err(format!("its image {} is {}", fresh.key.id, clean(&image.state)));
+        }
+        if image.snapshots.iter().collect::<Vec<_>>() != wanted {
+            return Err(format!("its image {} is not made of its safety snapshots", fresh.key.id));
+        }
+        return Ok(());
     }
     let own = case.act.snapshots.iter().find(|own| own.snapshot.as_deref() == Some(&*fresh.key.id));
     match usable(own.ok_or("it is none of the act's snapshots")?, fresh)? {
@@ -104,6 +130,7 @@ pub(super) fn expected(case: &Case, subject: &ResourceKey, call: &Call) -> Resul
         (Restore::StartInstance { .. }, Call::StartInstance { .. })
             | (Restore::CreateVolume { .. }, Call::CreateVolume(_))
             | (Restore::RemoveTags { .. }, Call::DeleteTags { .. })
+            | (Restore::LaunchInstance { .. }, Call::RunInstance(_))
             | (Restore::ResizeInstance { .. }, Call::StopInstance { .. } | Call::ModifyInstanceType { .. })
     );
     if fits && call.target() == &*subject.id {

@@ -100,8 +100,8 @@ fn follow(finding: &mut Finding, undo: &Undo, done: Option<&Recipe>) -> FindingE
         Some(recipe) => {
             finding.suppressed = true;
             match recipe.restore {
-                // The old id is gone for good; the new volume carries the protecting tag.
-                Restore::CreateVolume { .. } => {
+                // The old id is gone for good; what is new carries the protecting tag.
+                Restore::CreateVolume { .. } | Restore::LaunchInstance { .. } => {
                     finding.state = State::Resolved;
                     finding.closed_at = Some(at);
                 }

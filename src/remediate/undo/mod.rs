@@ -10,7 +10,7 @@
 
 use chrono::TimeDelta;
 
-use self::case::{Case, addresses_of, case, expected, intact, makes_anew, subject};
+use self::case::{Case, addresses_of, case, expected, intact, kind_made, makes_anew, subject};
 use super::actions::resize_instance::Passage;
 use super::actions::{Restore, Undoing};
 use super::driver::{Next, call_hash};
@@ -20,10 +20,10 @@ use super::recheck::{Judged, unread};
 use super::{Interrupted, Outcome, Progress, Remediator, Ruling, Run, UNDO_TAG};
 use crate::cloud::{Call, CloudError, ErrorKind, read_partition};
 use crate::domain::mode::Mode;
-use crate::domain::place::{Kind, ResourceKey};
+use crate::domain::place::ResourceKey;
 use crate::domain::remediation::{JournalState, Look, Part, PartName, PartOutcome};
 use crate::domain::text::clean;
-use crate::domain::undo::{Difference, Undo, compare};
+use crate::domain::undo::{Difference, Undo, compare, compare_launch};
 use crate::store::{ACTING_LEASE, StoreError, UndoClaimError};
 
 mod case;
@@ -243,12 +243,14 @@ impl Remediator {
                 }
                 undo.request_id = Some(answer.request_id);
                 if makes_anew(case) {
-                    let Some(volume) = answer.volume else {
-                        let words = "the answer names no volume; looking for it by its tag";
+                    let volume = answer.volume.map(|own| own.as_str().to_owned());
+                    let made = volume.or(answer.instance.map(|own| own.as_str().to_owned()));
+                    let Some(made) = made else {
+                        let words = "the answer does not name what was made; looking for it by its tag";
                         self.commit_undo(undo, JournalState::Uncertain, words).await?;
                         return Ok(Next::Go);
                     };
-                    undo.made = Some(undo.key.partition.place.partition(Kind::Volume).key(volume.as_str()));
+                    undo.made = Some(undo.key.partition.place.partition(kind_made(case)).key(&made));
                 }
                 let words = format!("the cloud accepted {}", call.operation());
                 self.commit_undo(undo, JournalState::Answered, &words).await?;
@@ -333,14 +335,14 @@ impl Remediator {
                 Ok(Next::Go)
             }
             Ok(None) if self.tools.clock.now() - undo.updated_at < VISIBLE_AFTER => {
-                self.wait_undo(undo, undo.updated_at, "whether the volume was made is not known; looking for it")
+                self.wait_undo(undo, undo.updated_at, "whether it was made is not known; looking for it")
             }
             Ok(None) if undo.calls < 2 => self.call_undo(undo, case, while_frozen, run).await,
-            Ok(None) => self.stuck_undo(undo, "the volume was asked for twice and never seen").await,
+            Ok(None) => self.stuck_undo(undo, "it was asked for twice and never seen").await,
             Err(error) if self.tools.clock.now() - undo.updated_at >= BLIND => {
-                self.stuck_undo(undo, &format!("volumes could not be listed for an hour: {error}")).await
+                self.stuck_undo(undo, &format!("what was made could not be listed for an hour: {error}")).await
             }
-            Err(error) => self.wait_undo(undo, undo.updated_at, &format!("volumes could not be listed: {error}")),
+            Err(error) => self.wait_undo(undo, undo.updated_at, &format!("what was made could not be listed: {error}")),
         }
     }
 
@@ -399,6 +401,15 @@ impl Remediator {
                     None => None,
                 };
                 undo.differences = compare(&case.recipe, &now, addresses.as_deref());
+                if case.recipe.launch.is_some() {
+                    match self.tools.read.launch(&key).await {
+                        Ok(launch) => undo.differences.extend(compare_launch(&case.recipe, &launch)),
+                        Err(error) => {
+                            let is = Some(format!("could not be read: {error}"));
+                            undo.differences.push(Difference { field: "launch".into(), was: None, is });
+                        }
+                    }
+                }
             }
             Err(error) if self.tools.clock.now() - undo.updated_at < PATIENCE => {
                 let why = format!("it came back; comparing it with what it was waits for a read: {error}");
@@ -423,13 +434,14 @@ impl Remediator {
         self.end_undo(undo, JournalState::Done, &words, Some(&case.recipe)).await
     }
 
-    /// The volume that an earlier try made, by its tag.
+    /// What an earlier try made, by its tag.
     async fn tagged(&self, undo: &Undo, case: &Case) -> Result<Option<ResourceKey>, CloudError> {
-        let partition = undo.key.partition.place.partition(Kind::Volume);
+        let partition = undo.key.partition.place.partition(kind_made(case));
         let mut found: Vec<ResourceKey> = Vec::new();
         let (_, error) = read_partition(&*self.tools.read, &partition, |page| {
             let ours = page.into_iter().filter(|own| {
-                own.tag(UNDO_TAG) == Some(&case.token) && !matches!(own.state(), "deleting" | "deleted" | "error")
+                own.tag(UNDO_TAG) == Some(&case.token)
+                    && !matches!(own.state(), "deleting" | "deleted" | "error" | "shutting-down" | "terminated")
             });
             found.extend(ours.map(|own| own.key));
         })

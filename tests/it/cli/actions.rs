@@ -122,6 +122,7 @@ fn deleted(desk: &Desk) -> String {
         resource: planted.resource,
         volumes: Vec::new(),
         addresses: None,
+        launch: None,
     };
     act.recipe = Some(serde_json::to_value(recipe).unwrap());
     act.snapshots = vec![SafetySnapshot {
