@@ -14,6 +14,7 @@ use super::Instant;
 use super::check::{Evidence, Savings, Standing};
 use super::place::{Kind, ResourceKey};
 use super::resource::Tags;
+use super::text::clean;
 use super::words::words;
 
 /// How bad it is; decides the grace period (R2, R3).
@@ -282,6 +283,11 @@ impl Finding {
         }
     }
 
+    /// What its act does, for people; `None` where there is none.
+    pub fn act_words(&self) -> Option<String> {
+        self.act().map(|act| act.words_to(self.to_type.as_deref()))
+    }
+
     /// Open in the sense of scores and reports: violated, not excepted, not merely watched.
     pub fn counts(&self) -> bool {
         self.state == State::Open && !matches!(self.standing, Standing::Watching(_))
@@ -312,6 +318,14 @@ impl Act {
             Act::DeleteVolume => "delete the volume",
             Act::AddTags => "add the missing tags",
             Act::SendNotification => "tell the owner",
+        }
+    }
+
+    /// The same with the type that it gets, where it changes one: "resize the instance to m5.large".
+    pub fn words_to(self, to_type: Option<&str>) -> String {
+        match to_type {
+            Some(to) if self == Act::ResizeInstance => format!("{} to {}", self.words(), clean(to)),
+            _ => self.words().to_owned(),
         }
     }
 

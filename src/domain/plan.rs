@@ -207,6 +207,11 @@ impl HoldCode {
 }
 
 impl Step {
+    /// What is done, for people: "resize the instance to m5.large".
+    pub fn words(&self) -> String {
+        self.act.words_to(self.to_type.as_deref())
+    }
+
     /// What people approve: the act, its target, the policy and all that the resource must still look like. Words,
     /// prices and the plan that it stands in may change from night to night, this may not.
     pub fn approval_hash(&self) -> String {

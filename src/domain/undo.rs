@@ -239,12 +239,7 @@ pub fn losses(recipe: &Recipe) -> Vec<String> {
         (Restore::CreateVolume { volume }, _) => {
             lost.push(format!("the id {}: the new volume has another one", clean(volume)));
             lost.push("what was written after the safety snapshot was begun".to_owned());
-            let foreign: Vec<String> = recipe.resource.tags.known().map_or_else(Vec::new, |tags| {
-                tags.iter().filter(|(key, _)| reserved(key)).map(|(key, _)| clean(key)).collect()
-            });
-            if !foreign.is_empty() {
-                lost.push(format!("tags that AWS alone can write: {}", foreign.join(", ")));
-            }
+            lost.extend(foreign_tags(recipe));
         }
         (Restore::ResizeInstance { .. }, Detail::Instance(_)) => {
             lost.push("what is in its memory, if it runs: it is stopped for this".to_owned());
@@ -262,6 +257,7 @@ pub fn losses(recipe: &Recipe) -> Vec<String> {
                 lost.push(format!("its elastic address {}: associate it by hand", clean(&own.key.id)));
             }
             lost.push("its user data: they are not saved, and a first start would run them again".to_owned());
+            lost.extend(foreign_tags(recipe));
             lost.push("what points to its id or addresses: load balancers, alarms, DNS names".to_owned());
             if instance.state != super::resource::InstanceState::Running {
                 lost.push(format!("that it was {}: the new one runs", clean(instance.state.as_str())));
@@ -275,6 +271,13 @@ pub fn losses(recipe: &Recipe) -> Vec<String> {
         _ => {}
     }
     lost
+}
+
+/// Tags that nobody but AWS can write on what is made anew.
+fn foreign_tags(recipe: &Recipe) -> Option<String> {
+    let tags = recipe.resource.tags.known()?;
+    let foreign: Vec<String> = tags.iter().filter(|(key, _)| reserved(key)).map(|(key, _)| clean(key)).collect();
+    (!foreign.is_empty()).then(|| format!("tags that AWS alone can write: {}", foreign.join(", ")))
 }
 
 /// What of `now` is not as the recipe says, by field; our own tags are left out. `addresses` are the elastic addresses

@@ -222,6 +222,10 @@ fn worth_acting(finding: &Finding) -> Result<Act, Reason> {
     }
     match finding.act() {
         Some(Act::SendNotification) => Err((HoldCode::OwnerActs, "only its owner can fix it".into())),
+        // R10: without a target there is nothing to do.
+        Some(Act::ResizeInstance) if finding.to_type.is_none() => {
+            Err((HoldCode::NotAvailable, "no type of its series fits the limit".into()))
+        }
         Some(act) => Ok(act),
         None => Err((
             HoldCode::NotAvailable,

@@ -200,7 +200,7 @@ impl Stage {
                     (format!("stuck r-{}", own.id), Some((own.step.finding.clone(), NoticeKind::Stuck)))
                 }
                 Event::TakenBack(own) => {
-                    (format!("taken back r-{}", own.id), Some((own.step.finding.clone(), NoticeKind::Done)))
+                    (format!("taken back r-{}", own.id), Some((own.step.finding.clone(), NoticeKind::Stuck)))
                 }
                 Event::Frozen(freeze) => (format!("frozen: {}", freeze.reason), None),
             };

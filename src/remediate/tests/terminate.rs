@@ -140,11 +140,18 @@ async fn h05_a_second_crash_during_the_recovery_of_a_termination_changes_nothing
             };
             stage.resume("run-3").await;
             let row = stage.store.remediations_of_finding(&step.finding).unwrap().pop().unwrap();
+            // Intended twice and sent never: asked for no third time, and given up before anything was lost.
+            let given_up = died && (first, *second) == ("J7[image].after", "J7[image].after");
             let lost = died && *second == "J8.after";
-            let expected = if lost { JournalState::Stuck } else { JournalState::Done };
+            let expected = match (given_up, lost) {
+                (true, _) => JournalState::Aborted,
+                (_, true) => JournalState::Stuck,
+                _ => JournalState::Done,
+            };
             assert_eq!(row.state, expected, "{first} {second}: {}", row.message);
             let ended = stage.mutations().iter().filter(|own| own.starts_with("TerminateInstances")).count();
-            assert_eq!((ended, images(&stage).len()), (usize::from(!lost), 1), "{first} {second}");
+            let made = (usize::from(!lost && !given_up), usize::from(!given_up));
+            assert_eq!((ended, images(&stage).len()), made, "{first} {second}");
             stage.assert_watched();
         }
     }
@@ -258,11 +265,7 @@ async fn undo_of_a_termination_launches_the_instance_anew_and_tells_every_differ
 
     let outcome = stage.undo(act).await;
     assert_eq!(outcome.progress, Progress::Ended(JournalState::Done), "{}", outcome.message);
-    assert_eq!(
-        stage.fields(outcome.id.unwrap()),
-        ["id"],
-        "type, zone, devices, tags, groups, profile and the rest came back"
-    );
+    assert_eq!(stage.fields(outcome.id.unwrap()), ["id", "tag aws:createdBy"], "everything else came back");
     let restored = stage.restored();
     assert_eq!(restored.len(), 1);
     let new = restored[0].instance().unwrap();
