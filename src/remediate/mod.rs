@@ -34,9 +34,11 @@ mod driver;
 mod fits;
 mod freeze;
 mod gate;
+mod gate_part;
 mod halt;
 mod image;
 mod observe;
+mod pace;
 mod parts;
 mod recheck;
 #[cfg(test)]

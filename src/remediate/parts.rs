@@ -50,6 +50,21 @@ enum Settled {
 }
 
 impl Remediator {
+    /// The way of an act of several calls, once the first is under way.
+    pub(super) async fn walk_parts(&self, remediation: &mut Remediation, run: &Run) -> Result<Next, Interrupted> {
+        let passage = match Passage::of(remediation) {
+            Ok(passage) => passage,
+            Err(why) => return self.stuck(remediation, &why, run).await,
+        };
+        let settled = matches!(remediation.state, JournalState::PartSeen | JournalState::Compensating);
+        let mut row = Row::Act(remediation);
+        if settled {
+            self.next_part(&mut row, &passage, run).await
+        } else {
+            self.observe_part(&mut row, &passage, run).await
+        }
+    }
+
     /// One look for the effect of the last call.
     pub(super) async fn observe_part(
         &self,

@@ -17,6 +17,20 @@
 //! // An instance is not deleted as a volume.
 //! let call = Call::DeleteVolume { volume: InstanceId::new("i-0a1b").unwrap() };
 //! ```
+//!
+//! ```compile_fail
+//! use costwarden::cloud::Call;
+//! use costwarden::domain::place::VolumeId;
+//! // A volume is not terminated: the seed maps its TERMINATE to an instance.
+//! let call = Call::TerminateInstance { instance: VolumeId::new("vol-0a1b").unwrap() };
+//! ```
+//!
+//! ```compile_fail
+//! use costwarden::cloud::Call;
+//! use costwarden::domain::place::VolumeId;
+//! // Nor has it an instance's type.
+//! let call = Call::ModifyInstanceType { instance: VolumeId::new("vol-0a1b").unwrap(), to: "m5.large".into() };
+//! ```
 
 use crate::cloud::Call;
 use crate::domain::Instant;

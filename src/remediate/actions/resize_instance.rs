@@ -244,3 +244,65 @@ fn undone(recipe: &Recipe, fresh: &Resource) -> Look {
         _ => Look::Between,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::place;
+    use crate::cloud::sim::plant;
+    use crate::domain::Instant;
+    use crate::domain::place::Kind;
+
+    fn at() -> Instant {
+        "2026-11-23T10:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn h21_whatever_became_of_the_last_call_the_next_one_fits_the_state_that_was_seen() {
+        use PartName::{ChangeType, ChangeTypeBack, Start, StartAgain, Stop};
+        use PartOutcome::{Answered, Intended, NoEffect, Refused, Seen, Throttled, Uncertain};
+        let mut calls = 0;
+        for restart in [true, false] {
+            let instance = InstanceId::new("i-0a").unwrap();
+            let passage = Passage { instance, from: "m5.xlarge".into(), to: "m5.large".into(), restart };
+            for name in [Stop, ChangeType, Start, ChangeTypeBack, StartAgain] {
+                for outcome in [Intended, Uncertain, Answered, Seen, Refused, Throttled, NoEffect] {
+                    for tries in 1..=3 {
+                        let part = Part { outcome, ..Part::intended(name, String::new(), at()) };
+                        let parts = vec![part; tries];
+                        for word in ["pending", "running", "stopping", "stopped", "shutting-down", "terminated", "odd"]
+                        {
+                            for own in ["m5.xlarge", "m5.large", "m5.24xlarge"] {
+                                let key = place().partition(Kind::Instance).key("i-0a");
+                                let planted = plant::instance(key, own, at())
+                                    .with_instance(|now| now.state = InstanceState::from_word(word));
+                                let now = planted.resource.instance().unwrap().clone();
+                                let what = format!("{restart} {name:?} {outcome:?} {tries} {word} {own}");
+                                match passage.turn(&parts, &now) {
+                                    Turn::Call(next, call) => {
+                                        calls += 1;
+                                        assert_eq!(word, "stopped", "{what}: only on what is stopped");
+                                        assert_ne!(next, Stop, "{what}: never stopped a second time");
+                                        assert!(restart || next == ChangeType, "{what}: stays stopped");
+                                        assert_eq!(call.target(), "i-0a");
+                                        let settled = matches!(outcome, Seen | Refused | Throttled | NoEffect);
+                                        assert!(settled, "{what}: nothing after an unsettled call");
+                                        let again = next == name && !matches!(outcome, Refused | Throttled);
+                                        assert!(!again, "{what}: only what EC2 refused for certain is asked for again");
+                                    }
+                                    Turn::Arrived(_) => {
+                                        assert_eq!(own, "m5.large", "{what}");
+                                        assert!(!restart || word == "running", "{what}");
+                                    }
+                                    Turn::Back(_) => assert!(!restart || word == "running", "{what}"),
+                                    Turn::Wait(_) | Turn::Lost(_) => {}
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        assert!(calls > 50, "{calls}");
+    }
+}

@@ -24,6 +24,7 @@ mod crashes;
 mod gates;
 mod people;
 mod resize;
+mod resize_back;
 mod stories;
 mod terminate;
 mod trail;

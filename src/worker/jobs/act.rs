@@ -168,8 +168,11 @@ async fn turns(
     while let Some((id, at)) = soonest(&mut waiting) {
         if !sleep_until(cx, acting, at, run, holder).await? {
             outcome.interrupted = true;
-            let others = finish_half_way(cx, &remediator, (id, at), &mut waiting, run, holder).await?;
-            waiting.extend(others);
+            waiting.push_back((id, at));
+            for ended in finish_half_way(cx, &remediator, &mut waiting, run, holder).await? {
+                let named = ended.id.and_then(|id| notes.get(&id).cloned()).unwrap_or_default();
+                settle(ended, named, &mut waiting, &mut outcome);
+            }
             let Some((id, at)) = soonest(&mut waiting) else { break };
             for (id, at) in std::iter::once((id, at)).chain(waiting.drain(..)) {
                 let (resource, act) = notes.get(&id).cloned().unwrap_or_default();
@@ -186,38 +189,41 @@ async fn turns(
 }
 
 /// Asked to stop while an act of several calls is half-way: an instance must not stay stopped until the next start of
-/// this program, so such acts are walked on, for as long as a stop may take. Returns those that still wait.
+/// this program, so such acts are walked on, for as long as a stop may take. Takes out of `waiting` what has ended.
 async fn finish_half_way(
     cx: &Context,
     remediator: &Remediator,
-    first: (i64, Instant),
     waiting: &mut VecDeque<(i64, Instant)>,
     run: &Run,
     holder: &str,
-) -> Result<Vec<(i64, Instant)>, NotActing> {
+) -> Result<Vec<Outcome>, NotActing> {
     let until = cx.clock.now() + HALF_WAY;
-    let mut left = Vec::new();
-    for (id, mut at) in std::iter::once(first).chain(waiting.drain(..)) {
+    let mut ended = Vec::new();
+    for (id, mut at) in std::mem::take(waiting) {
         let row = cx.store.remediation(id).context("reading an act that waits")?;
-        let mut half_way = row.is_some_and(|row| !row.parts.is_empty() && !row.state.ended());
-        while half_way && at <= until {
+        let half_way = row.is_some_and(|row| !row.parts.is_empty() && !row.state.ended());
+        let end = loop {
+            if !half_way || at > until {
+                break None;
+            }
             let nap = (at - cx.clock.now()).clamp(TimeDelta::milliseconds(1), NAP).to_std().unwrap_or_default();
             cx.clock.sleep(nap).await;
             let now = cx.clock.now();
             if !cx.store.renew(ACTING_LEASE, holder, run.fence, LEASE, now).context("keeping the acting lease")? {
-                break;
+                break None;
             }
-            match remediator.advance(id, run).await.map_err(interrupted)?.progress {
+            let outcome = remediator.advance(id, run).await.map_err(interrupted)?;
+            match outcome.progress {
                 Progress::WaitUntil(next) => at = next,
-                Progress::Ended(_) | Progress::Held => half_way = false,
+                Progress::Ended(_) | Progress::Held => break Some(outcome),
             }
-        }
-        let ended = cx.store.remediation(id).context("reading an act")?.is_some_and(|row| row.state.ended());
-        if !ended {
-            left.push((id, at));
+        };
+        match end {
+            Some(outcome) => ended.push(outcome),
+            None => waiting.push_back((id, at)),
         }
     }
-    Ok(left)
+    Ok(ended)
 }
 
 fn settle(
