@@ -189,20 +189,22 @@ fn r10_a_resize_needs_a_target_and_every_act_on_an_instance_backs_up_all_its_vol
     assert_eq!(World::with(vec![resize.clone()]).chosen(), ["i-1"]);
     let terminate = due("i-1", Severity::Medium, Action::Terminate, 50);
     assert_eq!(World::with(vec![terminate.clone()]).chosen(), ["i-1"]);
-    let start = "2026-11-01T00:00:00Z".parse().unwrap();
-    let mut fresh = crate::cloud::sim::plant::instance(resize.key.clone(), "m5.8xlarge", start);
-    for (id, device) in [("vol-1", "/dev/xvda"), ("vol-2", "/dev/sdf")] {
-        let key = resize.key.partition.place.partition(Kind::Volume).key(id);
-        let mut volume = crate::cloud::sim::plant::volume(key, "gp3", 8, start);
-        crate::cloud::sim::plant::attach(&mut fresh, &mut volume, device, true);
+    let mut fresh = crate::checks::testing::instance("i-1", "m5.8xlarge", 30);
+    if let crate::domain::resource::Detail::Instance(instance) = &mut fresh.detail {
+        let attached = |volume: &str, device: &str| crate::domain::resource::AttachedVolume {
+            volume: volume.into(),
+            device: device.into(),
+            delete_on_termination: true,
+        };
+        instance.volumes = [attached("vol-1", "/dev/xvda"), attached("vol-2", "/dev/sdf")].into();
     }
     for finding in [&resize, &terminate] {
         // Without snapshots before stops as well: a resize and a termination lose more than a stop.
-        let step = step(finding, &fresh.resource, &[], false).unwrap();
+        let step = step(finding, &fresh, &[], false).unwrap();
         assert_eq!(step.backup, ["vol-1", "vol-2"]);
         assert_eq!(step.to_type, finding.to_type);
     }
-    let step = step(&resize, &fresh.resource, &[], true).unwrap();
+    let step = step(&resize, &fresh, &[], true).unwrap();
     assert_eq!(step.words(), "resize the instance to m5.4xlarge");
     let other = crate::domain::plan::Step { to_type: Some("m5.2xlarge".into()), ..step.clone() };
     assert_ne!(step.approval_hash(), other.approval_hash(), "people approve one type");
