@@ -178,7 +178,7 @@ async fn x2_r5_what_is_planted_is_found_told_backed_up_and_done_once() {
     assert_eq!(estate.changes(&account), before);
     let mut wanted = planted.others("report_only");
     wanted.extend([
-        (giant.as_str(), "oversized-instance", "due"),
+        (giant.as_str(), "oversized-instance", "in_grace"),
         (bare, "required-tags", "in_grace"),
         (bare_volume, "required-tags", "in_grace"),
     ]);

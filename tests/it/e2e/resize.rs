@@ -11,8 +11,8 @@ use crate::support::moto::place;
 const REGION: &str = "eu-central-1";
 const TOLD: &str = "2027-03-09T09:30:00Z";
 const DUE: &str = "2027-03-09T11:00:00Z";
-/// One of moto's own: Linux on hvm.
-const IMAGE: &str = "ami-1e749f67";
+/// Linux on hvm (`tests/support/amis.json`).
+const IMAGE: &str = "ami-0a0000000000hvm00";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r10_a_resize_is_planned_made_in_three_calls_and_taken_back() {
