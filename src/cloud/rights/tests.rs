@@ -239,8 +239,12 @@ fn under_the_document_of_nothing_no_call_passes() {
 }
 
 #[test]
-fn h42_no_document_has_an_action_with_a_wildcard_and_each_fits_into_a_managed_policy() {
-    for document in [reader(&scope()), actor(&scope()).unwrap()] {
+fn h42_no_document_has_an_action_with_a_wildcard_and_each_fits_into_a_policy() {
+    // With termination a role needs all of a launch for its undo: that fits into an inline policy of the role.
+    let mut usual = scope();
+    usual.acts.retain(|(act, _)| *act != Act::TerminateInstance);
+    let documents = [(reader(&scope()), 6_144), (actor(&usual).unwrap(), 6_144), (actor(&scope()).unwrap(), 10_240)];
+    for (document, most) in documents {
         for statement in statements(&document) {
             for key in ["Action", "NotAction"] {
                 for action in statement.get(key).map(strings).unwrap_or_default() {
@@ -251,7 +255,7 @@ fn h42_no_document_has_an_action_with_a_wildcard_and_each_fits_into_a_managed_po
             }
         }
         let size = document.to_string().len();
-        assert!(size <= 6_144, "{size} characters, and AWS takes 6,144 in a managed policy");
+        assert!(size <= most, "{size} characters: AWS takes 6,144 in a managed policy, 10,240 in a role's own");
     }
     for statement in statements(&reader(&scope())) {
         for action in strings(&statement["Action"]) {
