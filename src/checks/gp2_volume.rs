@@ -63,6 +63,7 @@ impl Judge for Gp2Volume {
             at: subject.now,
         };
         Verdict::Violated(Box::new(Violation {
+            to_type: None,
             message: format!(
                 "Volume of {size} GiB is gp2; as gp3 with {} operations a second and {} MiB/s it does no less",
                 same.iops, same.throughput

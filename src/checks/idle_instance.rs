@@ -170,6 +170,7 @@ impl IdleInstance {
             standing: self.standing(usage),
             act_not_before: None,
             add_tags: Vec::new(),
+            to_type: None,
         }))
     }
 

@@ -86,6 +86,7 @@ impl OffHours {
             standing,
             act_not_before: None,
             add_tags: Vec::new(),
+            to_type: None,
         }))
     }
 

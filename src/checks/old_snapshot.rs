@@ -90,6 +90,7 @@ impl Judge for OldSnapshot {
             standing: Standing::Proven,
             act_not_before: None,
             add_tags: Vec::new(),
+            to_type: None,
         }))
     }
 }

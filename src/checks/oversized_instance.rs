@@ -80,6 +80,7 @@ impl Judge for OversizedInstance {
             standing: if unknown.is_empty() { Standing::Proven } else { Standing::ReportedOnly(unknown.join("; ")) },
             act_not_before: None,
             add_tags: Vec::new(),
+            to_type: self.target(subject.prices, &instance.instance_type).map(str::to_owned),
         }))
     }
 }

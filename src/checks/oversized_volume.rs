@@ -77,6 +77,7 @@ impl Judge for OversizedVolume {
             standing: Standing::Proven,
             act_not_before: None,
             add_tags: Vec::new(),
+            to_type: None,
         }))
     }
 }

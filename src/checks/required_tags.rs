@@ -108,6 +108,7 @@ impl Judge for RequiredTags {
             standing: Standing::Proven,
             act_not_before: None,
             add_tags,
+            to_type: None,
         }))
     }
 }

@@ -75,6 +75,7 @@ impl Judge for UnassociatedAddress {
             },
             act_not_before: None,
             add_tags: Vec::new(),
+            to_type: None,
         }))
     }
 }

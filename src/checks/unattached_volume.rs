@@ -118,6 +118,7 @@ impl Judge for UnattachedVolume {
             standing,
             act_not_before: Some(sighting.since + TimeDelta::days(self.delete_after_days)),
             add_tags: Vec::new(),
+            to_type: None,
         }))
     }
 }

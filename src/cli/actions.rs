@@ -130,7 +130,7 @@ fn list(global: &Global, store: &Store, open: bool, limit: usize, now: Instant) 
             format!("r-{}", act.id),
             act.updated_at.format("%Y-%m-%d %H:%M").to_string(),
             act.state.status().word().to_owned(),
-            act.step.act.words().to_owned(),
+            act.step.words(),
             act.step.key.id.to_string(),
             act.step.name.clone(),
             backups(act).join(", "),
@@ -158,7 +158,7 @@ fn show(global: &Global, store: &Store, id: i64, now: Instant) -> Result<()> {
         return output::json(&serde_json::json!({ "schema_version": version, "action": act, "steps": steps }));
     }
     let line = |name: &str, value: &str| output::line(&format!("{name:<10} {}", clean(value)));
-    line("act", &format!("r-{id}: {} {} ({})", act.step.act.words(), act.step.key, act.step.name))?;
+    line("act", &format!("r-{id}: {} {} ({})", act.step.words(), act.step.key, act.step.name))?;
     line("status", &format!("{} ({})", act.state.status().word(), act.state.word()))?;
     line("because", &format!("{}/{}: {}", act.step.policy, act.step.rule, act.step.message))?;
     line("finding", &act.step.finding.0)?;

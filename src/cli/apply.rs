@@ -169,7 +169,7 @@ fn confirm(global: &Global, steps: &[Step]) -> anyhow::Result<()> {
         return Err(ExitError::bad_use("--no-input and no --yes: give --yes to apply without being asked"));
     }
     for step in steps {
-        let line = format!("  {} {} ({})", step.act.words(), step.key.id, step.name);
+        let line = format!("  {} {} ({})", step.words(), step.key.id, step.name);
         output::tell(&crate::domain::text::clean(&line));
     }
     let mut accounts: Vec<&str> = steps.iter().map(|step| step.key.account().as_str()).collect();
@@ -201,7 +201,7 @@ async fn dry_run(global: &Global, cx: &Context, plan: &Plan, steps: &[Step]) -> 
         let verdict = would(cx, &*recheck, step).await;
         drifted |= verdict.is_err();
         let (status, message) = match verdict {
-            Ok(()) => ("would", format!("would {}", step.act.words())),
+            Ok(()) => ("would", format!("would {}", step.words())),
             Err(why) => ("skipped", why),
         };
         rows.push(RowJson {

@@ -118,7 +118,7 @@ fn show(settings: &Settings, rules: &Ruleset, posture: &Posture, findings: &[Fin
         text.push_str("Nothing would be due now.\n");
     }
     for finding in &chosen {
-        let act = finding.act().map_or("", |act| act.words());
+        let act = finding.act_words().unwrap_or_default();
         text.push_str(&crate::domain::text::clean(&format!(
             "  due: {act} {} ({}): {}",
             finding.key.id, finding.name, finding.message

@@ -296,7 +296,7 @@ fn page(
     fact("name", finding.name.as_str().into());
     fact("rule", format!("{}/{} (check {})", finding.policy, finding.rule, finding.check).into());
     fact("version", finding.policy_version.as_deref().unwrap_or_default().into());
-    fact("recommended", finding.act().map_or("report it", |act| act.words()).into());
+    fact("recommended", finding.act_words().unwrap_or_else(|| "report it".into()).into());
     fact("saves", savings(finding).into());
     fact("owner", finding.owner.as_deref().unwrap_or("nobody: no notice, and so no act").into());
     fact("reason", finding.reason.as_str().into());

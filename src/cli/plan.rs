@@ -131,7 +131,7 @@ fn steps(steps: &[Step]) -> String {
     let rows = steps.iter().map(|step| {
         vec![
             step.finding.to_string(),
-            step.act.words().to_owned(),
+            step.words(),
             step.key.id.to_string(),
             step.name.clone(),
             format!("{}/{}", step.policy, step.rule),

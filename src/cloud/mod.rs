@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::Instant;
 use crate::domain::budget::CostRow;
-use crate::domain::place::{AccountId, AddressId, InstanceId, Partition, Place, ResourceKey, SnapshotId, VolumeId};
+use crate::domain::launch::{Launch, MetadataOptions, TypeFacts};
+use crate::domain::place::{
+    AccountId, AddressId, ImageId, InstanceId, Partition, Place, ResourceKey, SnapshotId, VolumeId,
+};
 use crate::domain::resource::Resource;
 use crate::domain::scan::RequestCount;
 use crate::domain::usage::{MetricQuery, Series};
@@ -63,6 +66,19 @@ pub trait CloudRead: Send + Sync {
     async fn recycled(&self, snapshot: &ResourceKey) -> Result<Option<Instant>, CloudError> {
         let message = format!("this adapter cannot look for {} in the Recycle Bin", snapshot.id);
         Err(CloudError::new(ErrorKind::Denied, "ec2", "ListSnapshotsInRecycleBin", None, &message))
+    }
+
+    /// How an instance was launched, read fresh. An adapter that cannot tell answers with an error, and then no act
+    /// that needs it is done.
+    async fn launch(&self, instance: &ResourceKey) -> Result<Launch, CloudError> {
+        let message = format!("this adapter cannot say how {instance} was launched");
+        Err(CloudError::new(ErrorKind::Denied, "ec2", "DescribeInstances", None, &message))
+    }
+
+    /// What an instance type can run, and whether it is offered in an Availability Zone of the place.
+    async fn type_facts(&self, place: &Place, zone: &str, name: &str) -> Result<TypeFacts, CloudError> {
+        let message = format!("this adapter cannot say what type {name} can run in {zone} of {place}");
+        Err(CloudError::new(ErrorKind::Denied, "ec2", "DescribeInstanceTypes", None, &message))
     }
 
     /// Requests made so far by this reader, by operation; grows only.
@@ -184,6 +200,91 @@ pub enum Call {
         /// Keys with the values that they must still have.
         tags: Vec<(String, String)>,
     },
+    /// Changes the type of a stopped instance.
+    ModifyInstanceType {
+        /// Which.
+        instance: InstanceId,
+        /// To what, for example `m5.large`.
+        to: String,
+    },
+    /// Terminates an instance.
+    TerminateInstance {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// Makes an image of snapshots. Its name is taken once in an account and Region, so sent again it makes no second.
+    RegisterImage(Box<NewImage>),
+    /// Launches one instance from an image. Sent again with the same token it launches no second one.
+    RunInstance(Box<NewInstance>),
+}
+
+/// An image to be made of safety snapshots.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewImage {
+    /// Its name; unique in an account and Region.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// `x86_64`, `arm64`, …
+    pub architecture: String,
+    /// Enhanced networking.
+    pub ena: bool,
+    /// Boot mode, where there is one.
+    pub boot_mode: Option<String>,
+    /// Device name of the root volume.
+    pub root_device: String,
+    /// Its volumes, the root one among them.
+    pub disks: Vec<ImageDisk>,
+    /// Tags from its birth.
+    pub tags: Vec<(String, String)>,
+}
+
+/// One volume of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageDisk {
+    /// Device name.
+    pub device: String,
+    /// Where its data come from.
+    pub snapshot: SnapshotId,
+    /// For example `gp3`.
+    pub volume_type: String,
+    /// Size in GiB.
+    pub size_gib: u32,
+    /// Operations a second, where the type takes them.
+    pub iops: Option<u32>,
+    /// Throughput in MiB a second, where the type takes it.
+    pub throughput: Option<u32>,
+    /// Dies with its instance.
+    pub delete_on_termination: bool,
+}
+
+/// An instance to be launched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewInstance {
+    /// From which image.
+    pub image: ImageId,
+    /// For example `m5.large`.
+    pub instance_type: String,
+    /// Into which subnet.
+    pub subnet: String,
+    /// Security groups.
+    pub security_groups: Vec<String>,
+    /// ARN of the instance profile.
+    pub profile: Option<String>,
+    /// Name of the key pair.
+    pub key_name: Option<String>,
+    /// Dedicated throughput to its volumes.
+    pub ebs_optimized: bool,
+    /// Detailed monitoring.
+    pub monitoring: bool,
+    /// Placement group.
+    pub placement_group: Option<String>,
+    /// Metadata options.
+    pub metadata: Option<MetadataOptions>,
+    /// Tags of the instance from its birth.
+    pub tags: Vec<(String, String)>,
+    /// Makes a repeated call the same call.
+    pub token: String,
 }
 
 /// A volume to be made.
@@ -237,6 +338,12 @@ pub struct Answer {
     /// The address that was allocated.
     #[serde(default)]
     pub address: Option<AddressId>,
+    /// The image that was made.
+    #[serde(default)]
+    pub image: Option<ImageId>,
+    /// The instance that was launched.
+    #[serde(default)]
+    pub instance: Option<InstanceId>,
 }
 
 /// Who the credentials are.
@@ -344,15 +451,21 @@ impl Call {
             Call::CreateSnapshots { .. } => "CreateSnapshots",
             Call::CreateTags { .. } => "CreateTags",
             Call::DeleteTags { .. } => "DeleteTags",
+            Call::ModifyInstanceType { .. } => "ModifyInstanceAttribute",
+            Call::TerminateInstance { .. } => "TerminateInstances",
+            Call::RegisterImage(_) => "RegisterImage",
+            Call::RunInstance(_) => "RunInstances",
         }
     }
 
-    /// The id that it targets.
+    /// The id that it targets; for an image that is not there yet its name.
     pub fn target(&self) -> &str {
         match self {
             Call::StopInstance { instance }
             | Call::StartInstance { instance }
-            | Call::CreateSnapshots { instance, .. } => instance.as_str(),
+            | Call::CreateSnapshots { instance, .. }
+            | Call::ModifyInstanceType { instance, .. }
+            | Call::TerminateInstance { instance } => instance.as_str(),
             Call::CreateVolume(new) => new.snapshot.as_str(),
             Call::DeleteVolume { volume } | Call::CreateSnapshot { volume, .. } | Call::ModifyVolume { volume, .. } => {
                 volume.as_str()
@@ -360,6 +473,8 @@ impl Call {
             Call::ReleaseAddress { address } => address.as_str(),
             Call::AllocateAddress(wanted) => &wanted.public_ip,
             Call::DeleteSnapshot { snapshot } | Call::RestoreSnapshot { snapshot } => snapshot.as_str(),
+            Call::RegisterImage(new) => &new.name,
+            Call::RunInstance(new) => new.image.as_str(),
             Call::CreateTags { resource, .. } | Call::DeleteTags { resource, .. } => &resource.id,
         }
     }

@@ -33,7 +33,7 @@ pub fn stuck(to: &str, remediation: &Remediation, zone: Tz) -> Result<Message> {
     let item = Item {
         resource: format!("{} ({})", clean(&step.name), clean(&step.key.id)),
         place: format!("account {}, {}", step.key.account(), step.key.region()),
-        sentence: format!("{}: {}", step.act.words(), clean(&remediation.message)),
+        sentence: format!("{}: {}", step.words(), clean(&remediation.message)),
         details: vec![
             format!("Claimed {}, last seen {}", shown_at(remediation.claimed_at, zone), remediation.state.word()),
             if snapshots.is_empty() {

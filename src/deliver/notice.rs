@@ -228,7 +228,9 @@ fn row(item: &NoticeItem<'_>, context: DigestContext<'_>) -> Item {
 fn way_back(act: Act) -> Option<&'static str> {
     match act {
         Act::StopInstance => Some("start the instance again; nothing of it was deleted"),
-        Act::DeleteVolume | Act::TerminateInstance => Some("make a new volume from the snapshot named here"),
+        Act::DeleteVolume => Some("make a new volume from the snapshot named here"),
+        Act::TerminateInstance => Some("costwarden actions undo launches a new one from the snapshots named here"),
+        Act::ResizeInstance => Some("costwarden actions undo gives it its old type; it is stopped for that"),
         Act::ModifyVolume => Some("change it back to gp2, six hours later at the earliest"),
         Act::ReleaseAddress => Some("ask for the same address soon: it is given back only while nobody else has it"),
         Act::DeleteSnapshot => Some("restore it from the Recycle Bin while its time there lasts"),
@@ -239,7 +241,8 @@ fn way_back(act: Act) -> Option<&'static str> {
 /// R14's warning, R15's note.
 fn sentence(item: &NoticeItem<'_>, context: DigestContext<'_>) -> String {
     let act = item.act.filter(|act| act.changes_cloud());
-    let act_words = act.map_or("nothing", Act::words);
+    let to_type = item.finding.to_type.as_deref();
+    let act_words = act.map_or_else(|| "nothing".to_owned(), |act| act.words_to(to_type));
     match (item.kind, &item.ending) {
         (NoticeKind::Done | NoticeKind::Stuck, Some(ending)) => format!(
             "{} {}: {act_words}. {}",
@@ -251,7 +254,7 @@ fn sentence(item: &NoticeItem<'_>, context: DigestContext<'_>) -> String {
         (_, _) => match (act, item.act_not_before) {
             (Some(act), Some(at)) => format!(
                 "costwarden will {}, not before {} ({}).",
-                act.words(),
+                act.words_to(to_type),
                 shown_at(at, context.zone),
                 match hours_left(context.now, at) {
                     0 => "within the hour".to_owned(),

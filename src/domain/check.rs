@@ -127,6 +127,9 @@ pub struct Violation {
     /// Tag keys to add with the values that the policy's `default`s give (tags check only).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub add_tags: Vec<(String, String)>,
+    /// The type that it should have, where the act changes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_type: Option<String>,
 }
 
 /// How firm a violation is.

@@ -14,6 +14,7 @@ use super::Instant;
 use super::check::{Evidence, Savings, Standing};
 use super::place::{Kind, ResourceKey};
 use super::resource::Tags;
+use super::text::clean;
 use super::words::words;
 
 /// How bad it is; decides the grace period (R2, R3).
@@ -159,6 +160,9 @@ pub struct Finding {
     pub act_not_before: Option<Instant>,
     /// Tags to add.
     pub add_tags: Vec<(String, String)>,
+    /// The type that it should have, where the act changes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_type: Option<String>,
     /// Who is told; `None` when nobody can be.
     pub owner: Option<String>,
     /// First time it was seen; never changes, not even when it reopens.
@@ -296,6 +300,11 @@ impl Finding {
         self.approvals.max(self.act().map_or(0, Act::least_people))
     }
 
+    /// What its act does, for people; `None` where there is none.
+    pub fn act_words(&self) -> Option<String> {
+        self.act().map(|act| act.words_to(self.to_type.as_deref()))
+    }
+
     /// Open in the sense of scores and reports: violated, not excepted, not merely watched.
     pub fn counts(&self) -> bool {
         self.state == State::Open && !matches!(self.standing, Standing::Watching(_))
@@ -334,6 +343,14 @@ impl Act {
             Act::ExpireSnapshot => "delete the safety snapshot whose time is over",
             Act::AddTags => "add the missing tags",
             Act::SendNotification => "tell the owner",
+        }
+    }
+
+    /// The same with the type that it gets, where it changes one: "resize the instance to m5.large".
+    pub fn words_to(self, to_type: Option<&str>) -> String {
+        match to_type {
+            Some(to) if self == Act::ResizeInstance => format!("{} to {}", self.words(), clean(to)),
+            _ => self.words().to_owned(),
         }
     }
 

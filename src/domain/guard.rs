@@ -72,17 +72,18 @@ pub fn switched_off(act: Act, switches: &Switches) -> Option<(HoldCode, String)>
             "automatic deletion of volumes is disabled (allow_auto_delete_volumes = false); manual action needed"
                 .into(),
         )),
-        Act::TerminateInstance => {
-            Some((HoldCode::NotAvailable, "terminate not available; manual action needed".into()))
-        }
-        Act::ResizeInstance => Some((HoldCode::NotAvailable, "resize not available".into())),
         Act::DeleteSnapshot if switches.recycle_bin_days.is_none() => Some((
             HoldCode::SwitchedOff,
             "deleting snapshots is off: the settings name no Recycle Bin rule that would keep them \
              (recycle_bin_days); manual action needed"
                 .into(),
         )),
-        Act::StopInstance | Act::DeleteVolume | Act::AddTags | Act::SendNotification => None,
+        Act::TerminateInstance
+        | Act::ResizeInstance
+        | Act::StopInstance
+        | Act::DeleteVolume
+        | Act::AddTags
+        | Act::SendNotification => None,
         Act::ModifyVolume | Act::ReleaseAddress | Act::DeleteSnapshot | Act::ExpireSnapshot => None,
     }
 }
@@ -239,9 +240,9 @@ fn listed(entry: &str, resource: &Resource, tags: &Tags) -> bool {
 
 fn wrong_state(act: Act, resource: &Resource) -> Option<String> {
     match (act, resource.instance(), resource.volume()) {
-        (Act::StopInstance | Act::ResizeInstance, Some(instance), _) => (instance.state != InstanceState::Running)
+        (Act::StopInstance, Some(instance), _) => (instance.state != InstanceState::Running)
             .then(|| format!("it is {}, not running", clean(instance.state.as_str()))),
-        (Act::TerminateInstance, Some(instance), _) => {
+        (Act::TerminateInstance | Act::ResizeInstance, Some(instance), _) => {
             (!matches!(instance.state, InstanceState::Running | InstanceState::Stopped))
                 .then(|| format!("it is {}, neither running nor stopped", clean(instance.state.as_str())))
         }
@@ -626,11 +627,8 @@ mod tests {
         assert!(words.contains("disabled") && words.contains("manual action needed"), "{words}");
         let on = Switches { allow_auto_terminate: true, allow_auto_delete_volumes: true, ..off };
         assert_eq!(switched_off(Act::DeleteVolume, &on), None);
-        assert_eq!(switched_off(Act::TerminateInstance, &on).unwrap().0, HoldCode::NotAvailable);
-        assert_eq!(
-            switched_off(Act::ResizeInstance, &on).unwrap(),
-            (HoldCode::NotAvailable, "resize not available".into())
-        );
+        assert_eq!(switched_off(Act::TerminateInstance, &on), None);
+        assert_eq!(switched_off(Act::ResizeInstance, &off), None, "its way back is its own kind of backup");
         assert_eq!(switched_off(Act::StopInstance, &off), None);
     }
 

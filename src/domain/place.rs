@@ -315,6 +315,7 @@ typed_id!(InstanceId, Kind::Instance, "The id of an instance, `i-…`.");
 typed_id!(VolumeId, Kind::Volume, "The id of a volume, `vol-…`.");
 typed_id!(SnapshotId, Kind::Snapshot, "The id of a snapshot, `snap-…`.");
 typed_id!(AddressId, Kind::Address, "The allocation id of an elastic address, `eipalloc-…`.");
+typed_id!(ImageId, Kind::Image, "The id of a machine image, `ami-…`.");
 
 #[cfg(test)]
 mod tests {

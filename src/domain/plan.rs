@@ -65,6 +65,9 @@ pub struct Step {
     pub backup: Vec<String>,
     /// Tags to add, for `add_tags`.
     pub add_tags: Vec<(String, String)>,
+    /// The type that it gets, where the act changes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_type: Option<String>,
     /// What the bill would drop by a month in micro-dollars, if known.
     #[schemars(with = "Option<i64>")]
     pub monthly: Option<Usd>,
@@ -204,20 +207,28 @@ impl HoldCode {
 }
 
 impl Step {
+    /// What is done, for people: "resize the instance to m5.large".
+    pub fn words(&self) -> String {
+        self.act.words_to(self.to_type.as_deref())
+    }
+
     /// What people approve: the act, its target, the policy and all that the resource must still look like. Words,
     /// prices and the plan that it stands in may change from night to night, this may not.
     pub fn approval_hash(&self) -> String {
-        let bound = serde_json::json!([
-            self.finding,
-            self.key,
-            self.act,
-            self.policy,
-            self.rule,
-            self.policy_hash,
-            self.backup,
-            self.add_tags,
-            self.fingerprint,
-        ]);
+        let mut bound = vec![
+            serde_json::json!(self.finding),
+            serde_json::json!(self.key),
+            serde_json::json!(self.act),
+            serde_json::json!(self.policy),
+            serde_json::json!(self.rule),
+            serde_json::json!(self.policy_hash),
+            serde_json::json!(self.backup),
+            serde_json::json!(self.add_tags),
+            serde_json::json!(self.fingerprint),
+        ];
+        // Last and only where there is one, so that what was approved before stays what it was.
+        bound.extend(self.to_type.iter().map(|to| serde_json::json!({ "to_type": to })));
+        let bound = serde_json::Value::Array(bound);
         Sha256::digest(bound.to_string().as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }

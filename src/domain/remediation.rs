@@ -37,6 +37,10 @@ pub enum JournalState {
     Aborted,
     /// Detour: J8 without J9 at start-up; only observation is allowed.
     Uncertain,
+    /// Detour of an act of several calls: one call is settled, the next is decided from a fresh read.
+    PartSeen,
+    /// Detour of an act of several calls: a later call was refused or had no effect, and what was changed is put back.
+    Compensating,
     /// End until a person decides.
     Stuck,
 }
@@ -80,6 +84,12 @@ pub struct Remediation {
     pub rechecked_at: Option<Instant>,
     /// Snapshots by volume id.
     pub snapshots: Vec<SafetySnapshot>,
+    /// The image that an instance could be launched from again, where the act needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<SafetyImage>,
+    /// The calls of an act that takes several, in their order; empty for an act of one call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
     /// Hash of the call's arguments, from J8 on.
     pub call_hash: Option<String>,
     /// The answer's request id, from J9 on.
@@ -97,6 +107,60 @@ pub struct Remediation {
     pub recipe: Option<serde_json::Value>,
 }
 
+/// One call of an act that takes several: its intent, its answer and what was seen of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Which.
+    pub name: PartName,
+    /// Hash of the call's arguments, committed before it is made.
+    pub call_hash: String,
+    /// When the intent was committed.
+    pub intended_at: Instant,
+    /// The answer's request id.
+    pub request_id: Option<String>,
+    /// What became of it.
+    pub outcome: PartOutcome,
+    /// Why it was refused, or what was seen instead of its effect, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub words: String,
+}
+
+/// The calls of a resize, there and back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartName {
+    /// Stop it.
+    Stop,
+    /// Give it the new type.
+    ChangeType,
+    /// Start it with the new type.
+    Start,
+    /// Give it the old type again.
+    ChangeTypeBack,
+    /// Start it after the change did not work.
+    StartAgain,
+}
+
+/// What became of one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartOutcome {
+    /// The intent is written; whether the call was made is not known after a crash.
+    Intended,
+    /// No clear answer came.
+    Uncertain,
+    /// The cloud accepted it.
+    Answered,
+    /// Its effect was seen.
+    Seen,
+    /// The cloud refused it for certain: nothing was done.
+    Refused,
+    /// The cloud refused it for the number of requests: nothing was done, and it may be asked for again.
+    Throttled,
+    /// Reads over minutes showed no effect.
+    NoEffect,
+}
+
 /// What a read after the call says about its effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -109,6 +173,19 @@ pub enum Look {
     Unchanged,
     /// Anything else: on its way, or elsewhere.
     Between,
+}
+
+/// An image made of the safety snapshots.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SafetyImage {
+    /// Its name, by which it is found again; taken once in an account and Region.
+    pub name: String,
+    /// Its id, once it is known.
+    pub image: Option<Str>,
+    /// When it was last asked for.
+    pub asked_at: Instant,
+    /// How often it was asked for.
+    pub tries: u32,
 }
 
 /// One backup of one volume.
@@ -124,6 +201,33 @@ pub struct SafetySnapshot {
     pub requested_at: Option<Instant>,
     /// When it was seen completed.
     pub completed_at: Option<Instant>,
+}
+
+impl PartName {
+    /// The word in the names of crash points and in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            PartName::Stop => "stop",
+            PartName::ChangeType => "change_type",
+            PartName::Start => "start",
+            PartName::ChangeTypeBack => "change_type_back",
+            PartName::StartAgain => "start_again",
+        }
+    }
+}
+
+impl Part {
+    /// Before its call.
+    pub fn intended(name: PartName, call_hash: String, now: Instant) -> Part {
+        Part {
+            name,
+            call_hash,
+            intended_at: now,
+            request_id: None,
+            outcome: PartOutcome::Intended,
+            words: String::new(),
+        }
+    }
 }
 
 impl JournalState {
@@ -142,6 +246,8 @@ impl JournalState {
             JournalState::Refused => "refused",
             JournalState::Aborted => "aborted",
             JournalState::Uncertain => "uncertain",
+            JournalState::PartSeen => "J10_part_seen",
+            JournalState::Compensating => "compensating",
             JournalState::Stuck => "stuck",
         }
     }
@@ -162,6 +268,8 @@ impl JournalState {
             Refused,
             Aborted,
             Uncertain,
+            PartSeen,
+            Compensating,
             Stuck,
         ]
         .into_iter()

@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 use super::Instant;
 use super::fact::Fact;
 use super::finding::FindingId;
+use super::launch::Launch;
 use super::money::Usd;
 use super::place::ResourceKey;
 use super::plan::OWN_TAGS;
 use super::price::PriceBook;
-use super::remediation::{JournalState, Look, Remediation};
+use super::remediation::{JournalState, Look, Part, Remediation};
 use super::resource::{Detail, Resource};
 use super::text::{Str, clean};
 
@@ -41,6 +42,9 @@ pub struct Recipe {
     /// Until when the Recycle Bin keeps a deleted snapshot, as it was seen there.
     #[serde(default)]
     pub bin_until: Option<Instant>,
+    /// How it was launched, for acts after which it may have to be launched again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch: Option<Launch>,
 }
 
 /// The way back of one act (checks.md, B1 to B8).
@@ -77,6 +81,20 @@ pub enum Restore {
         /// Keys and values that were added.
         tags: Vec<(String, String)>,
     },
+    /// Give the instance its old type again, by the same calls.
+    ResizeInstance {
+        /// Which.
+        instance: String,
+        /// Its type before.
+        from: String,
+        /// It ran before.
+        restart: bool,
+    },
+    /// Launch a new instance from the image of the safety snapshots. Its id and addresses are new.
+    LaunchInstance {
+        /// The instance that was terminated.
+        instance: String,
+    },
 }
 
 /// One undo of one act: a journal row like the act's own, with the same states less those of the backup.
@@ -100,6 +118,9 @@ pub struct Undo {
     pub claimed_at: Instant,
     /// Last transition.
     pub updated_at: Instant,
+    /// The calls of an undo that takes several, in their order; empty for an undo of one call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
     /// Hash of the call's arguments, from the intent on.
     pub call_hash: Option<String>,
     /// The answer's request id.
@@ -177,6 +198,12 @@ impl Restore {
                 let keys: Vec<String> = tags.iter().map(|(key, _)| clean(key)).collect();
                 format!("remove the tags that were added ({})", keys.join(", "))
             }
+            Restore::ResizeInstance { instance, from, .. } => {
+                format!("give {} its type {} again", clean(instance), clean(from))
+            }
+            Restore::LaunchInstance { instance } => {
+                format!("launch a new instance from the safety snapshots of {}", clean(instance))
+            }
         }
     }
 }
@@ -193,7 +220,7 @@ pub fn standing(act: &Remediation, undone: bool, prices: &PriceBook, now: Instan
     let until = act.snapshots.iter().filter_map(|own| own.requested_at).min().map(|at| at + keeping());
     let mut gib = act.snapshots.iter().filter(|own| own.snapshot.is_some()).map(|own| own.size_gib).sum();
     let until = match recipe.restore {
-        Restore::CreateVolume { .. } => {
+        Restore::CreateVolume { .. } | Restore::LaunchInstance { .. } => {
             let until = until.ok_or_else(|| format!("r-{} has no safety snapshot", act.id))?;
             if until < now {
                 return Err(format!("its safety snapshot was kept until {}", until.format("%Y-%m-%d")));
@@ -239,11 +266,33 @@ pub fn losses(recipe: &Recipe) -> Vec<String> {
         (Restore::CreateVolume { volume }, _) => {
             lost.push(format!("the id {}: the new volume has another one", clean(volume)));
             lost.push("what was written after the safety snapshot was begun".to_owned());
-            let foreign: Vec<String> = recipe.resource.tags.known().map_or_else(Vec::new, |tags| {
-                tags.iter().filter(|(key, _)| reserved(key)).map(|(key, _)| clean(key)).collect()
-            });
-            if !foreign.is_empty() {
-                lost.push(format!("tags that AWS alone can write: {}", foreign.join(", ")));
+            lost.extend(foreign_tags(recipe));
+        }
+        (Restore::ResizeInstance { .. }, Detail::Instance(_)) => {
+            lost.push("what is in its memory, if it runs: it is stopped for this".to_owned());
+        }
+        (Restore::LaunchInstance { instance: old }, Detail::Instance(instance)) => {
+            lost.push(format!("the id {}: the new instance has another one", clean(old)));
+            lost.push("what was in its memory".to_owned());
+            lost.push("what was written after the safety snapshots were begun".to_owned());
+            let address = instance.private_ip.as_deref().map(|own| format!(" {}", clean(own))).unwrap_or_default();
+            lost.push(format!("its private address{address}: the new one gets another of its subnet"));
+            if let Some(address) = instance.auto_public_ip.known() {
+                lost.push(format!("its public address {}", clean(address)));
+            }
+            for own in recipe.addresses.iter().flatten() {
+                lost.push(format!("its elastic address {}: associate it by hand", clean(&own.key.id)));
+            }
+            lost.push("its user data: they are not saved, and a first start would run them again".to_owned());
+            lost.extend(foreign_tags(recipe));
+            lost.push("what points to its id or addresses: load balancers, alarms, DNS names".to_owned());
+            if instance.state != super::resource::InstanceState::Running {
+                lost.push(format!("that it was {}: the new one runs", clean(instance.state.as_str())));
+            }
+            if let Some(launch) = &recipe.launch
+                && launch.ipv6 + launch.secondary_addresses > 0
+            {
+                lost.push("its IPv6 and further private addresses".to_owned());
             }
         }
         (Restore::AllocateAddress { address }, _) => {
@@ -256,11 +305,23 @@ pub fn losses(recipe: &Recipe) -> Vec<String> {
     lost
 }
 
+/// Tags that nobody but AWS can write on what is made anew.
+fn foreign_tags(recipe: &Recipe) -> Option<String> {
+    let tags = recipe.resource.tags.known()?;
+    let foreign: Vec<String> = tags.iter().filter(|(key, _)| reserved(key)).map(|(key, _)| clean(key)).collect();
+    (!foreign.is_empty()).then(|| format!("tags that AWS alone can write: {}", foreign.join(", ")))
+}
+
 /// What of `now` is not as the recipe says, by field; our own tags are left out. `addresses` are the elastic addresses
 /// that point to it now, where they were read.
 pub fn compare(recipe: &Recipe, now: &Resource, addresses: Option<&[Resource]>) -> Vec<Difference> {
     let mut before = fields(&recipe.resource);
     let mut after = fields(now);
+    if matches!(recipe.restore, Restore::LaunchInstance { .. }) {
+        // Its volumes have new ids as well; what must be there again are the devices.
+        by_device(&mut before, &recipe.resource);
+        by_device(&mut after, now);
+    }
     match (&recipe.addresses, addresses) {
         (Some(then), Some(now)) => {
             put_addresses(&mut before, then);
@@ -282,6 +343,27 @@ pub fn compare(recipe: &Recipe, now: &Resource, addresses: Option<&[Resource]>) 
             (was != is).then_some(Difference { field, was, is })
         })
         .collect()
+}
+
+/// What of the way it was launched is not as the recipe says, by field; nothing where the recipe holds none.
+pub fn compare_launch(recipe: &Recipe, now: &Launch) -> Vec<Difference> {
+    let before = recipe.launch.as_ref().map(Launch::fields).unwrap_or_default();
+    let after = now.fields();
+    before
+        .into_iter()
+        .filter_map(|(field, was)| {
+            let is = after.get(&field).cloned();
+            (is.as_ref() != Some(&was)).then_some(Difference { field, was: Some(was), is })
+        })
+        .collect()
+}
+
+fn by_device(fields: &mut BTreeMap<String, String>, resource: &Resource) {
+    for attached in resource.instance().into_iter().flat_map(|instance| &instance.volumes) {
+        fields.remove(&format!("volume {}", attached.volume));
+        let dies = if attached.delete_on_termination { "dies with it" } else { "survives it" };
+        fields.insert(format!("volume at {}", attached.device), dies.to_owned());
+    }
 }
 
 /// Whether only AWS can write a tag of this key.

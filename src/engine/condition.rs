@@ -95,6 +95,7 @@ impl ConditionJudge {
             standing,
             act_not_before: None,
             add_tags: Vec::new(),
+            to_type: None,
         }
     }
 }

@@ -99,11 +99,10 @@ pub struct Selection<'a> {
 /// Whether this version can carry an act out.
 pub fn has_handler(act: Act) -> bool {
     match act {
-        Act::StopInstance | Act::DeleteVolume | Act::AddTags => true,
+        Act::StopInstance | Act::ResizeInstance | Act::TerminateInstance | Act::DeleteVolume | Act::AddTags => true,
         Act::ModifyVolume | Act::ReleaseAddress | Act::DeleteSnapshot => true,
-        Act::TerminateInstance | Act::ResizeInstance | Act::SendNotification => false,
-        // No finding asks for it.
-        Act::ExpireSnapshot => false,
+        // No finding asks for an expiry.
+        Act::SendNotification | Act::ExpireSnapshot => false,
     }
 }
 
@@ -137,7 +136,7 @@ pub fn step(
     let backup = match act {
         Act::DeleteVolume => vec![finding.key.id.to_string()],
         Act::StopInstance if !snapshot_before_stop => Vec::new(),
-        Act::StopInstance => fresh
+        Act::StopInstance | Act::ResizeInstance | Act::TerminateInstance => fresh
             .instance()
             .map(|instance| instance.volumes.iter().map(|attached| attached.volume.to_string()).collect())
             .unwrap_or_default(),
@@ -154,6 +153,7 @@ pub fn step(
         message: finding.message.clone(),
         backup,
         add_tags: finding.add_tags.clone(),
+        to_type: finding.to_type.clone(),
         monthly: finding.savings.monthly,
         fingerprint: Fingerprint::of(fresh, ignore_tags),
     })
@@ -224,6 +224,10 @@ fn worth_acting(finding: &Finding) -> Result<Act, Reason> {
     }
     match finding.act() {
         Some(Act::SendNotification) => Err((HoldCode::OwnerActs, "only its owner can fix it".into())),
+        // R10: without a target there is nothing to do.
+        Some(Act::ResizeInstance) if finding.to_type.is_none() => {
+            Err((HoldCode::NotAvailable, "no type of its series fits the limit".into()))
+        }
         Some(act) => Ok(act),
         None => Err((
             HoldCode::NotAvailable,
@@ -255,7 +259,7 @@ fn in_time(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
         None => return Err((HoldCode::InGrace, format!("told {first}; no due date"))),
     }
     match finding.act() {
-        Some(act) if !has_handler(act) => Err((HoldCode::NotAvailable, not_available(act))),
+        Some(act) if !has_handler(act) => Err((HoldCode::NotAvailable, format!("{act} not available"))),
         _ => match input.last_acts.get(&finding.key) {
             Some(last) if input.now - *last < BETWEEN_ACTS && finding.act() != Some(Act::AddTags) => Err((
                 HoldCode::ActedRecently,
@@ -263,15 +267,6 @@ fn in_time(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
             )),
             _ => Ok(()),
         },
-    }
-}
-
-fn not_available(act: Act) -> String {
-    match act {
-        Act::ResizeInstance => "resize not available".into(),
-        // R9: the seed's words, as a reason rather than a failure.
-        Act::TerminateInstance => "automatic termination is disabled; manual action needed".into(),
-        other => format!("{other} not available"),
     }
 }
 

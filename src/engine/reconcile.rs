@@ -203,6 +203,7 @@ impl<'a> Reconciler<'a> {
             standing: violation.standing.clone(),
             act_not_before: None,
             add_tags: Vec::new(),
+            to_type: None,
             owner: None,
             detected_at: now,
             seen_at: now,
@@ -342,6 +343,7 @@ fn refresh(look: &Look<'_>, finding: &mut Finding, resource: &Resource, rule: &C
     finding.standing = violation.standing;
     finding.act_not_before = violation.act_not_before;
     finding.add_tags = violation.add_tags;
+    finding.to_type = violation.to_type;
     finding.owner = (look.owner_of)(resource);
     finding.seen_at = look.now;
     finding.unjudged = None;

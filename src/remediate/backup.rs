@@ -296,7 +296,7 @@ impl Remediator {
     }
 
     /// The value of the key tag.
-    fn key_value(&self, remediation: &Remediation) -> Result<String, Interrupted> {
+    pub(super) fn key_value(&self, remediation: &Remediation) -> Result<String, Interrupted> {
         Ok(format!("{}-r{}", self.tools.store.state_id()?, remediation.id))
     }
 }
@@ -463,7 +463,7 @@ mod tests {
         let fresh = |key: Option<&str>| {
             let planted = plant::volume(place().partition(Kind::Volume).key("vol-1"), "gp3", 8, begun());
             let volume = planted.with_volume(|own| own.kms_key = key.map(Str::from)).resource;
-            Fresh { resource: volume.clone(), volumes: vec![volume], read_at: begun() }
+            Fresh { resource: volume.clone(), volumes: vec![volume], read_at: begun(), launch: None }
         };
         assert!(same_keys(&key(None), &fresh(None)).is_ok());
         assert!(same_keys(&key(Some("k1")), &fresh(Some("k1"))).is_ok());

@@ -2,24 +2,26 @@
 //!
 //! [`Remediator::advance`] loads the row and goes on from whatever state a crash may have left. Every transition goes
 //! through [`Remediator::commit`]. Nothing here calls the cloud's acting side but [`Remediator::act_now`], which runs
-//! at most once in the life of a row: after its commit of J8 no path leads back.
+//! at most once in the life of a row: after its commit of J8 no path leads back. An act of several calls (a resize)
+//! begins here like any other, and `parts` makes the calls after the first.
 
 use chrono::TimeDelta;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::actions::resize_instance::Passage;
 use super::actions::{Action, Backup, Recipe, action};
 use super::backup::same_set;
 use super::freeze::ordinary;
-use super::gate::{Purpose, day_start};
+use super::gate::Purpose;
+use super::parts::{part_label, settle_last};
 use super::recheck::{Fresh, Judged};
 use super::{Event, Interrupted, Outcome, Progress, Remediator, Ruling, Run};
 use crate::cloud::{Call, ErrorKind};
 use crate::domain::Instant;
 use crate::domain::finding::Act;
-use crate::domain::place::Kind;
 use crate::domain::plan::Step;
-use crate::domain::remediation::{JournalState, Remediation};
+use crate::domain::remediation::{JournalState, Part, PartOutcome, Remediation};
 use crate::store::{ACTING_LEASE, AuditEntry, ClaimError, GateClass, GatePass, StoreError};
 
 /// How long J3 and J4 ask again for something that cannot be read.
@@ -102,10 +104,17 @@ impl Remediator {
                 JournalState::SnapVerified => self.act_now(&mut remediation, &here, run).await?,
                 JournalState::ActIntent => {
                     let words = "whether the call was made is not known; only reads decide now";
+                    settle_last(&mut remediation.parts, PartOutcome::Uncertain, "");
                     self.commit(&mut remediation, JournalState::Uncertain, words, run).await?;
                     Next::Go
                 }
-                JournalState::Uncertain | JournalState::Answered => self.observe(&mut remediation, run).await?,
+                JournalState::Uncertain | JournalState::Answered if remediation.parts.is_empty() => {
+                    self.observe(&mut remediation, run).await?
+                }
+                JournalState::Uncertain
+                | JournalState::Answered
+                | JournalState::PartSeen
+                | JournalState::Compensating => self.walk_parts(&mut remediation, run).await?,
                 JournalState::Observed => {
                     let words = format!("{}: {}", remediation.step.act.words(), remediation.message);
                     self.end(&mut remediation, JournalState::Done, &words, run).await?
@@ -181,6 +190,11 @@ impl Remediator {
         let Some(action) = self.action(remediation) else {
             return self.end(remediation, JournalState::Aborted, "this version has no handler for it", run).await;
         };
+        if action.act == Act::TerminateInstance
+            && let Some(next) = self.ensure_image(remediation, action, run).await?
+        {
+            return Ok(next);
+        }
         if let Some(why) = self.no_room(remediation, run)? {
             return self.objected(remediation, Ruling::Hold(why).into(), run).await;
         }
@@ -212,7 +226,15 @@ impl Remediator {
             objection => return self.objected(remediation, objection.into(), run).await,
         }
         self.note(remediation, action, &fresh, &call);
-        remediation.call_hash = Some(call_hash(&call));
+        let hash = call_hash(&call);
+        if step.act == Act::ResizeInstance {
+            let first = match Passage::of(remediation) {
+                Ok(passage) => passage.first(),
+                Err(why) => return self.end(remediation, JournalState::Aborted, &why, run).await,
+            };
+            remediation.parts = vec![Part::intended(first, hash.clone(), self.tools.clock.now())];
+        }
+        remediation.call_hash = Some(hash);
         (remediation.looks, remediation.first_look_at, remediation.last_look) = (0, None, None);
         let words = format!("about to call {} once", call.operation());
         self.commit(remediation, JournalState::ActIntent, &words, run).await?;
@@ -232,9 +254,13 @@ impl Remediator {
             })?;
         }
         let answer = self.tools.act.execute(&step.key.partition.place, &call).await;
-        self.tools.halt.pass("J8.call").await?;
+        self.tools.halt.pass(&format!("{}.call", part_label("J8", &remediation.parts))).await?;
         match answer {
             Ok(answer) => {
+                settle_last(&mut remediation.parts, PartOutcome::Answered, "");
+                if let Some(part) = remediation.parts.last_mut() {
+                    part.request_id = Some(answer.request_id.clone());
+                }
                 remediation.request_id = Some(answer.request_id);
                 let words = format!("the cloud accepted {}", call.operation());
                 self.commit(remediation, JournalState::Answered, &words, run).await?;
@@ -242,11 +268,13 @@ impl Remediator {
             }
             Err(error) if error.kind == ErrorKind::Uncertain => {
                 let words = format!("whether it was done is not known; only reads decide now: {error}");
+                settle_last(&mut remediation.parts, PartOutcome::Uncertain, "");
                 self.commit(remediation, JournalState::Uncertain, &words, run).await?;
                 Ok(Next::Go)
             }
             Err(error) => {
                 let why = format!("the cloud refused: {error}");
+                settle_last(&mut remediation.parts, PartOutcome::Refused, &why);
                 if error.kind == ErrorKind::Throttled {
                     // The account's request budget is shared with production automation (safety.md, H33).
                     self.remember(|memory| memory.over.insert(run.id.clone(), why.clone()));
@@ -258,43 +286,6 @@ impl Remediator {
                 }
             }
         }
-    }
-
-    /// Steps of an earlier run that waited for their snapshots take places of today's pace which this run's planner may
-    /// not have counted. Where such a step is about, a place that is missing holds; otherwise the planner counted, and
-    /// one too many is the gate's to find. Counts the journal, not the gate's passes.
-    fn no_room(&self, remediation: &Remediation, run: &Run) -> Result<Option<String>, Interrupted> {
-        let older = remediation.claimed_at < run.started_at;
-        let carried = self.remember(|memory| {
-            if older {
-                memory.carried.insert(run.id.clone());
-            }
-            memory.carried.contains(&run.id)
-        });
-        if !carried {
-            return Ok(None);
-        }
-        let now = self.tools.clock.now();
-        let (step, pace) = (&remediation.step, &self.rules.pace);
-        let (account, kind) = (step.key.account(), step.key.kind());
-        let since = day_start(now).min(run.started_at);
-        let acts = self.tools.store.acts_since(account, since)?;
-        let in_run = |of: fn(Act) -> bool| acts.iter().filter(|past| of(past.0) && past.2 >= run.started_at).count();
-        let today = |of: &dyn Fn(Act, Kind) -> bool| {
-            acts.iter().filter(|past| of(past.0, past.1) && past.2 >= day_start(now)).count()
-        };
-        let share = pace.daily_share(self.rules.totals.get(&(account.clone(), kind)).copied().unwrap_or(0));
-        let of_kind = today(&|act, own| act != Act::AddTags && own == kind) as u64;
-        let full = if step.act.destructive() {
-            in_run(Act::destructive) as u64 >= u64::from(pace.destructive_per_run)
-                || today(&|act, _| act.destructive()) as u64 >= u64::from(pace.destructive_per_day)
-                || of_kind >= share
-        } else if step.act.disruptive() {
-            in_run(Act::disruptive) as u64 >= u64::from(pace.disruptive_per_run) || of_kind >= share
-        } else {
-            in_run(|act| act == Act::AddTags) as u64 >= u64::from(pace.tags_per_run)
-        };
-        Ok(full.then(|| "over today's pace, which steps of an earlier run share".to_owned()))
     }
 
     /// What follows when J4, the gate or a read does not let it go on.
@@ -363,6 +354,7 @@ impl Remediator {
             volumes: fresh.volumes.clone(),
             addresses: Recipe::of(remediation).ok().and_then(|earlier| earlier.addresses),
             bin_until: None,
+            launch: fresh.launch.clone(),
         };
         remediation.recipe = serde_json::to_value(recipe).ok();
     }
@@ -375,7 +367,15 @@ impl Remediator {
         message: &str,
         run: &Run,
     ) -> Result<(), Interrupted> {
-        let label = label(to);
+        let label = match to {
+            JournalState::ActIntent
+            | JournalState::Answered
+            | JournalState::Uncertain
+            | JournalState::PartSeen
+            | JournalState::Compensating => part_label(label(to), &remediation.parts),
+            JournalState::SnapVerified if remediation.image.is_some() => "J7[image]".to_owned(),
+            _ => label(to).to_owned(),
+        };
         self.tools.halt.pass(&format!("{label}.before")).await?;
         let now = self.tools.clock.now();
         remediation.state = to;
@@ -409,6 +409,7 @@ impl Remediator {
         let outgoing = match to {
             JournalState::Done => (self.tools.announce)(&Event::Done(&ended)),
             JournalState::Stuck => (self.tools.announce)(&Event::Stuck(&ended)),
+            JournalState::Refused if ended.parts.len() > 1 => (self.tools.announce)(&Event::TakenBack(&ended)),
             _ => Vec::new(),
         };
         self.tools.store.done(&ended, run.fence, now, &audit(&ended), &outgoing)?;
@@ -485,8 +486,10 @@ pub(super) fn audit(remediation: &Remediation) -> AuditEntry {
         "state": remediation.state.word(),
         "fence": remediation.fence,
         "snapshots": remediation.snapshots,
+        "image": remediation.image,
         "call_hash": remediation.call_hash,
         "request_id": remediation.request_id,
+        "parts": remediation.parts,
         "message": remediation.message,
     });
     AuditEntry {

@@ -78,6 +78,7 @@ fn row_of(resource: &Resource, state_id: &str) -> Option<i64> {
 /// The finding is the one that the backup was made for: its history tells the end of the backup as well.
 fn step(row: &Remediation, resource: &Resource, ignore_tags: &[String]) -> Step {
     Step {
+        to_type: None,
         finding: row.step.finding.clone(),
         key: resource.key.clone(),
         name: resource.name().to_owned(),

@@ -20,8 +20,8 @@ use crate::domain::mode::{Arming, Freeze, Mode};
 use crate::domain::notice::NoticeKind;
 use crate::domain::person;
 use crate::domain::place::Kind;
-use crate::domain::plan::{HoldCode, Step};
-use crate::domain::resource::{Detail, Resource};
+use crate::domain::plan::{HoldCode, OWN_TAGS, Step};
+use crate::domain::resource::{Detail, Lifecycle, Resource};
 use crate::domain::text::clean;
 use crate::store::{ACTING_LEASE, GateClass, StoreError};
 
@@ -173,10 +173,25 @@ fn foreign(facts: &Facts<'_>) -> Option<Ruling> {
     if facts.fresh.key != step.key {
         return freeze(format!("the step names {}, what was read is {}", step.key, facts.fresh.key));
     }
+    if let Call::RegisterImage(new) = call {
+        let source = (format!("{OWN_TAGS}source"), step.key.id.to_string());
+        let ours = (step.act, facts.purpose) == (Act::TerminateInstance, Purpose::Backup) && new.tags.contains(&source);
+        return if ours { None } else { freeze(format!("{call} is not what {} on {} calls", step.act, step.key)) };
+    }
     if call.target() != &*step.key.id {
         return freeze(format!("the call names {}, the step {}", clean(call.target()), step.key));
     }
     let expected = match (step.act, step.key.kind(), call) {
+        // A resize of an instance that runs begins with its stop, of one that is stopped with its new type.
+        (Act::ResizeInstance, Kind::Instance, Call::StopInstance { .. }) => {
+            facts.purpose != Purpose::Backup && facts.fresh.state() == "running"
+        }
+        (Act::ResizeInstance, Kind::Instance, Call::ModifyInstanceType { to, .. }) => {
+            facts.purpose != Purpose::Backup && facts.fresh.state() == "stopped" && step.to_type.as_ref() == Some(to)
+        }
+        (Act::ResizeInstance, Kind::Instance, Call::CreateSnapshots { .. }) => facts.purpose == Purpose::Backup,
+        (Act::TerminateInstance, Kind::Instance, Call::TerminateInstance { .. }) => facts.purpose != Purpose::Backup,
+        (Act::TerminateInstance, Kind::Instance, Call::CreateSnapshots { .. }) => facts.purpose == Purpose::Backup,
         (Act::StopInstance, Kind::Instance, Call::StopInstance { .. })
         | (Act::DeleteVolume, Kind::Volume, Call::DeleteVolume { .. }) => facts.purpose != Purpose::Backup,
         (Act::StopInstance, Kind::Instance, Call::CreateSnapshots { .. })
@@ -257,10 +272,11 @@ fn unarmed(facts: &Facts<'_>) -> Option<Ruling> {
         }
     }
     let allowed = match step.act {
-        Act::StopInstance | Act::AddTags | Act::ModifyVolume | Act::ReleaseAddress => true,
+        Act::StopInstance | Act::AddTags | Act::ResizeInstance | Act::ModifyVolume | Act::ReleaseAddress => true,
         Act::DeleteSnapshot => rules.switches.recycle_bin_days.is_some(),
         Act::DeleteVolume => rules.switches.allow_auto_delete_volumes,
-        Act::TerminateInstance | Act::ResizeInstance | Act::SendNotification => false,
+        Act::TerminateInstance => rules.switches.allow_auto_terminate,
+        Act::SendNotification => false,
         // Judged by `expiry` alone.
         Act::ExpireSnapshot => false,
     };
@@ -282,6 +298,9 @@ fn not_due(facts: &Facts<'_>) -> Option<Ruling> {
     }
     if finding.act() != Some(step.act) {
         return refuse(HoldCode::PolicyChanged, format!("the finding does not ask to {} any more", step.act.words()));
+    }
+    if finding.to_type != step.to_type {
+        return refuse(HoldCode::PolicyChanged, "the finding asks for another type by now".into());
     }
     if finding.state != State::Open {
         return refuse(HoldCode::Excepted, format!("the finding is {}: {}", finding.state, clean(&finding.reason)));
@@ -431,7 +450,19 @@ fn untouchable(facts: &Facts<'_>) -> Option<Ruling> {
             if act == Act::StopInstance && instance.state.as_str() != "running" {
                 return refuse(HoldCode::ReportedOnly, "it is not running");
             }
-            if act == Act::StopInstance && !off(&instance.instance_store) {
+            let changes = matches!(act, Act::StopInstance | Act::ResizeInstance | Act::TerminateInstance);
+            if changes && !matches!(instance.state.as_str(), "running" | "stopped") {
+                return refuse(HoldCode::ReportedOnly, "it is neither running nor stopped");
+            }
+            if act == Act::ResizeInstance
+                && series(&instance.instance_type) != facts.step.to_type.as_deref().and_then(series)
+            {
+                return refuse(HoldCode::NotAvailable, "the new type is of another series");
+            }
+            if changes && instance.lifecycle != Lifecycle::OnDemand {
+                return refuse(HoldCode::NotAvailable, "it was not bought on demand");
+            }
+            if changes && !off(&instance.instance_store) {
                 return refuse(HoldCode::WouldLose, "it has, or may have, instance-store disks");
             }
         }
@@ -443,6 +474,11 @@ fn untouchable(facts: &Facts<'_>) -> Option<Ruling> {
         _ => {}
     }
     storage::untouchable(facts)
+}
+
+/// `m5` of `m5.large`.
+fn series(instance_type: &str) -> Option<&str> {
+    instance_type.split_once('.').map(|(series, _)| series)
 }
 
 /// One more than the pace allows can only come from a planner that miscounted.

@@ -5,9 +5,10 @@
 //! observing first. Every transition of safety.md's J3 to J11 is its own durable commit; the act's intent is written
 //! before the call, the call is made at most once, and after an unclear answer only reads decide.
 //!
-//! `recheck` judges again on fresh reads (J4), `backup` makes and verifies the safety snapshots (J5 to J7), `gate`
+//! `recheck` judges again on fresh reads (J4; `fits` whether an instance would boot or could be made anew), `backup` makes
+//! and verifies the safety snapshots (J5 to J7; `image` an image of them before a termination), `gate`
 //! counts and compares once more right before each mutating call (J8), `observe` looks for the effect (J9 to J11),
-//! `actions` is the table of acts, `halt` the crash points of tests. `undo` takes back what was done, by the same walk.
+//! `parts` goes on where an act takes several calls, `actions` is the table of acts, `halt` the crash points of tests. `undo` takes back what was done, by the same walk.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -31,10 +32,15 @@ pub mod actions;
 mod backup;
 mod driver;
 pub mod expire;
+mod fits;
 mod freeze;
 mod gate;
+mod gate_part;
 mod halt;
+mod image;
 mod observe;
+mod pace;
+mod parts;
 mod recheck;
 #[cfg(test)]
 mod tests;
@@ -155,6 +161,8 @@ pub enum Event<'a> {
     Done(&'a Remediation),
     /// Nobody can tell what happened; a person decides.
     Stuck(&'a Remediation),
+    /// An act of several calls did not work and was put back: the resource is as it was, after an outage.
+    TakenBack(&'a Remediation),
     /// Everything was frozen.
     Frozen(&'a Freeze),
 }

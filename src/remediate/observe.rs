@@ -17,7 +17,7 @@ use crate::domain::remediation::{JournalState, Look, Remediation};
 use crate::domain::text::clean;
 
 /// Reads in a row that must agree before an unwelcome answer counts.
-const LOOKS: u32 = 3;
+pub(super) const LOOKS: u32 = 3;
 
 /// How long they must agree.
 const AGREE: TimeDelta = TimeDelta::minutes(10);
@@ -115,7 +115,7 @@ impl Remediator {
     }
 
     /// Ends as Stuck. The freeze is written first, so that a crash in between repeats it.
-    async fn stuck(&self, remediation: &mut Remediation, why: &str, run: &Run) -> Result<Next, Interrupted> {
+    pub(super) async fn stuck(&self, remediation: &mut Remediation, why: &str, run: &Run) -> Result<Next, Interrupted> {
         self.freeze("remediate", &format!("r-{} ({}) is stuck: {why}", remediation.id, remediation.step.key))?;
         self.end(remediation, JournalState::Stuck, why, run).await
     }
@@ -139,7 +139,7 @@ pub(super) fn seen(
         Look::Gone if ends_gone && agreed => {
             Seen::Effect(format!("not found in {looks} reads over {} minutes", steady.num_minutes()))
         }
-        Look::Gone if agreed && !ends_gone => Seen::Stuck("it vanished, which we did not ask for".into()),
+        Look::Gone if agreed && !ends_gone => Seen::Stuck("it is not found any more, which proves nothing".into()),
         Look::Unchanged if agreed => Seen::Stuck("it still has its old state".into()),
         Look::Between if looks >= LOOKS && steady >= ON_ITS_WAY => Seen::Stuck("it does not arrive".into()),
         _ if elapsed >= BLIND => Seen::Stuck("the reads of an hour do not agree".into()),

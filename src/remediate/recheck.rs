@@ -5,12 +5,14 @@
 //! fails is never an answer: it is asked again or ends the step without an act.
 
 use super::actions::{Action, Asked, Backup};
+use super::fits::later_calls;
 use super::gate::Purpose;
 use super::{Interrupted, Remediator, Ruling, Run, StillViolates};
 use crate::cloud::{Call, CloudError, CloudRead, ErrorKind};
 use crate::domain::Instant;
 use crate::domain::finding::Act;
 use crate::domain::guard::{Reading, keep_until, refusal, switched_off};
+use crate::domain::launch::Launch;
 use crate::domain::place::{Kind, ResourceKey};
 use crate::domain::plan::{Fingerprint, HoldCode};
 use crate::domain::remediation::Remediation;
@@ -26,6 +28,8 @@ pub(super) struct Fresh {
     pub volumes: Vec<Resource>,
     /// Before the first of these reads.
     pub read_at: Instant,
+    /// How it was launched, for acts that must know.
+    pub launch: Option<Launch>,
 }
 
 /// What J4 says.
@@ -46,7 +50,7 @@ impl From<Ruling> for Judged {
 }
 
 impl Judged {
-    fn refuse(code: HoldCode, why: String) -> Judged {
+    pub(super) fn refuse(code: HoldCode, why: String) -> Judged {
         Judged::Objection(Ruling::Refuse(code, why))
     }
 }
@@ -71,7 +75,7 @@ impl Remediator {
             return Ok(Judged::refuse(code, why));
         }
         let backup = action.backup_of(step, &self.rules.switches);
-        let fresh = match self.read_fresh(remediation, backup).await {
+        let mut fresh = match self.read_fresh(remediation, backup).await {
             Ok(fresh) => fresh,
             Err(judged) => return Ok(judged),
         };
@@ -128,8 +132,15 @@ impl Remediator {
         if let Some(objection) = self.identity(step.key.account(), run).await? {
             return Ok(objection);
         }
-        if let Err(error) = self.tools.act.permitted(&step.key.partition.place, &call).await {
-            return Ok(unread(&error, &format!("{call} would not be accepted")));
+        // Every call that may follow must be permitted as well, the way back among them.
+        for call in std::iter::once(call.clone()).chain(later_calls(step, resource)) {
+            if let Err(error) = self.tools.act.permitted(&step.key.partition.place, &call).await {
+                return Ok(unread(&error, &format!("{call} would not be accepted")));
+            }
+        }
+        match self.launch_of(step, resource).await {
+            Ok(launch) => fresh.launch = launch,
+            Err(judged) => return Ok(judged),
         }
         Ok(Judged::Holds(Box::new(fresh), call))
     }
@@ -161,7 +172,7 @@ impl Remediator {
             (Backup::Volume, None) => vec![resource.clone()],
             _ => Vec::new(),
         };
-        Ok(Fresh { resource, volumes, read_at })
+        Ok(Fresh { resource, volumes, read_at, launch: None })
     }
 
     /// Makes sure that the acting credentials are the account's: at the start of a run and every 15 minutes.

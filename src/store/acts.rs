@@ -128,7 +128,7 @@ fn rows(connection: &Connection, clause: &str, params: &[&dyn rusqlite::ToSql]) 
     Ok(found)
 }
 
-/// Acts that reached J8, in the order of their calls.
+/// Acts that reached J8, in the order of their first calls: an act of several calls is one act.
 fn reached(
     connection: &Connection,
     which: &str,
@@ -137,7 +137,9 @@ fn reached(
     let sql = format!(
         "SELECT resource, act, history.at FROM remediation_history AS history
          JOIN remediation ON remediation.id = history.remediation
-         WHERE history.state = 'J8_act_intent' AND {which} ORDER BY history.seq"
+         WHERE history.seq = (SELECT MIN(first.seq) FROM remediation_history AS first
+                              WHERE first.remediation = remediation.id AND first.state = 'J8_act_intent')
+           AND {which} ORDER BY history.seq"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params)?;

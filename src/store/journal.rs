@@ -161,6 +161,8 @@ fn insert(transaction: &Transaction<'_>, step: &Step, plan: &str, fence: i64, no
         next_look_at: None,
         rechecked_at: None,
         snapshots: Vec::new(),
+        image: None,
+        parts: Vec::new(),
         call_hash: None,
         request_id: None,
         looks: 0,

@@ -74,6 +74,7 @@ impl Store {
                 fence,
                 claimed_at: now,
                 updated_at: now,
+                parts: Vec::new(),
                 call_hash: None,
                 request_id: None,
                 calls: 0,

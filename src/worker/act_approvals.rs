@@ -91,7 +91,11 @@ pub async fn ask(cx: &Context, plan: &Plan, held: &[Held], findings: &[Finding])
             act: step.act,
             policy: finding.policy.clone(),
             rule: finding.rule.clone(),
-            message: finding.message.clone(),
+            // Who says yes must read to which type.
+            message: match &step.to_type {
+                Some(_) => format!("{}; asked for is to {}", finding.message, step.words()),
+                None => finding.message.clone(),
+            },
             plan: plan.id.clone(),
             step: step.approval_hash(),
             people: wanted,

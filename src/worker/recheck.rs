@@ -14,6 +14,7 @@ use crate::checks;
 use crate::domain::Instant;
 use crate::domain::check::{Standing, Subject, Verdict};
 use crate::domain::fact::Fact;
+use crate::domain::finding::Act;
 use crate::domain::inventory::RefIndex;
 use crate::domain::place::Kind;
 use crate::domain::plan::Step;
@@ -55,7 +56,15 @@ impl Recheck for FreshFacts {
             prices: &cx.prices,
             now,
         };
-        match answer(rule.judge().judge(&subject)) {
+        let verdict = rule.judge().judge(&subject);
+        if let Verdict::Violated(violation) = &verdict
+            && step.act == Act::ResizeInstance
+            && violation.to_type != step.to_type
+        {
+            let to = violation.to_type.as_deref().unwrap_or("none");
+            return Ok(StillViolates::No(format!("the rule asks for another type by now: {to}")));
+        }
+        match answer(verdict) {
             StillViolates::Yes if rule.check.needs_usage => self.last_day(rule, fresh, now).await,
             other => Ok(other),
         }

@@ -44,7 +44,7 @@ fn forty_five_nights_do_exactly_what_the_story_says_and_nothing_else() {
         .iter()
         .map(|id| (id.to_string(), Act::StopInstance))
         .chain(deleted.iter().map(|id| (id.to_string(), Act::DeleteVolume)))
-        .chain([("i-0lab".to_string(), Act::AddTags)])
+        .chain([("i-0lab".to_string(), Act::AddTags), ("i-0monolith".to_string(), Act::ResizeInstance)])
         .collect();
     assert_eq!(done(&store), expected);
 

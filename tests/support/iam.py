@@ -14,7 +14,7 @@ NOUNS = {"i": "instance", "vol": "volume", "snap": "snapshot", "ami": "image", "
 WITHOUT_ACCOUNT = ("snapshot", "image")
 # What an operation makes, and what it touches besides the resources that it names.
 MAKES = {"CreateSnapshot": ("snapshot",), "CreateSnapshots": ("snapshot",), "CreateVolume": ("volume",),
-         "RunInstances": ("instance", "volume", "network-interface")}
+         "RegisterImage": ("image",), "RunInstances": ("instance", "volume", "network-interface")}
 ALONG = {"CreateSnapshots": ("volume/vol-0attached",)}
 
 
@@ -34,9 +34,13 @@ def authorizations(request):
     own = dict(context)
     if operation in ("CreateTags", "DeleteTags"):
         own["aws:TagKeys"] = keys
+    if operation == "ModifyInstanceAttribute":
+        own["ec2:Attribute"] = sorted({name.split(".")[0] for name in parameters if name.endswith(".Value")})
     checks = [(f"ec2:{operation}", named + along + made or ["*"], own)]
     if made and keys:
-        checks.append(("ec2:CreateTags", made, {**context, "ec2:CreateAction": [operation], "aws:TagKeys": keys}))
+        # The program tags what it launches, not the disks and interfaces that come with it.
+        tagged = made[:1] if operation == "RunInstances" else made
+        checks.append(("ec2:CreateTags", tagged, {**context, "ec2:CreateAction": [operation], "aws:TagKeys": keys}))
     return checks
 
 

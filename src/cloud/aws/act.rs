@@ -7,9 +7,11 @@
 
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::operation::RequestId;
-use aws_sdk_ec2::types::{DomainType, InstanceSpecification, ResourceType, Tag, TagSpecification, VolumeType};
+use aws_sdk_ec2::types::{
+    AttributeValue, DomainType, InstanceSpecification, ResourceType, Tag, TagSpecification, VolumeType,
+};
 
-use super::errors;
+use super::{errors, launch};
 use crate::cloud::rights::probes::WOULD_SUCCEED;
 use crate::cloud::{Answer, Call, CloudError, ErrorKind};
 use crate::domain::place::{AddressId, Place, SnapshotId, VolumeId};
@@ -192,12 +194,41 @@ async fn send(client: &Client, call: &Call, dry_run: bool) -> Result<Answer, Clo
             let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
             Ok(answer(output.request_id(), Vec::new()))
         }
+        Call::ModifyInstanceType { instance, to } => {
+            let to = AttributeValue::builder().value(to).build();
+            let request = client.modify_instance_attribute().instance_id(instance.as_str()).instance_type(to);
+            let output = request
+                .set_dry_run(dry_run)
+                .send()
+                .await
+                .map_err(|error| errors::from_sdk("ec2", operation, &error))?;
+            Ok(answer(output.request_id(), Vec::new()))
+        }
+        Call::TerminateInstance { instance } => {
+            let request = client.terminate_instances().instance_ids(instance.as_str()).set_dry_run(dry_run);
+            let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
+            let named =
+                output.terminating_instances().iter().any(|change| change.instance_id() == Some(instance.as_str()));
+            if !named {
+                return Err(errors::unreadable("ec2", operation, &format!("it does not name {instance}")));
+            }
+            Ok(answer(output.request_id(), Vec::new()))
+        }
+        Call::RegisterImage(new) => launch::register(client, new, dry_run, call).await,
+        Call::RunInstance(new) => launch::run(client, new, dry_run, call).await,
     }
 }
 
 /// An answer without a request id is still an answer; the journal then shows that none came.
-fn answer(request_id: Option<&str>, snapshots: Vec<(VolumeId, SnapshotId)>) -> Answer {
-    Answer { request_id: request_id.unwrap_or_default().to_owned(), snapshots, volume: None, address: None }
+pub(super) fn answer(request_id: Option<&str>, snapshots: Vec<(VolumeId, SnapshotId)>) -> Answer {
+    Answer {
+        request_id: request_id.unwrap_or_default().to_owned(),
+        snapshots,
+        volume: None,
+        address: None,
+        image: None,
+        instance: None,
+    }
 }
 
 fn snapshot(
@@ -214,7 +245,7 @@ fn snapshot(
 }
 
 /// Tags from the resource's birth; nothing is copied behind our back.
-fn specification(of: ResourceType, tags: &[(String, String)]) -> Option<Vec<TagSpecification>> {
+pub(super) fn specification(of: ResourceType, tags: &[(String, String)]) -> Option<Vec<TagSpecification>> {
     let specification = TagSpecification::builder().resource_type(of);
     (!tags.is_empty()).then(|| vec![specification.set_tags(Some(sdk_tags(tags))).build()])
 }
@@ -223,7 +254,7 @@ fn sdk_tags(tags: &[(String, String)]) -> Vec<Tag> {
     tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
 
-fn rejected(call: &Call, message: &str) -> CloudError {
+pub(super) fn rejected(call: &Call, message: &str) -> CloudError {
     CloudError::new(ErrorKind::Rejected, "ec2", call.operation(), None, message)
 }
 

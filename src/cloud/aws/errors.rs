@@ -67,7 +67,7 @@ fn kind(status: u16, code: Option<&str>) -> ErrorKind {
         ErrorKind::NotFound
     } else if DENIED.contains(&code) || code.starts_with("AccessDenied") || code.starts_with("ExpiredToken") {
         ErrorKind::Denied
-    } else if (400..500).contains(&status) && !INTERNAL.contains(&code) {
+    } else if FULL.contains(&code) || (400..500).contains(&status) && !INTERNAL.contains(&code) {
         ErrorKind::Rejected
     } else {
         ErrorKind::Uncertain
@@ -87,6 +87,14 @@ const THROTTLED: [&str; 11] = [
     "EC2ThrottledException",
     "SlowDown",
     "SnapshotCreationPerVolumeRateExceeded",
+];
+
+/// No room for the instance now: definite whatever the status, EC2 counts these among its own failures.
+const FULL: [&str; 4] = [
+    "InsufficientInstanceCapacity",
+    "InsufficientHostCapacity",
+    "InsufficientReservedInstanceCapacity",
+    "InsufficientCapacity",
 ];
 
 /// Not permitted, or not a valid caller.

@@ -18,6 +18,7 @@ use crate::cloud::{
 };
 use crate::domain::Instant;
 use crate::domain::budget::CostRow;
+use crate::domain::launch::{Launch, TypeFacts};
 use crate::domain::place::{AccountId, Partition, Place, ResourceKey};
 use crate::domain::resource::Resource;
 use crate::domain::scan::RequestCount;
@@ -28,6 +29,7 @@ mod costs;
 mod errors;
 mod identity;
 mod kinds;
+mod launch;
 mod meter;
 mod metrics;
 mod probe;
@@ -178,6 +180,14 @@ impl CloudRead for AwsReader {
 
     async fn recycled(&self, snapshot: &ResourceKey) -> Result<Option<Instant>, CloudError> {
         kinds::recycled(&self.sessions.ec2(&snapshot.partition.place).await?, snapshot).await
+    }
+
+    async fn launch(&self, instance: &ResourceKey) -> Result<Launch, CloudError> {
+        kinds::launch(&self.sessions.ec2(&instance.partition.place).await?, instance).await
+    }
+
+    async fn type_facts(&self, place: &Place, zone: &str, name: &str) -> Result<TypeFacts, CloudError> {
+        kinds::type_facts(&self.sessions.ec2(place).await?, place, zone, name).await
     }
 
     fn requests(&self) -> Vec<RequestCount> {

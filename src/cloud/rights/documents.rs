@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::session::{add, arn, keys, via};
+use super::session::{TO_EC2, add, arn, beside, keys, roles, via};
 use super::{COSTS, Change, Changes, IDENTITY, METRICS, On, Right, When, reads};
 use crate::domain::finding::Act;
 use crate::domain::place::{AccountId, Kind, Place, Region};
@@ -233,6 +233,8 @@ fn resource(place: &Place, right: &Right, kind: Kind) -> String {
         On::Target(kind) | On::New(kind) | On::Along(kind) => arn(place, kind, "*"),
         On::Named => arn(place, kind, "*"),
         On::Key => keys(place),
+        On::Beside(noun) => beside(place, noun),
+        On::Role => roles(place),
         On::Everything => "*".to_owned(),
     }
 }
@@ -253,6 +255,8 @@ fn conditions(scope: &Scope, right: &Right) -> Map<String, Value> {
                 add(&mut conditions, "StringEquals", "kms:ViaService", services);
             }
             When::ForAwsResource => add(&mut conditions, "Bool", "kms:GrantIsForAWSResource", "true"),
+            When::Attribute(name) => add(&mut conditions, "StringEquals", "ec2:Attribute", *name),
+            When::PassedToEc2 => add(&mut conditions, "StringEquals", "iam:PassedToService", TO_EC2),
         }
     }
     conditions

@@ -85,6 +85,39 @@ pub fn requests(place: &Place, call: &Call) -> Vec<Request> {
             let resources = vec![owned("instance", instance.as_str()), owned("volume", "vol-0a"), snapshot("*")];
             vec![request("ec2:CreateSnapshots", resources, &[]), born(snapshot("*"), "CreateSnapshots", tags)]
         }
+        Call::ModifyInstanceType { instance, .. } => {
+            let resources = vec![owned("instance", instance.as_str())];
+            let context = [("ec2:Attribute", vec!["InstanceType".to_owned()])];
+            vec![request("ec2:ModifyInstanceAttribute", resources, &context)]
+        }
+        Call::TerminateInstance { instance } => {
+            vec![request("ec2:TerminateInstances", vec![owned("instance", instance.as_str())], &[])]
+        }
+        Call::RegisterImage(new) => {
+            let image = format!("arn:{partition}:ec2:{region}::image/ami-00new");
+            let mut resources: Vec<String> = new.disks.iter().map(|disk| snapshot(disk.snapshot.as_str())).collect();
+            resources.push(image.clone());
+            vec![request("ec2:RegisterImage", resources, &[]), born(image, "RegisterImage", &new.tags)]
+        }
+        Call::RunInstance(new) => {
+            let resources = vec![
+                format!("arn:{partition}:ec2:{region}::image/{}", new.image),
+                snapshot("snap-0a"),
+                owned("instance", "*"),
+                owned("volume", "*"),
+                owned("network-interface", "*"),
+                owned("subnet", &new.subnet),
+                owned("security-group", "sg-0a"),
+                owned("key-pair", "ops"),
+                owned("placement-group", "near"),
+            ];
+            let passed = [("iam:PassedToService", vec!["ec2.amazonaws.com".to_owned()])];
+            vec![
+                request("ec2:RunInstances", resources, &[]),
+                born(owned("instance", "i-00new"), "RunInstances", &new.tags),
+                request("iam:PassRole", vec![format!("arn:{partition}:iam::{account}:role/build")], &passed),
+            ]
+        }
         Call::CreateTags { resource, tags } | Call::DeleteTags { resource, tags } => {
             let action = if matches!(call, Call::CreateTags { .. }) { "ec2:CreateTags" } else { "ec2:DeleteTags" };
             let named = match resource.kind() {

@@ -43,6 +43,10 @@ pub enum On {
     Along(Kind),
     /// KMS keys of the account: the one that the call names, or any.
     Key,
+    /// What a launch is put into or given, by its word in ARNs.
+    Beside(&'static str),
+    /// Roles of the account.
+    Role,
     /// The service knows no resources here.
     Everything,
 }
@@ -58,6 +62,10 @@ pub enum When {
     ThroughEc2,
     /// Only for an AWS resource's own use.
     ForAwsResource,
+    /// Only this attribute.
+    Attribute(&'static str),
+    /// Only for instances.
+    PassedToEc2,
 }
 
 /// A change without its arguments.
@@ -89,6 +97,14 @@ pub enum Change {
     CreateTags,
     /// [`Call::DeleteTags`]
     DeleteTags,
+    /// [`Call::ModifyInstanceType`]
+    ModifyInstanceType,
+    /// [`Call::TerminateInstance`]
+    TerminateInstance,
+    /// [`Call::RegisterImage`]
+    RegisterImage,
+    /// [`Call::RunInstance`]
+    RunInstance,
 }
 
 /// The changes that one act may make, from its backup to its undo.
@@ -119,7 +135,7 @@ const GRANT: Right = key("kms:CreateGrant", &[When::ThroughEc2, When::ForAwsReso
 
 impl Change {
     /// All of them, in the order of the calls.
-    pub const ALL: [Change; 13] = [
+    pub const ALL: [Change; 17] = [
         Change::StopInstance,
         Change::StartInstance,
         Change::DeleteVolume,
@@ -133,6 +149,10 @@ impl Change {
         Change::CreateSnapshots,
         Change::CreateTags,
         Change::DeleteTags,
+        Change::ModifyInstanceType,
+        Change::TerminateInstance,
+        Change::RegisterImage,
+        Change::RunInstance,
     ];
 
     /// The change that a call makes.
@@ -151,6 +171,10 @@ impl Change {
             Call::CreateSnapshots { .. } => Change::CreateSnapshots,
             Call::CreateTags { .. } => Change::CreateTags,
             Call::DeleteTags { .. } => Change::DeleteTags,
+            Call::ModifyInstanceType { .. } => Change::ModifyInstanceType,
+            Call::TerminateInstance { .. } => Change::TerminateInstance,
+            Call::RegisterImage(_) => Change::RegisterImage,
+            Call::RunInstance(_) => Change::RunInstance,
         }
     }
 
@@ -212,6 +236,49 @@ impl Change {
             Change::CreateTags => {
                 const { &[Right { action: "ec2:CreateTags", on: On::Named, when: &[When::OurTagKeys] }] }
             }
+            // The type alone: the same API changes protection flags.
+            Change::ModifyInstanceType => {
+                const {
+                    &[Right {
+                        action: "ec2:ModifyInstanceAttribute",
+                        on: On::Target(Kind::Instance),
+                        when: &[When::Attribute("InstanceType")],
+                    }]
+                }
+            }
+            Change::TerminateInstance => const { &[right("ec2:TerminateInstances", On::Target(Kind::Instance))] },
+            Change::RegisterImage => {
+                const {
+                    &[
+                        right("ec2:RegisterImage", On::New(Kind::Image)),
+                        right("ec2:RegisterImage", On::Along(Kind::Snapshot)),
+                        tagging(Kind::Image, &[When::Creating("RegisterImage")]),
+                    ]
+                }
+            }
+            Change::RunInstance => {
+                const {
+                    &[
+                        right("ec2:RunInstances", On::Target(Kind::Image)),
+                        right("ec2:RunInstances", On::Along(Kind::Snapshot)),
+                        right("ec2:RunInstances", On::New(Kind::Instance)),
+                        right("ec2:RunInstances", On::New(Kind::Volume)),
+                        right("ec2:RunInstances", On::Beside("network-interface")),
+                        right("ec2:RunInstances", On::Beside("subnet")),
+                        right("ec2:RunInstances", On::Beside("security-group")),
+                        right("ec2:RunInstances", On::Beside("key-pair")),
+                        right("ec2:RunInstances", On::Beside("placement-group")),
+                        tagging(Kind::Instance, &[When::Creating("RunInstances")]),
+                        Right { action: "iam:PassRole", on: On::Role, when: &[When::PassedToEc2] },
+                        GRANT,
+                        key("kms:Decrypt", &[When::ThroughEc2]),
+                        key("kms:DescribeKey", &[When::ThroughEc2]),
+                        key("kms:GenerateDataKeyWithoutPlaintext", &[When::ThroughEc2]),
+                        key("kms:ReEncryptFrom", &[When::ThroughEc2]),
+                        key("kms:ReEncryptTo", &[When::ThroughEc2]),
+                    ]
+                }
+            }
             Change::DeleteTags => {
                 const { &[Right { action: "ec2:DeleteTags", on: On::Named, when: &[When::OurTagKeys] }] }
             }
@@ -222,7 +289,6 @@ impl Change {
 impl Changes {
     /// Those of an act. An act without a handler in this version has none.
     pub fn of(act: Act) -> Changes {
-        let none = Changes { backup: &[], act: &[], undo: &[] };
         match act {
             Act::StopInstance => Changes {
                 backup: &[Change::CreateSnapshots],
@@ -244,7 +310,18 @@ impl Changes {
             // No policy leads to it, so no document grants it by itself; see operations.md.
             Act::ExpireSnapshot => Changes { backup: &[], act: &[Change::DeleteSnapshot], undo: &[] },
             Act::AddTags => Changes { backup: &[], act: &[Change::CreateTags], undo: &[Change::DeleteTags] },
-            Act::TerminateInstance | Act::ResizeInstance | Act::SendNotification => none,
+            // The start belongs to the act as well; under `undo` the protect tag, put on meanwhile, does not forbid it.
+            Act::ResizeInstance => Changes {
+                backup: &[Change::CreateSnapshots],
+                act: &[Change::StopInstance, Change::ModifyInstanceType],
+                undo: &[Change::StartInstance],
+            },
+            Act::TerminateInstance => Changes {
+                backup: &[Change::CreateSnapshots, Change::RegisterImage],
+                act: &[Change::TerminateInstance],
+                undo: &[Change::RunInstance],
+            },
+            Act::SendNotification => Changes { backup: &[], act: &[], undo: &[] },
         }
     }
 
@@ -262,6 +339,9 @@ pub fn reads(kind: Kind) -> &'static [Right] {
                 &[
                     right("ec2:DescribeInstances", On::Everything),
                     right("ec2:DescribeInstanceAttribute", On::Everything),
+                    // Before a resize: would it boot, and is there such a type in its zone.
+                    right("ec2:DescribeInstanceTypes", On::Everything),
+                    right("ec2:DescribeInstanceTypeOfferings", On::Everything),
                 ]
             }
         }

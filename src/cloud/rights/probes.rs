@@ -11,8 +11,8 @@ use serde_json::Map;
 
 use super::documents::{Scope, Statement, document};
 use super::{Change, Changes};
-use crate::cloud::{Call, CloudError, ErrorKind, NewVolume, WantedAddress};
-use crate::domain::place::{AddressId, InstanceId, Kind, Place, SnapshotId, VolumeId};
+use crate::cloud::{Call, CloudError, ErrorKind, ImageDisk, NewImage, NewInstance, NewVolume, WantedAddress};
+use crate::domain::place::{AddressId, ImageId, InstanceId, Kind, Place, SnapshotId, VolumeId};
 
 /// The hexadecimal digits of every made-up id.
 pub const NOWHERE: &str = "00000000000000000";
@@ -213,6 +213,40 @@ pub fn made_up(change: Change, place: &Place, tag_key: &str) -> Call {
         Change::CreateSnapshots => Call::CreateSnapshots { instance: instance(), description, tags },
         Change::CreateTags => Call::CreateTags { resource, tags },
         Change::DeleteTags => Call::DeleteTags { resource, tags },
+        Change::ModifyInstanceType => Call::ModifyInstanceType { instance: instance(), to: "t3.micro".to_owned() },
+        Change::TerminateInstance => Call::TerminateInstance { instance: instance() },
+        Change::RegisterImage => Call::RegisterImage(Box::new(NewImage {
+            name: format!("costwarden-doctor-{NOWHERE}"),
+            description,
+            architecture: "x86_64".to_owned(),
+            ena: true,
+            boot_mode: None,
+            root_device: "/dev/xvda".to_owned(),
+            disks: vec![ImageDisk {
+                device: "/dev/xvda".to_owned(),
+                snapshot: SnapshotId::new(&id(Kind::Snapshot)).expect("a made-up snapshot id is well-formed"),
+                volume_type: "gp3".to_owned(),
+                size_gib: 1,
+                iops: None,
+                throughput: None,
+                delete_on_termination: true,
+            }],
+            tags,
+        })),
+        Change::RunInstance => Call::RunInstance(Box::new(NewInstance {
+            image: ImageId::new(&id(Kind::Image)).expect("a made-up image id is well-formed"),
+            instance_type: "t3.micro".to_owned(),
+            subnet: format!("subnet-{NOWHERE}"),
+            security_groups: Vec::new(),
+            profile: None,
+            key_name: None,
+            ebs_optimized: false,
+            monitoring: false,
+            placement_group: None,
+            metadata: None,
+            tags,
+            token: "costwarden-doctor".to_owned(),
+        })),
     }
 }
 

@@ -46,15 +46,21 @@ fn write(place: &Place, call: &Call, with_keys: bool) -> String {
         for when in right.when {
             condition(&mut conditions, *when, place, call, with_keys);
         }
-        let resource = resource(place, call, right.on);
+        let resources = match (call, right.on) {
+            // An image is made of these snapshots and no others.
+            (Call::RegisterImage(new), On::Along(Kind::Snapshot)) => {
+                new.disks.iter().map(|disk| arn(place, Kind::Snapshot, disk.snapshot.as_str())).collect()
+            }
+            _ => vec![resource(place, call, right.on)],
+        };
         match statements.last_mut() {
             Some(last) if last.actions == [right.action] && last.conditions == conditions => {
-                last.resources.push(resource)
+                last.resources.extend(resources)
             }
-            Some(last) if last.resources == [resource.clone()] && last.conditions == conditions => {
+            Some(last) if last.resources == resources && last.conditions == conditions => {
                 last.actions.push(right.action.to_owned());
             }
-            _ => statements.push(Statement::allow("", &[right.action], vec![resource], conditions)),
+            _ => statements.push(Statement::allow("", &[right.action], resources, conditions)),
         }
     }
     document(&statements).to_string()
@@ -71,6 +77,8 @@ fn resource(place: &Place, call: &Call, on: On) -> String {
             }
             _ => keys(place),
         },
+        On::Beside(noun) => beside(place, noun),
+        On::Role => roles(place),
         On::Everything => "*".to_owned(),
     }
 }
@@ -88,6 +96,8 @@ fn named_kind(call: &Call) -> Kind {
         Call::DeleteVolume { .. } | Call::ModifyVolume { .. } | Call::CreateSnapshot { .. } => Kind::Volume,
         Call::ReleaseAddress { .. } | Call::AllocateAddress(_) => Kind::Address,
         Call::CreateVolume(_) | Call::DeleteSnapshot { .. } | Call::RestoreSnapshot { .. } => Kind::Snapshot,
+        Call::ModifyInstanceType { .. } | Call::TerminateInstance { .. } => Kind::Instance,
+        Call::RegisterImage(_) | Call::RunInstance(_) => Kind::Image,
     }
 }
 
@@ -103,6 +113,8 @@ fn condition(into: &mut Map<String, Value>, when: When, place: &Place, call: &Ca
         When::Creating(operation) => add(into, "StringEquals", "ec2:CreateAction", operation),
         When::ThroughEc2 => add(into, "StringEquals", "kms:ViaService", via(place.region.as_str())),
         When::ForAwsResource => add(into, "Bool", "kms:GrantIsForAWSResource", "true"),
+        When::Attribute(name) => add(into, "StringEquals", "ec2:Attribute", name),
+        When::PassedToEc2 => add(into, "StringEquals", "iam:PassedToService", TO_EC2),
     }
 }
 
@@ -129,6 +141,19 @@ pub fn arn(place: &Place, kind: Kind, id: &str) -> String {
 /// All KMS keys of a place.
 pub(super) fn keys(place: &Place) -> String {
     format!("arn:{}:kms:{}:{}:key/*", ec2_partition(&place.region), place.region.as_str(), place.account)
+}
+
+/// Where a launch may hand a role to.
+pub(super) const TO_EC2: &str = "ec2.amazonaws.com";
+
+/// All things of one word of a place that have no kind here: subnets, for example.
+pub(super) fn beside(place: &Place, noun: &str) -> String {
+    format!("arn:{}:ec2:{}:{}:{noun}/*", ec2_partition(&place.region), place.region.as_str(), place.account)
+}
+
+/// All roles of the account: which one an instance profile holds is not known beforehand.
+pub(super) fn roles(place: &Place) -> String {
+    format!("arn:{}:iam::{}:role/*", ec2_partition(&place.region), place.account)
 }
 
 /// A kind's word in ARNs.

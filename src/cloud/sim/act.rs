@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 
 use crate::cloud::{Answer, Call, CloudAct, CloudError, Identity};
-use crate::domain::place::{AccountId, AddressId, BadName, Kind, Place, SnapshotId, VolumeId};
+use crate::domain::place::{AccountId, AddressId, BadName, ImageId, InstanceId, Kind, Place, SnapshotId, VolumeId};
 
 use super::faults::{Effect, Form, Request, denied};
 use super::log::{CallRecord, Outcome, Side};
@@ -73,7 +73,12 @@ impl SimActor {
                 outcome: Outcome::of(&result),
                 effective: effect.effective,
                 overwrote: effect.overwrote,
-                created: effect.created.iter().map(|(from, to)| (from.to_string(), to.to_string())).collect(),
+                created: effect
+                    .created
+                    .iter()
+                    .map(|(from, to)| (from.to_string(), to.to_string()))
+                    .chain(effect.made.iter().map(|made| (call.target().to_owned(), made.to_string())))
+                    .collect(),
             });
             result?;
             let odd = |error: BadName| {
@@ -88,7 +93,11 @@ impl SimActor {
                 .collect::<Result<Vec<_>, BadName>>()
                 .map_err(odd)?;
             let request_id = format!("sim-{:016x}", hash::number(state.seed, operation, call.target(), number));
-            Ok(Answer { request_id, snapshots, volume, address })
+            let made = effect.made.as_deref();
+            let image = made.filter(|_| matches!(call, Call::RegisterImage(_))).map(ImageId::new);
+            let instance = made.filter(|_| matches!(call, Call::RunInstance(_))).map(InstanceId::new);
+            let (image, instance) = (image.transpose().map_err(odd)?, instance.transpose().map_err(odd)?);
+            Ok(Answer { request_id, snapshots, volume, address, image, instance })
         })
     }
 }
@@ -183,6 +192,10 @@ fn rule(state: &mut State, place: &Place, call: &Call, effects: &[Effect]) -> Re
         }
         Call::CreateTags { resource, tags } => state.tag(resource, tags),
         Call::DeleteTags { resource, tags } => state.untag_values(resource, tags),
+        Call::ModifyInstanceType { instance: id, to } => state.set_type(&instance(id.as_str()), to),
+        Call::TerminateInstance { instance: id } => state.terminate(&instance(id.as_str())),
+        Call::RegisterImage(new) => state.register_image(place, new),
+        Call::RunInstance(new) => state.run_instance(place, new),
     }
 }
 
@@ -194,6 +207,10 @@ fn arguments(call: &Call) -> String {
             format!("to {volume_type}, iops {iops:?}, MiB/s {throughput:?}")
         }
         Call::AllocateAddress(wanted) => format!("{}, pool {:?}", wanted.public_ip, wanted.pool),
+        Call::TerminateInstance { .. } => String::new(),
+        Call::ModifyInstanceType { to, .. } => to.clone(),
+        Call::RegisterImage(new) => format!("{} volumes", new.disks.len()),
+        Call::RunInstance(new) => format!("{} in {}, {}", new.instance_type, new.subnet, new.token),
         Call::CreateVolume(new) => format!("{} {} GiB in {}, {}", new.volume_type, new.size_gib, new.zone, new.token),
         Call::CreateSnapshot { tags, .. }
         | Call::CreateSnapshots { tags, .. }

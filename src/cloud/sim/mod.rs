@@ -13,6 +13,7 @@ use chrono::TimeDelta;
 use crate::clock::Clock;
 use crate::cloud::CloudClock;
 use crate::domain::Instant;
+use crate::domain::launch::{Launch, TypeFacts};
 
 mod act;
 mod actors;
@@ -20,6 +21,7 @@ mod convert;
 mod faults;
 mod file;
 mod hash;
+mod launch;
 mod log;
 mod metrics;
 pub mod plant;
@@ -35,6 +37,7 @@ mod world;
 pub use act::SimActor;
 pub use actors::{Change, Event};
 pub use faults::{Effect, Fault, Form};
+pub use launch::{launch as launch_of, type_facts};
 pub use log::{CallRecord, ChangeRecord, Outcome, Side};
 pub use metrics::{Activity, Busy, Peak, Shape, Span, Usage};
 pub use read::SimReader;
@@ -128,6 +131,27 @@ impl SimCloud {
     /// Adds a fault to the schedule.
     pub fn add_fault(&self, fault: Fault) {
         self.with(|state| state.faults.add(fault));
+    }
+
+    /// Says how an instance was launched; without that it is launched in the plainest way. Unknown ids change nothing.
+    pub fn set_launch(&self, instance: &str, launch: Launch) {
+        self.with(|state| drop(state.launches.insert(instance.to_owned(), launch)));
+    }
+
+    /// Says what an instance type can run; without that its name tells.
+    pub fn set_type(&self, name: &str, facts: TypeFacts) {
+        self.with(|state| drop(state.types.insert(name.to_owned(), facts)));
+    }
+
+    /// Whether an instance of a type can be started or launched.
+    pub fn set_capacity(&self, instance_type: &str, there: bool) {
+        self.with(|state| {
+            if there {
+                state.full.remove(instance_type);
+            } else {
+                state.full.insert(instance_type.to_owned());
+            }
+        });
     }
 
     /// How many calls each fault has hit so far: the world's faults in their order, then the added ones.

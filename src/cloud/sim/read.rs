@@ -13,6 +13,7 @@ use crate::cloud::{
 use crate::domain::Instant;
 use crate::domain::budget::{CostGroup, CostRow};
 use crate::domain::fact::Fact;
+use crate::domain::launch::{Launch, TypeFacts};
 use crate::domain::money::Usd;
 use crate::domain::place::{AccountId, Kind, Partition, Place, ResourceKey};
 use crate::domain::resource::{Detail, Resource, not_asked};
@@ -190,6 +191,27 @@ impl CloudRead for SimReader {
             }
         }
         Ok(resource)
+    }
+
+    async fn launch(&self, key: &ResourceKey) -> Result<Launch, CloudError> {
+        let operation = describe_operation(key.kind());
+        let place = &key.partition.place;
+        let asked =
+            Asked { target: Some(&key.id), ..Asked::of_place(operation, place, Form::Single, "launch".to_owned()) };
+        self.ask(asked, Usd::ZERO, |state, effects| {
+            let seen = state.entries.get(key).and_then(|entry| entry.seen(state.at));
+            let seen = seen.filter(|resource| !hidden(resource, effects));
+            let instance = seen.as_ref().and_then(Resource::instance).ok_or_else(|| {
+                let refusal = not_found(key.kind(), &key.id);
+                CloudError::new(refusal.kind, "ec2", operation, Some(refusal.code), &refusal.message)
+            })?;
+            Ok(state.launch_of(&key.id, instance))
+        })
+    }
+
+    async fn type_facts(&self, place: &Place, zone: &str, name: &str) -> Result<TypeFacts, CloudError> {
+        let asked = Asked::of_place("DescribeInstanceTypes", place, Form::Other, format!("{name} in {zone}"));
+        self.ask(asked, Usd::ZERO, |state, _| Ok(state.facts_of(name)))
     }
 
     async fn metrics(&self, place: &Place, queries: &[MetricQuery]) -> Result<Vec<Series>, CloudError> {

@@ -38,6 +38,8 @@ pub(super) struct Effect {
     pub volume: Option<Str>,
     /// The address that was allocated.
     pub address: Option<Str>,
+    /// The image or the instance that was made.
+    pub made: Option<Str>,
 }
 
 /// How new snapshots go, where a fault says so.
@@ -113,6 +115,7 @@ impl State {
             InstanceState::Stopped => {}
             ref state => return Err(wrong_instance_state(&key.id, state)),
         }
+        self.room_for(&self.instance(key)?.instance_type)?;
         let at = self.at;
         self.change(key, |resource| {
             resource.created_at = Fact::Known(at); // EC2's launch time is that of the last start
@@ -433,7 +436,7 @@ impl State {
         self.get(key).ok_or_else(|| not_found(key.kind(), &key.id))
     }
 
-    fn instance(&self, key: &ResourceKey) -> Result<&Instance, Refusal> {
+    pub(super) fn instance(&self, key: &ResourceKey) -> Result<&Instance, Refusal> {
         self.existing(key)?.instance().ok_or_else(|| not_found(Kind::Instance, &key.id))
     }
 

@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use chrono::TimeDelta;
 
-use crate::cloud::{CloudClock, NewVolume};
+use crate::cloud::{CloudClock, NewImage, NewInstance, NewVolume};
 use crate::domain::Instant;
 use crate::domain::fact::Fact;
+use crate::domain::launch::{Launch, TypeFacts};
 use crate::domain::place::{AccountId, Kind, Partition, Place, ResourceKey};
 use crate::domain::resource::{Detail, InstanceState, Resource};
 use crate::domain::text::Str;
@@ -86,6 +87,16 @@ pub(super) struct State {
     pub bin: BTreeMap<ResourceKey, (Resource, Instant)>,
     /// Released addresses that nobody else has yet, and where they were.
     pub released: BTreeMap<String, Place>,
+    /// How instances were launched, where that is not the plainest way.
+    pub launches: HashMap<String, Launch>,
+    /// What types can run, where the name does not tell.
+    pub types: HashMap<String, TypeFacts>,
+    /// Types that cannot be started now.
+    pub full: BTreeSet<String>,
+    /// Images that were registered here, by id.
+    pub images: HashMap<String, NewImage>,
+    /// Instances that were launched here, by the token of their call.
+    pub launched: HashMap<String, (Str, NewInstance)>,
     pub faults: Faults,
     pub calls: Vec<CallRecord>,
     pub changes: Vec<ChangeRecord>,
@@ -140,6 +151,11 @@ impl State {
             tokens: HashMap::new(),
             bin: BTreeMap::new(),
             released: BTreeMap::new(),
+            launches: HashMap::new(),
+            types: HashMap::new(),
+            full: BTreeSet::new(),
+            images: HashMap::new(),
+            launched: HashMap::new(),
             faults: Faults::default(),
             calls: Vec::new(),
             changes: Vec::new(),

@@ -179,14 +179,35 @@ fn mode_notify_acts_by_hand_without_arming_and_never_alone() {
 }
 
 #[test]
-fn r9_terminate_and_resize_are_held_with_the_seeds_words() {
-    let terminate = World::with(vec![due("i-1", Severity::Medium, Action::Terminate, 50)]);
+fn r10_a_resize_needs_a_target_and_every_act_on_an_instance_backs_up_all_its_volumes() {
+    let mut resize = due("i-1", Severity::High, Action::Resize, 50);
     assert_eq!(
-        terminate.held(),
-        (HoldCode::NotAvailable, "automatic termination is disabled; manual action needed".to_owned())
+        World::with(vec![resize.clone()]).held(),
+        (HoldCode::NotAvailable, "no type of its series fits the limit".to_owned())
     );
-    let resize = World::with(vec![due("i-1", Severity::High, Action::Resize, 50)]);
-    assert_eq!(resize.held(), (HoldCode::NotAvailable, "resize not available".to_owned()));
+    resize.to_type = Some("m5.4xlarge".into());
+    assert_eq!(World::with(vec![resize.clone()]).chosen(), ["i-1"]);
+    let terminate = due("i-1", Severity::Medium, Action::Terminate, 50);
+    assert_eq!(World::with(vec![terminate.clone()]).chosen(), ["i-1"]);
+    let mut fresh = crate::checks::testing::instance("i-1", "m5.8xlarge", 30);
+    if let crate::domain::resource::Detail::Instance(instance) = &mut fresh.detail {
+        let attached = |volume: &str, device: &str| crate::domain::resource::AttachedVolume {
+            volume: volume.into(),
+            device: device.into(),
+            delete_on_termination: true,
+        };
+        instance.volumes = [attached("vol-1", "/dev/xvda"), attached("vol-2", "/dev/sdf")].into();
+    }
+    for finding in [&resize, &terminate] {
+        // Without snapshots before stops as well: a resize and a termination lose more than a stop.
+        let step = step(finding, &fresh, &[], false).unwrap();
+        assert_eq!(step.backup, ["vol-1", "vol-2"]);
+        assert_eq!(step.to_type, finding.to_type);
+    }
+    let step = step(&resize, &fresh, &[], true).unwrap();
+    assert_eq!(step.words(), "resize the instance to m5.4xlarge");
+    let other = crate::domain::plan::Step { to_type: Some("m5.2xlarge".into()), ..step.clone() };
+    assert_ne!(step.approval_hash(), other.approval_hash(), "people approve one type");
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub fn finding(id: &str, severity: Severity, action: Action) -> Finding {
         standing: Standing::Proven,
         act_not_before: None,
         add_tags: Vec::new(),
+        to_type: None,
         owner: Some("ann@example.com".into()),
         detected_at: detected,
         seen_at: detected,

@@ -62,6 +62,7 @@ fn violated(standing: Standing) -> Verdict {
         standing,
         act_not_before: None,
         add_tags: Vec::new(),
+        to_type: None,
     }))
 }
 

@@ -27,9 +27,23 @@
 //!
 //! ```compile_fail
 //! use costwarden::cloud::Call;
+//! use costwarden::domain::place::VolumeId;
+//! // A volume is not terminated: the seed maps its TERMINATE to an instance.
+//! let call = Call::TerminateInstance { instance: VolumeId::new("vol-0a1b").unwrap() };
+//! ```
+//!
+//! ```compile_fail
+//! use costwarden::cloud::Call;
 //! use costwarden::domain::place::SnapshotId;
 //! // A snapshot is not released.
 //! let call = Call::ReleaseAddress { address: SnapshotId::new("snap-0a1b").unwrap() };
+//! ```
+//!
+//! ```compile_fail
+//! use costwarden::cloud::Call;
+//! use costwarden::domain::place::VolumeId;
+//! // A volume has no instance's type.
+//! let call = Call::ModifyInstanceType { instance: VolumeId::new("vol-0a1b").unwrap(), to: "m5.large".into() };
 //! ```
 
 use crate::cloud::Call;
@@ -119,8 +133,8 @@ pub fn action(act: Act) -> Result<&'static Action, String> {
         Act::DeleteSnapshot => Ok(&delete_snapshot::ACTION),
         Act::ExpireSnapshot => Ok(&expire_snapshot::ACTION),
         Act::AddTags => Ok(&add_tags::ACTION),
-        Act::TerminateInstance => Err(terminate_instance::NOT_AVAILABLE.to_owned()),
-        Act::ResizeInstance => Err(resize_instance::NOT_AVAILABLE.to_owned()),
+        Act::TerminateInstance => Ok(&terminate_instance::ACTION),
+        Act::ResizeInstance => Ok(&resize_instance::ACTION),
         Act::SendNotification => Err("a notification changes nothing in the cloud; notices do it".to_owned()),
     }
 }

@@ -24,8 +24,11 @@ mod crashes;
 mod expiry;
 mod gates;
 mod people;
+mod resize;
+mod resize_back;
 mod storage;
 mod stories;
+mod terminate;
 mod trail;
 mod undo;
 
@@ -72,7 +75,9 @@ impl CloudAct for Watch {
         self.cloud.truth(|truth| {
             let at_risk: Vec<String> = match call {
                 Call::DeleteVolume { volume } => vec![volume.as_str().to_owned()],
-                Call::StopInstance { instance } => {
+                Call::StopInstance { instance }
+                | Call::ModifyInstanceType { instance, .. }
+                | Call::TerminateInstance { instance } => {
                     let resource = truth.resource(instance.as_str());
                     let volumes = resource.and_then(Resource::instance).map(|instance| instance.volumes.clone());
                     volumes.unwrap_or_default().iter().map(|attached| attached.volume.to_string()).collect()
@@ -197,6 +202,9 @@ impl Stage {
                 Event::Stuck(own) => {
                     (format!("stuck r-{}", own.id), Some((own.step.finding.clone(), NoticeKind::Stuck)))
                 }
+                Event::TakenBack(own) => {
+                    (format!("taken back r-{}", own.id), Some((own.step.finding.clone(), NoticeKind::Stuck)))
+                }
                 Event::Frozen(freeze) => (format!("frozen: {}", freeze.reason), None),
             };
             messages.lock().unwrap().push(word.clone());
@@ -239,6 +247,9 @@ impl Stage {
             finding.rule = "tags".into();
             finding.id = crate::domain::finding::FindingId::derive(&finding.key, "policy", "tags");
             finding.add_tags = vec![("cost-center".into(), "CC-000000".into()), ("project".into(), "unknown".into())];
+        }
+        if action == Action::Resize {
+            finding.to_type = Some("m5.xlarge".into());
         }
         self.store.update_findings(&[finding.clone()], &[]).unwrap();
         let message = Outgoing {

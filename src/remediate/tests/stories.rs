@@ -105,26 +105,12 @@ async fn r11_deleting_volumes_is_off_by_default_and_skipped_not_failed() {
 }
 
 #[tokio::test]
-async fn r9_terminating_is_refused_with_the_seeds_words_even_where_it_is_allowed() {
-    for allowed in [false, true] {
-        let mut stage = Stage::new();
-        stage.rules.switches.allow_auto_terminate = allowed;
-        let mut step = stage.due_step(INSTANCE, Action::Stop).await;
-        step.act = crate::domain::finding::Act::TerminateInstance;
-        let outcome = stage.act(&step).await;
-        assert_refused(&stage, &outcome, "manual action needed");
-        assert_eq!(outcome.message.contains("disabled"), !allowed);
-        assert_eq!(JournalState::Refused.status().word(), "skipped");
-        assert_eq!(stage.mutations(), Vec::<String>::new());
-    }
-}
-
-#[tokio::test]
-async fn r10_resizing_is_not_available() {
+async fn r9_terminating_is_off_by_default_and_skipped_with_the_seeds_words() {
     let stage = Stage::new();
-    let mut step = stage.due_step(INSTANCE, Action::Stop).await;
-    step.act = crate::domain::finding::Act::ResizeInstance;
-    assert_refused(&stage, &stage.act(&step).await, "resize not available");
+    let step = stage.due_step(INSTANCE, Action::Terminate).await;
+    assert_refused(&stage, &stage.act(&step).await, "disabled (allow_auto_terminate = false); manual action needed");
+    assert_eq!(JournalState::Refused.status().word(), "skipped", "a refusal is not a failure");
+    assert_eq!(stage.mutations(), Vec::<String>::new(), "not even a snapshot");
 }
 
 #[tokio::test]

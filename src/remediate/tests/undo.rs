@@ -65,7 +65,7 @@ impl Stage {
     }
 
     /// Takes an act back in a process that dies at `point`. True when it did.
-    async fn undo_dies(&self, act: i64, point: &str, run: &str) -> bool {
+    pub(super) async fn undo_dies(&self, act: i64, point: &str, run: &str) -> bool {
         let (remediator, run) = (self.remediator(Halt::failing_at(point)), self.run(run));
         let mut next = remediator.undo(&wish(act), &run).await;
         loop {
@@ -336,10 +336,13 @@ async fn undo_survives_a_crash_at_every_point_and_never_has_an_effect_twice() {
         (ORPHAN, Action::Modify, "ModifyVolume"),
         (ADDRESS, Action::Release, "AllocateAddress"),
         (SNAPSHOT, Action::Terminate, "RestoreSnapshotFromRecycleBin"),
+        (INSTANCE, Action::Terminate, "RunInstances"),
     ];
     for (id, action, operation) in cases {
+        let anew = matches!(operation, "CreateVolume" | "AllocateAddress" | "RunInstances");
         for point in POINTS {
-            let stage = furnished();
+            let mut stage = furnished();
+            stage.rules.switches.allow_auto_terminate = true;
             let act = stage.acted(id, action).await;
             // EBS takes the next change of a volume after six hours.
             stage.clock.advance_to(stage.clock.now() + TimeDelta::hours(6));
@@ -366,7 +369,6 @@ async fn undo_survives_a_crash_at_every_point_and_never_has_an_effect_twice() {
                 },
             };
             // Only what EC2 itself makes but once may be asked for again when nothing of it was seen.
-            let anew = matches!(operation, "CreateVolume" | "AllocateAddress");
             let lost = point == "U8.after" && !anew;
             assert_eq!(state, if lost { JournalState::Stuck } else { JournalState::Done }, "{operation} {point}");
             assert_eq!(stage.effective(operation) - before, usize::from(!lost), "{operation} {point}");

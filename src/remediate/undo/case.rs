@@ -11,6 +11,7 @@ use crate::domain::guard::managed_by;
 use crate::domain::place::{Kind, ResourceKey};
 use crate::domain::remediation::Remediation;
 use crate::domain::resource::Resource;
+use crate::domain::text::{Str, clean};
 use crate::store::{Store, StoreError};
 
 /// What an undo is about, read from the state file.
@@ -73,6 +74,7 @@ pub(super) fn made_anew(case: &Case) -> Option<Kind> {
     match case.recipe.restore {
         Restore::CreateVolume { .. } => Some(Kind::Volume),
         Restore::AllocateAddress { .. } => Some(Kind::Address),
+        Restore::LaunchInstance { .. } => Some(Kind::Instance),
         _ => None,
     }
 }
@@ -87,6 +89,7 @@ pub(super) fn named(case: &Case, answer: &Answer) -> Option<ResourceKey> {
     let kind = made_anew(case)?;
     let id = match kind {
         Kind::Address => answer.address.as_ref()?.as_str(),
+        Kind::Instance => answer.instance.as_ref()?.as_str(),
         _ => answer.volume.as_ref()?.as_str(),
     };
     Some(case.act.step.key.partition.place.partition(kind).key(id))
@@ -95,10 +98,11 @@ pub(super) fn named(case: &Case, answer: &Answer) -> Option<ResourceKey> {
 /// Whether a resource is what an earlier try of this undo made: by its tag, and an address by its number as well, which
 /// nobody else can have.
 pub(super) fn made_by(case: &Case, own: &Resource) -> bool {
+    const GONE: [&str; 5] = ["deleting", "deleted", "error", "shutting-down", "terminated"];
     if let Restore::AllocateAddress { address } = &case.recipe.restore {
         return own.key.id != case.act.step.key.id && own.address().is_some_and(|now| *now.public_ip == **address);
     }
-    own.tag(UNDO_TAG) == Some(&case.token) && !matches!(own.state(), "deleting" | "deleted" | "error")
+    own.tag(UNDO_TAG) == Some(&case.token) && !GONE.contains(&own.state())
 }
 
 /// What is read before the call.
@@ -148,6 +152,11 @@ fn subject(case: &Case) -> Result<ResourceKey, String> {
     if !makes_anew(case) {
         return Ok(key.clone());
     }
+    if matches!(case.recipe.restore, Restore::LaunchInstance { .. }) {
+        let image = case.act.image.as_ref().and_then(|own| own.image.as_ref());
+        let image = image.ok_or_else(|| format!("r-{} made no image of {}", case.act.id, key.id))?;
+        return Ok(key.partition.place.partition(Kind::Image).key(image));
+    }
     let own = case.act.snapshots.iter().find(|own| own.volume == key.id);
     let snapshot = own.and_then(|own| own.snapshot.as_ref());
     let snapshot = snapshot.ok_or_else(|| format!("r-{} has no safety snapshot of {}", case.act.id, key.id))?;
@@ -159,6 +168,18 @@ fn subject(case: &Case) -> Result<ResourceKey, String> {
 fn intact(case: &Case, fresh: &Resource) -> Result<(), String> {
     if !makes_anew(case) {
         return managed_by(fresh).map_or(Ok(()), Err);
+    }
+    if matches!(case.recipe.restore, Restore::LaunchInstance { .. }) {
+        let image = fresh.image().ok_or("it was read, but not as an image")?;
+        let mut wanted: Vec<&Str> = case.act.snapshots.iter().filter_map(|own| own.snapshot.as_ref()).collect();
+        wanted.sort();
+        if &*image.state != "available" {
+            return Err(format!("its image {} is {}", fresh.key.id, clean(&image.state)));
+        }
+        if image.snapshots.iter().collect::<Vec<_>>() != wanted {
+            return Err(format!("its image {} is not made of its safety snapshots", fresh.key.id));
+        }
+        return Ok(());
     }
     let own = case.act.snapshots.iter().find(|own| own.snapshot.as_deref() == Some(&*fresh.key.id));
     match usable(own.ok_or("it is none of the act's snapshots")?, fresh)? {
@@ -176,6 +197,8 @@ pub(super) fn expected(case: &Case, subject: &ResourceKey, call: &Call) -> Resul
             | (Restore::ModifyVolume { .. }, Call::ModifyVolume { .. })
             | (Restore::RecoverSnapshot { .. }, Call::RestoreSnapshot { .. })
             | (Restore::RemoveTags { .. }, Call::DeleteTags { .. })
+            | (Restore::LaunchInstance { .. }, Call::RunInstance(_))
+            | (Restore::ResizeInstance { .. }, Call::StopInstance { .. } | Call::ModifyInstanceType { .. })
     );
     if fits && call.target() == &*subject.id {
         return Ok(());

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::super::actions::{Recipe, Restore};
 use super::super::driver::Next;
+use super::super::parts::part_label;
 use super::super::{Interrupted, Remediator};
 use crate::domain::Instant;
 use crate::domain::finding::{Finding, FindingEvent, State};
@@ -16,13 +17,20 @@ use crate::store::AuditEntry;
 
 impl Remediator {
     /// One transition, one durable commit.
-    pub(super) async fn commit_undo(
+    pub(in crate::remediate) async fn commit_undo(
         &self,
         undo: &mut Undo,
         to: JournalState,
         message: &str,
     ) -> Result<(), Interrupted> {
-        let label = label(to);
+        let label = match to {
+            JournalState::ActIntent
+            | JournalState::Answered
+            | JournalState::Uncertain
+            | JournalState::PartSeen
+            | JournalState::Compensating => part_label(&label(to), &undo.parts),
+            _ => label(to),
+        };
         self.tools.halt.pass(&format!("{label}.before")).await?;
         let before = undo.clone();
         undo.state = to;
@@ -38,7 +46,7 @@ impl Remediator {
     }
 
     /// Ends an undo: row, history, finding, audit row in one commit. `done` is the recipe of what came back.
-    pub(super) async fn end_undo(
+    pub(in crate::remediate) async fn end_undo(
         &self,
         undo: &mut Undo,
         to: JournalState,
@@ -59,19 +67,24 @@ impl Remediator {
     }
 
     /// The freeze is written first, so that a crash in between repeats it.
-    pub(super) async fn stuck_undo(&self, undo: &mut Undo, why: &str) -> Result<Next, Interrupted> {
+    pub(in crate::remediate) async fn stuck_undo(&self, undo: &mut Undo, why: &str) -> Result<Next, Interrupted> {
         self.freeze("undo", &format!("u-{} (r-{}, {}) is stuck: {why}", undo.id, undo.remediation, undo.key))?;
         self.end_undo(undo, JournalState::Stuck, why, None).await
     }
 
-    pub(super) fn wait_undo(&self, undo: &mut Undo, since: Instant, why: &str) -> Result<Next, Interrupted> {
+    pub(in crate::remediate) fn wait_undo(
+        &self,
+        undo: &mut Undo,
+        since: Instant,
+        why: &str,
+    ) -> Result<Next, Interrupted> {
         let now = self.tools.clock.now();
         undo.message = why.to_owned();
         self.tools.store.note_undo_wait(undo)?;
         Ok(Next::Wait(now + ((now - since) / 2).clamp(TimeDelta::seconds(2), TimeDelta::seconds(60))))
     }
 
-    pub(super) fn hold_undo(&self, undo: &mut Undo, why: &str) -> Result<Next, Interrupted> {
+    pub(in crate::remediate) fn hold_undo(&self, undo: &mut Undo, why: &str) -> Result<Next, Interrupted> {
         undo.message = format!("held: {why}");
         match self.tools.store.note_undo_wait(undo) {
             Err(error) if error.is_stale_fence() => Ok(Next::Hold),
@@ -88,14 +101,15 @@ fn follow(finding: &mut Finding, undo: &Undo, done: Option<&Recipe>) -> FindingE
             finding.suppressed = true;
             match recipe.restore {
                 // The old id is gone for good; what came back carries the protecting tag.
-                Restore::CreateVolume { .. } | Restore::AllocateAddress { .. } => {
+                Restore::CreateVolume { .. } | Restore::AllocateAddress { .. } | Restore::LaunchInstance { .. } => {
                     finding.state = State::Resolved;
                     finding.closed_at = Some(at);
                 }
                 Restore::StartInstance { .. }
                 | Restore::RemoveTags { .. }
                 | Restore::ModifyVolume { .. }
-                | Restore::RecoverSnapshot { .. } => {
+                | Restore::RecoverSnapshot { .. }
+                | Restore::ResizeInstance { .. } => {
                     finding.state = State::Open;
                     finding.closed_at = None;
                     grace::restart(finding);
@@ -120,6 +134,7 @@ fn audit(undo: &Undo) -> AuditEntry {
         "state": undo.state.word(),
         "fence": undo.fence,
         "call_hash": undo.call_hash,
+        "parts": undo.parts,
         "request_id": undo.request_id,
         "made": undo.made.as_ref().map(ResourceKey::to_string),
         "differences": undo.differences,

@@ -11,17 +11,19 @@
 use chrono::TimeDelta;
 
 use self::case::{Before, Case, addresses_of, before, case, expected, made_anew, made_by, makes_anew, named};
-use super::actions::Undoing;
+use super::actions::resize_instance::Passage;
+use super::actions::{Restore, Undoing};
 use super::driver::{Next, call_hash};
 use super::observe::{BLIND, Seen, seen};
+use super::parts::{Row, part_label, settle_last};
 use super::recheck::{Judged, read_one, unread};
 use super::{Interrupted, Outcome, Progress, Remediator, Ruling, Run};
 use crate::cloud::{Call, CloudError, ErrorKind, read_partition};
 use crate::domain::mode::Mode;
 use crate::domain::place::ResourceKey;
-use crate::domain::remediation::{JournalState, Look};
+use crate::domain::remediation::{JournalState, Look, Part, PartName, PartOutcome};
 use crate::domain::text::clean;
-use crate::domain::undo::{Difference, Undo, compare};
+use crate::domain::undo::{Difference, Undo, compare, compare_launch};
 use crate::store::{ACTING_LEASE, StoreError, UndoClaimError};
 
 mod case;
@@ -134,8 +136,15 @@ impl Remediator {
             JournalState::Claimed | JournalState::Rechecked => self.call_undo(undo, case, while_frozen, run).await,
             JournalState::ActIntent => {
                 let words = "whether the call was made is not known; only reads decide now";
+                settle_last(&mut undo.parts, PartOutcome::Uncertain, "");
                 self.commit_undo(undo, JournalState::Uncertain, words).await?;
                 Ok(Next::Go)
+            }
+            JournalState::Uncertain | JournalState::Answered if !undo.parts.is_empty() => {
+                self.walk_parts_back(undo, case, while_frozen, run).await
+            }
+            JournalState::PartSeen | JournalState::Compensating => {
+                self.walk_parts_back(undo, case, while_frozen, run).await
             }
             JournalState::Uncertain if makes_anew(case) && undo.made.is_none() => {
                 self.find_made(undo, case, while_frozen, run).await
@@ -144,6 +153,28 @@ impl Remediator {
             JournalState::Observed => self.compare_undo(undo, case).await,
             // A backup is an act's, never an undo's; ends were asked for before.
             _ => self.end_undo(undo, JournalState::Aborted, "this state is no state of an undo", None).await,
+        }
+    }
+
+    /// The way of an undo of several calls, once the first is under way.
+    async fn walk_parts_back(
+        &self,
+        undo: &mut Undo,
+        case: &Case,
+        while_frozen: bool,
+        run: &Run,
+    ) -> Result<Next, Interrupted> {
+        let restart = undo.parts.first().is_some_and(|first| first.name == PartName::Stop);
+        let passage = match Passage::undoing(&case.act, restart) {
+            Ok(passage) => passage,
+            Err(why) => return self.stuck_undo(undo, &why).await,
+        };
+        let settled = matches!(undo.state, JournalState::PartSeen | JournalState::Compensating);
+        let mut row = Row::Undo(undo, while_frozen);
+        if settled {
+            self.next_part(&mut row, &passage, run).await
+        } else {
+            self.observe_part(&mut row, &passage, run).await
         }
     }
 
@@ -184,7 +215,12 @@ impl Remediator {
         if undo.state == JournalState::Claimed {
             self.commit_undo(undo, JournalState::Rechecked, "read again: it can be taken back").await?;
         }
-        undo.call_hash = Some(call_hash(&call));
+        let hash = call_hash(&call);
+        if matches!(case.recipe.restore, Restore::ResizeInstance { .. }) {
+            let first = if matches!(call, Call::StopInstance { .. }) { PartName::Stop } else { PartName::ChangeType };
+            undo.parts = vec![Part::intended(first, hash.clone(), self.tools.clock.now())];
+        }
+        undo.call_hash = Some(hash);
         undo.calls += 1;
         (undo.looks, undo.first_look_at, undo.last_look) = (0, None, None);
         let words = format!("about to call {}", call.operation());
@@ -198,9 +234,13 @@ impl Remediator {
             return self.end_undo(undo, JournalState::Refused, &why, None).await;
         }
         let answer = self.tools.act.execute(&undo.key.partition.place, &call).await;
-        self.tools.halt.pass("U8.call").await?;
+        self.tools.halt.pass(&format!("{}.call", part_label("U8", &undo.parts))).await?;
         match answer {
             Ok(answer) => {
+                settle_last(&mut undo.parts, PartOutcome::Answered, "");
+                if let Some(part) = undo.parts.last_mut() {
+                    part.request_id = Some(answer.request_id.clone());
+                }
                 undo.request_id = Some(answer.request_id.clone());
                 if makes_anew(case) {
                     let Some(made) = named(case, &answer) else {
@@ -216,11 +256,13 @@ impl Remediator {
             }
             Err(error) if error.kind == ErrorKind::Uncertain => {
                 let words = format!("whether it was done is not known; only reads decide now: {error}");
+                settle_last(&mut undo.parts, PartOutcome::Uncertain, "");
                 self.commit_undo(undo, JournalState::Uncertain, &words).await?;
                 Ok(Next::Go)
             }
             Err(error) => {
                 let why = format!("the cloud refused: {error}");
+                settle_last(&mut undo.parts, PartOutcome::Refused, &why);
                 if undo.calls > 1 {
                     return self.stuck_undo(undo, &why).await;
                 }
@@ -350,6 +392,15 @@ impl Remediator {
                     None => None,
                 };
                 undo.differences = compare(&case.recipe, &now, addresses.as_deref());
+                if case.recipe.launch.is_some() {
+                    match self.tools.read.launch(&key).await {
+                        Ok(launch) => undo.differences.extend(compare_launch(&case.recipe, &launch)),
+                        Err(error) => {
+                            let is = Some(format!("could not be read: {error}"));
+                            undo.differences.push(Difference { field: "launch".into(), was: None, is });
+                        }
+                    }
+                }
             }
             Err(error) if self.tools.clock.now() - undo.updated_at < PATIENCE => {
                 let why = format!("it came back; comparing it with what it was waits for a read: {error}");
@@ -392,7 +443,7 @@ impl Remediator {
     }
 
     /// Why nothing may be called now.
-    fn undo_closed(&self, while_frozen: bool, run: &Run) -> Result<Option<String>, StoreError> {
+    pub(super) fn undo_closed(&self, while_frozen: bool, run: &Run) -> Result<Option<String>, StoreError> {
         if self.rules.mode == Mode::Observe {
             return Ok(Some("mode observe changes nothing".into()));
         }

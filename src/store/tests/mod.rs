@@ -57,6 +57,7 @@ fn finding(resource: &str) -> Finding {
         standing: Standing::Proven,
         act_not_before: None,
         add_tags: Vec::new(),
+        to_type: None,
         owner: Some("ann@example.com".into()),
         detected_at: minute(0),
         seen_at: minute(0),
@@ -93,6 +94,7 @@ fn step(finding: &Finding) -> Step {
         message: finding.message.clone(),
         backup: vec![],
         add_tags: vec![],
+        to_type: None,
         monthly: finding.savings.monthly,
         fingerprint: Fingerprint::default(),
     }

@@ -25,6 +25,9 @@ const LEASE: TimeDelta = TimeDelta::minutes(15);
 /// Longest sleep between two looks at the lease and the stop sign.
 const NAP: TimeDelta = TimeDelta::seconds(60);
 
+/// How long an act that is half-way through its calls is walked on after a stop was asked for.
+const HALF_WAY: TimeDelta = TimeDelta::seconds(80);
+
 /// What acting needs besides the context.
 pub struct Acting<'a> {
     /// Changes the cloud.
@@ -127,7 +130,7 @@ async fn turns(
 
     let open = cx.store.open_remediations().context("reading open remediations")?;
     for row in &open {
-        notes.insert(row.id, (row.step.key.id.to_string(), row.step.act.words().to_owned()));
+        notes.insert(row.id, (row.step.key.id.to_string(), row.step.words()));
     }
     for resumed in remediator.resume_all(run).await.map_err(interrupted)? {
         let named = resumed.id.and_then(|id| notes.get(&id).cloned()).unwrap_or_default();
@@ -154,7 +157,7 @@ async fn turns(
         if open.iter().any(|row| row.plan == plan && row.step.finding == step.finding) {
             continue;
         }
-        let named = (step.key.id.to_string(), step.act.words().to_owned());
+        let named = (step.key.id.to_string(), step.words());
         let started = remediator.start(step, plan, run).await.map_err(interrupted)?;
         if let Some(id) = started.id {
             notes.insert(id, named.clone());
@@ -165,6 +168,12 @@ async fn turns(
     while let Some((id, at)) = soonest(&mut waiting) {
         if !sleep_until(cx, acting, at, run, holder).await? {
             outcome.interrupted = true;
+            waiting.push_back((id, at));
+            for ended in finish_half_way(cx, &remediator, &mut waiting, run, holder).await? {
+                let named = ended.id.and_then(|id| notes.get(&id).cloned()).unwrap_or_default();
+                settle(ended, named, &mut waiting, &mut outcome);
+            }
+            let Some((id, at)) = soonest(&mut waiting) else { break };
             for (id, at) in std::iter::once((id, at)).chain(waiting.drain(..)) {
                 let (resource, act) = notes.get(&id).cloned().unwrap_or_default();
                 let message = "stopped while waiting; the journal goes on from here".to_owned();
@@ -177,6 +186,44 @@ async fn turns(
         acting.work.pulse.beat();
     }
     Ok(outcome)
+}
+
+/// Asked to stop while an act of several calls is half-way: an instance must not stay stopped until the next start of
+/// this program, so such acts are walked on, for as long as a stop may take. Takes out of `waiting` what has ended.
+async fn finish_half_way(
+    cx: &Context,
+    remediator: &Remediator,
+    waiting: &mut VecDeque<(i64, Instant)>,
+    run: &Run,
+    holder: &str,
+) -> Result<Vec<Outcome>, NotActing> {
+    let until = cx.clock.now() + HALF_WAY;
+    let mut ended = Vec::new();
+    for (id, mut at) in std::mem::take(waiting) {
+        let row = cx.store.remediation(id).context("reading an act that waits")?;
+        let half_way = row.is_some_and(|row| !row.parts.is_empty() && !row.state.ended());
+        let end = loop {
+            if !half_way || at > until {
+                break None;
+            }
+            let nap = (at - cx.clock.now()).clamp(TimeDelta::milliseconds(1), NAP).to_std().unwrap_or_default();
+            cx.clock.sleep(nap).await;
+            let now = cx.clock.now();
+            if !cx.store.renew(ACTING_LEASE, holder, run.fence, LEASE, now).context("keeping the acting lease")? {
+                break None;
+            }
+            let outcome = remediator.advance(id, run).await.map_err(interrupted)?;
+            match outcome.progress {
+                Progress::WaitUntil(next) => at = next,
+                Progress::Ended(_) | Progress::Held => break Some(outcome),
+            }
+        };
+        match end {
+            Some(outcome) => ended.push(outcome),
+            None => waiting.push_back((id, at)),
+        }
+    }
+    Ok(ended)
 }
 
 fn settle(

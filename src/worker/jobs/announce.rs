@@ -23,6 +23,8 @@ pub fn announce(cx: &Context) -> Arc<Announce> {
             // What it was a backup of is long gone from its owner's mind, and 90 days were promised.
             Event::Done(remediation) if remediation.step.act == Act::ExpireSnapshot => Ok(Vec::new()),
             Event::Done(remediation) => owner_mail(&cx, remediation, NoticeKind::Done),
+            // There was an outage and nothing came of it: somebody should look why.
+            Event::TakenBack(remediation) => owner_mail(&cx, remediation, NoticeKind::Stuck),
             Event::Stuck(remediation) => owner_mail(&cx, remediation, NoticeKind::Stuck).and_then(|mut mails| {
                 for to in &cx.settings.reports.to {
                     mails.push(outgoing(&alert::stuck(to, remediation, cx.settings.zone)?, Vec::new())?);
@@ -72,7 +74,8 @@ fn owner_mail(cx: &Context, remediation: &Remediation, kind: NoticeKind) -> anyh
 }
 
 fn backup_of(remediation: &Remediation) -> Option<String> {
-    let ids: Vec<&str> = remediation.snapshots.iter().filter_map(|backup| backup.snapshot.as_deref()).collect();
+    let mut ids: Vec<&str> = remediation.snapshots.iter().filter_map(|backup| backup.snapshot.as_deref()).collect();
+    ids.extend(remediation.image.iter().filter_map(|own| own.image.as_deref()));
     match ids.as_slice() {
         [] => None,
         [one] => Some(format!("snapshot {one}")),

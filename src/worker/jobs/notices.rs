@@ -81,6 +81,10 @@ fn item<'a>(notice: &Notice, finding: &'a Finding) -> NoticeItem<'a> {
 pub fn backup_words(act: Act) -> Option<String> {
     match act {
         Act::StopInstance => Some("a snapshot of every attached volume".to_owned()),
+        Act::ResizeInstance => {
+            Some("a snapshot of every attached volume; it is stopped, changed and started".to_owned())
+        }
+        Act::TerminateInstance => Some("a snapshot of every attached volume, and an image made of them".to_owned()),
         Act::DeleteVolume => Some("a snapshot of the volume, checked to be complete".to_owned()),
         Act::ReleaseAddress => Some("none is possible, so two people must approve it".to_owned()),
         Act::DeleteSnapshot => {

@@ -31,6 +31,7 @@ fn stuck() -> (Desk, i64, i64) {
             message: finding.message.clone(),
             backup: vec![volume.into()],
             add_tags: Vec::new(),
+            to_type: None,
             monthly: finding.savings.monthly,
             fingerprint: Default::default(),
         };
@@ -110,6 +111,7 @@ fn deleted(desk: &Desk) -> String {
         message: finding.message.clone(),
         backup: vec!["vol-0c".into()],
         add_tags: Vec::new(),
+        to_type: None,
         monthly: None,
         fingerprint: Default::default(),
     };
@@ -121,6 +123,7 @@ fn deleted(desk: &Desk) -> String {
         volumes: Vec::new(),
         addresses: None,
         bin_until: None,
+        launch: None,
     };
     act.recipe = Some(serde_json::to_value(recipe).unwrap());
     act.snapshots = vec![SafetySnapshot {

@@ -42,6 +42,7 @@ pub fn finding(volume: &str, severity: Severity, monthly: Option<Usd>) -> Findin
         standing: Standing::Proven,
         act_not_before: None,
         add_tags: Vec::new(),
+        to_type: None,
         owner: Some("ann@example.com".into()),
         detected_at: at("2026-11-01T02:00:00Z"),
         seen_at: at("2026-11-20T02:00:00Z"),

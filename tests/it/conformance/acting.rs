@@ -1,6 +1,6 @@
 //! What a change does, and when it is refused.
 
-use costwarden::cloud::{Call, CloudError, ErrorKind, NewVolume};
+use costwarden::cloud::{Call, CloudError, ErrorKind, ImageDisk, NewImage, NewInstance, NewVolume};
 use costwarden::domain::place::{InstanceId, Kind, ResourceKey, SnapshotId, VolumeId};
 
 use super::{Stage, look};
@@ -25,6 +25,14 @@ pub fn snapshot(volume: &ResourceKey, tags: &[(&str, &str)]) -> Call {
 
 pub fn start(instance: &ResourceKey) -> Call {
     Call::StartInstance { instance: InstanceId::new(&instance.id).unwrap() }
+}
+
+pub fn change_type(instance: &ResourceKey, to: &str) -> Call {
+    Call::ModifyInstanceType { instance: InstanceId::new(&instance.id).unwrap(), to: to.into() }
+}
+
+pub fn terminate(instance: &ResourceKey) -> Call {
+    Call::TerminateInstance { instance: InstanceId::new(&instance.id).unwrap() }
 }
 
 pub fn untag(resource: &ResourceKey, tags: &[(&str, &str)]) -> Call {
@@ -102,7 +110,16 @@ pub async fn permission_asked_is_nothing_done(stage: &dyn Stage) {
         description: "costwarden backup".into(),
         tags: Vec::new(),
     };
-    for call in [stop(&instance), delete(&volume), tag(&volume, &[("new", "1")]), snapshot(&volume, &[]), all_volumes] {
+    let (change, end) = (change_type(&instance, "t3.small"), terminate(&instance));
+    for call in [
+        stop(&instance),
+        delete(&volume),
+        tag(&volume, &[("new", "1")]),
+        snapshot(&volume, &[]),
+        all_volumes,
+        change,
+        end,
+    ] {
         stage.act().permitted(&place, &call).await.unwrap_or_else(|error| panic!("{call}: {error}"));
     }
     stage.settle().await;
@@ -118,6 +135,8 @@ pub async fn acting_on_what_does_not_exist_is_not_found(stage: &dyn Stage) {
     let volume = place.partition(Kind::Volume).key("vol-0123456789abcdef0");
     for (call, code) in [
         (stop(&instance), "InvalidInstanceID.NotFound"),
+        (change_type(&instance, "t3.small"), "InvalidInstanceID.NotFound"),
+        (terminate(&instance), "InvalidInstanceID.NotFound"),
         (delete(&volume), "InvalidVolume.NotFound"),
         (snapshot(&volume, &[]), "InvalidVolume.NotFound"),
     ] {
@@ -220,4 +239,105 @@ pub async fn a_tag_goes_only_while_it_has_the_value_named(stage: &dyn Stage) {
     stage.act().execute(&place, &untag(&volume, &[("a", "1"), ("b", "other")])).await.unwrap();
     stage.settle().await;
     assert_eq!(look(stage, &volume).await.tags.known().unwrap().iter().collect::<Vec<_>>(), [("b", "2"), ("c", "3")]);
+}
+
+pub async fn a_stopped_instance_gets_another_type_and_keeps_the_rest(stage: &dyn Stage) {
+    let place = stage.place();
+    let instance = stage.make_instance(&place, "t3.micro", &[("owner", "a@company.com")]).await;
+    let before = look(stage, &instance).await;
+    stage.act().execute(&place, &stop(&instance)).await.unwrap();
+    stage.settle().await;
+    let answer = stage.act().execute(&place, &change_type(&instance, "t3.small")).await.unwrap();
+    assert!(!answer.request_id.is_empty());
+    stage.settle().await;
+    let after = look(stage, &instance).await;
+    assert_eq!((after.state(), after.tag("owner")), ("stopped", Some("a@company.com")));
+    let (before, after) = (before.instance().unwrap(), after.instance().unwrap());
+    assert_eq!((&*before.instance_type, &*after.instance_type), ("t3.micro", "t3.small"));
+    assert_eq!(after.volumes, before.volumes);
+}
+
+pub async fn a_terminated_instance_is_seen_as_such_and_another_lives(stage: &dyn Stage) {
+    let place = stage.place();
+    let instance = stage.make_instance(&place, "t3.micro", &[]).await;
+    let bystander = stage.make_instance(&place, "t3.micro", &[]).await;
+    let answer = stage.act().execute(&place, &terminate(&instance)).await.unwrap();
+    assert!(!answer.request_id.is_empty());
+    stage.settle().await;
+    assert_eq!(look(stage, &instance).await.state(), "terminated");
+    assert_eq!(look(stage, &bystander).await.state(), "running");
+}
+
+pub async fn termination_protection_refuses(stage: &dyn Stage) {
+    let place = stage.place();
+    let instance = stage.make_instance(&place, "t3.micro", &[]).await;
+    stage.protect(&instance, false, true).await;
+    let error = stage.act().execute(&place, &terminate(&instance)).await.unwrap_err();
+    assert_eq!(refusal(&error), (ErrorKind::Rejected, "OperationNotPermitted"), "{error}");
+    stage.settle().await;
+    assert_eq!(look(stage, &instance).await.state(), "running");
+}
+
+pub async fn an_instance_is_launched_from_an_image_of_snapshots(stage: &dyn Stage) {
+    let place = stage.place();
+    let instance = stage.make_instance(&place, "t3.micro", &[]).await;
+    let launch = stage.read().launch(&instance).await.unwrap();
+    let attached = look(stage, &instance).await.instance().unwrap().volumes.clone();
+    let call = Call::CreateSnapshots {
+        instance: InstanceId::new(&instance.id).unwrap(),
+        description: "costwarden backup".into(),
+        tags: Vec::new(),
+    };
+    let snapshots = stage.act().execute(&place, &call).await.unwrap().snapshots;
+    stage.settle().await;
+    let disks = attached.iter().map(|own| {
+        let (_, snapshot) = snapshots.iter().find(|(volume, _)| volume.as_str() == &*own.volume).unwrap();
+        ImageDisk {
+            device: own.device.to_string(),
+            snapshot: snapshot.clone(),
+            volume_type: "gp3".into(),
+            size_gib: 30,
+            iops: None,
+            throughput: None,
+            delete_on_termination: true,
+        }
+    });
+    let image = NewImage {
+        name: "st-0123456789abcdef-r1".into(),
+        description: "pre-deletion".into(),
+        architecture: launch.architecture.to_string(),
+        ena: true,
+        boot_mode: None,
+        root_device: launch.root_device.to_string(),
+        disks: disks.collect(),
+        tags: Vec::new(),
+    };
+    let call = Call::RegisterImage(Box::new(image));
+    stage.act().permitted(&place, &call).await.unwrap_or_else(|error| panic!("{call}: {error}"));
+    let image = stage.act().execute(&place, &call).await.unwrap().image.expect("the answer names it");
+    stage.settle().await;
+    let shown = look(stage, &place.partition(Kind::Image).key(image.as_str())).await;
+    assert_eq!((shown.state(), &*shown.image().unwrap().name), ("available", "st-0123456789abcdef-r1"));
+    let new = NewInstance {
+        image,
+        instance_type: "t3.micro".into(),
+        subnet: launch.subnet.as_deref().expect("it has a subnet").to_owned(),
+        security_groups: launch.security_groups.iter().map(ToString::to_string).collect(),
+        profile: None,
+        key_name: None,
+        ebs_optimized: false,
+        monitoring: false,
+        placement_group: None,
+        metadata: None,
+        tags: vec![("Name".into(), "again".into())],
+        token: "st-0123456789abcdef-r1-undo".into(),
+    };
+    let call = Call::RunInstance(Box::new(new));
+    stage.act().permitted(&place, &call).await.unwrap_or_else(|error| panic!("{call}: {error}"));
+    let made = stage.act().execute(&place, &call).await.unwrap().instance.expect("the answer names it");
+    stage.settle().await;
+    let made = look(stage, &place.partition(Kind::Instance).key(made.as_str())).await;
+    assert_eq!((made.state(), made.tag("Name")), ("running", Some("again")));
+    let (old, new) = (look(stage, &instance).await, made.instance().unwrap());
+    assert_eq!((&*new.instance_type, &new.zone), ("t3.micro", &old.instance().unwrap().zone));
 }

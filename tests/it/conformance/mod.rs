@@ -116,6 +116,7 @@ macro_rules! suite {
                 two_accounts_do_not_see_each_other,
                 two_regions_do_not_see_each_other,
                 every_request_is_counted,
+                a_launch_and_a_type_are_told_for_prechecks,
             ]);
             suite!(@cases $begin, acting: [
                 a_stop_is_observed_in_the_end,
@@ -131,6 +132,10 @@ macro_rules! suite {
                 a_stopped_instance_starts_again,
                 a_volume_comes_back_from_its_snapshot_with_its_size_type_zone_and_tags,
                 a_tag_goes_only_while_it_has_the_value_named,
+                a_stopped_instance_gets_another_type_and_keeps_the_rest,
+                a_terminated_instance_is_seen_as_such_and_another_lives,
+                termination_protection_refuses,
+                an_instance_is_launched_from_an_image_of_snapshots,
             ]);
             suite!(@cases $begin, snapshots: [
                 a_snapshot_is_pending_and_then_completed,

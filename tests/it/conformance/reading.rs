@@ -224,3 +224,24 @@ pub async fn every_request_is_counted(stage: &dyn Stage) {
     assert_eq!(count("DescribeInstances") - instances, u64::from(stage.pages(Kind::Instance, 3)));
     assert_eq!(count("DescribeVolumes"), volumes, "nothing else was asked");
 }
+
+pub async fn a_launch_and_a_type_are_told_for_prechecks(stage: &dyn Stage) {
+    let place = stage.place();
+    let instance = stage.make_instance(&place, "t3.micro", &[]).await;
+    let launch = stage.read().launch(&instance).await.unwrap();
+    assert_eq!((&*launch.architecture, launch.interfaces, &*launch.tenancy), ("x86_64", 1, "default"));
+    assert!(launch.subnet.is_some() && !launch.root_device.is_empty());
+    assert!(!launch.product_codes && launch.profile.is_none());
+    let zone = look(stage, &instance).await.instance().unwrap().zone.clone();
+    let facts = stage.read().type_facts(&place, &zone, "m5.large").await.unwrap();
+    assert_eq!((&*facts.hypervisor, &*facts.ena, &*facts.nvme), ("nitro", "required", "required"));
+    assert!(facts.offered && !facts.local_disks && !facts.bare_metal && facts.interfaces > 1);
+    assert!(facts.architectures.iter().any(|own| &**own == "x86_64"));
+    assert!(facts.virtualizations.iter().any(|own| &**own == "hvm"));
+    let arm = stage.read().type_facts(&place, &zone, "m6gd.large").await.unwrap();
+    assert_eq!(
+        (arm.architectures.iter().map(|own| &**own).collect::<Vec<_>>(), arm.local_disks),
+        (vec!["arm64"], true)
+    );
+    assert!(stage.read().type_facts(&place, &zone, "m5.metal").await.unwrap().bare_metal);
+}

@@ -7,6 +7,7 @@ mod failing;
 mod nights;
 mod places;
 mod plans;
+mod resize;
 mod rights;
 mod runs;
 mod undo;

@@ -17,9 +17,14 @@ pub async fn private_subnet(ec2: &Client, zone: &str, number: u8) -> String {
 
 /// A running instance in a subnet, with tags from its birth.
 pub async fn instance(ec2: &Client, subnet: &str, kind: &str, tags: &[(&str, &str)]) -> String {
+    instance_from(ec2, "ami-0123456789abcdef0", subnet, kind, tags).await
+}
+
+/// The same from an image that says what it is.
+pub async fn instance_from(ec2: &Client, image: &str, subnet: &str, kind: &str, tags: &[(&str, &str)]) -> String {
     let launched = ec2
         .run_instances()
-        .image_id("ami-0123456789abcdef0")
+        .image_id(image)
         .instance_type(InstanceType::from(kind))
         .subnet_id(subnet)
         .min_count(1)

@@ -18,6 +18,7 @@ use crate::domain::text::{Interner, Str};
 mod address;
 mod image;
 mod instance;
+mod launch;
 mod snapshot;
 mod volume;
 
@@ -72,6 +73,8 @@ pub(super) async fn snapshots_tagged(
 ) -> Result<Vec<Resource>, CloudError> {
     snapshot::tagged(client, &place.partition(Kind::Snapshot), key, value).await
 }
+
+pub(super) use launch::{launch, type_facts};
 
 /// What one page's conversion shares: the partition, the operation's name for errors, and the strings.
 struct Conversion<'a> {
