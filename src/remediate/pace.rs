@@ -1,4 +1,5 @@
-//! Room for steps that an earlier run began: what waited for its snapshots takes places of today's pace.
+//! Room for steps whose planner could not count everything of today: those that an earlier run began, and those of a
+//! plan file that a person applies hours after it was made. A place that is missing holds them.
 
 use super::gate::day_start;
 use super::{Interrupted, Remediator, Run};
@@ -8,8 +9,9 @@ use crate::domain::remediation::Remediation;
 
 impl Remediator {
     /// Steps of an earlier run that waited for their snapshots take places of today's pace which this run's planner may
-    /// not have counted. Where such a step is about, a place that is missing holds; otherwise the planner counted, and
-    /// one too many is the gate's to find. Counts the journal, not the gate's passes.
+    /// not have counted, and a plan file knows nothing of what came after it. Where such a step is about, a place that is
+    /// missing holds; otherwise the planner counted, and one too many is the gate's to find. Counts the journal, not the
+    /// gate's passes.
     pub(super) fn no_room(&self, remediation: &Remediation, run: &Run) -> Result<Option<String>, Interrupted> {
         let older = remediation.claimed_at < run.started_at;
         let carried = self.remember(|memory| {
@@ -18,7 +20,7 @@ impl Remediator {
             }
             memory.carried.contains(&run.id)
         });
-        if !carried {
+        if !carried && !self.rules.by_hand {
             return Ok(None);
         }
         let now = self.tools.clock.now();
@@ -41,6 +43,6 @@ impl Remediator {
         } else {
             in_run(|act| act == Act::AddTags) as u64 >= u64::from(pace.tags_per_run)
         };
-        Ok(full.then(|| "over today's pace, which steps of an earlier run share".to_owned()))
+        Ok(full.then(|| "over today's pace, which earlier acts of the day share".to_owned()))
     }
 }

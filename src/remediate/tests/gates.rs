@@ -25,6 +25,25 @@ async fn h03_one_more_than_the_pace_at_the_gate_is_a_bug_and_freezes() {
 }
 
 #[tokio::test]
+async fn h03_a_plan_file_that_knows_nothing_of_todays_acts_waits_for_room_and_freezes_nothing() {
+    let mut stage = Stage::with(|world| {
+        let place = crate::checks::testing::place();
+        world.resources.push(another_volume(&place, "vol-0second"));
+    });
+    stage.rules.by_hand = true;
+    stage.rules.pace.destructive_per_day = 1;
+    let step = stage.due_step("vol-0second", Action::Terminate).await;
+    assert_eq!(stage.act(&step).await.progress, Progress::Ended(JournalState::Done));
+    let step = stage.due_step(ORPHAN, Action::Terminate).await;
+    let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-2"));
+    let first = remediator.start(&step, "p-1", &run).await.unwrap();
+    let outcome = stage.play(&remediator, first, &run).await;
+    assert_eq!(outcome.progress, Progress::Held, "{}", outcome.message);
+    assert!(outcome.message.contains("over today's pace"), "{}", outcome.message);
+    assert_eq!((stage.acts(), stage.frozen()), (vec!["DeleteVolume vol-0second".to_owned()], None));
+}
+
+#[tokio::test]
 async fn h03_two_of_three_pass_and_another_runs_passes_do_not_count() {
     let stage = Stage::new();
     for _ in 0..2 {
