@@ -16,8 +16,8 @@ use crate::support::moto::{Fault, Seen};
 /// How a call fails.
 type Breaks = fn(&str) -> Fault;
 
-/// The act, the call, how it fails, and how the step ends after the network works again. What was throttled took the
-/// day's place of its kind, which is one in so small an account: it waits for another day.
+/// The act, the call, how it fails, and how the step ends after the network works again. A stop that was
+/// throttled took the day's one place of its kind in so small an account: it waits for another day.
 const CASES: [(Act, &str, &str, Breaks, JournalState); 20] = [
     (Act::StopInstance, "StopInstances", "reset after it was done", Fault::reset, JournalState::Done),
     (Act::StopInstance, "StopInstances", "reset before it was done", Fault::reset_before, JournalState::Stuck),
@@ -49,7 +49,7 @@ const CASES: [(Act, &str, &str, Breaks, JournalState); 20] = [
     (Act::DeleteVolume, "DeleteVolume", "reset after it was done", Fault::reset, JournalState::Done),
     (Act::DeleteVolume, "DeleteVolume", "reset before it was done", Fault::reset_before, JournalState::Stuck),
     (Act::DeleteVolume, "DeleteVolume", "a proxy's page", Fault::html503, JournalState::Stuck),
-    (Act::DeleteVolume, "DeleteVolume", "throttled", Fault::throttle, JournalState::SnapVerified),
+    (Act::DeleteVolume, "DeleteVolume", "throttled", Fault::throttle, JournalState::Done),
     (Act::DeleteVolume, "DescribeVolumes", "throttled", Fault::throttle, JournalState::Done),
 ];
 
