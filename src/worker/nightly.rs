@@ -30,6 +30,7 @@ use crate::domain::remediation::JournalState;
 use crate::domain::report::ReportKind;
 use crate::engine::grace;
 use crate::engine::ruleset::Ruleset;
+use crate::remediate::Halt;
 use crate::settings::PoliciesFrom;
 
 /// What a reload brings.
@@ -48,6 +49,7 @@ pub struct Nightly {
     current: RwLock<Arc<Loaded>>,
     actor: Arc<dyn CloudAct>,
     reload: Box<Reload>,
+    halt: Halt,
 }
 
 /// What one scan with everything that follows it brought.
@@ -63,7 +65,12 @@ pub struct ScanNight {
 impl Nightly {
     /// Jobs on this context.
     pub fn new(loaded: Loaded, actor: Arc<dyn CloudAct>, reload: Box<Reload>) -> Nightly {
-        Nightly { current: RwLock::new(Arc::new(loaded)), actor, reload }
+        Nightly { current: RwLock::new(Arc::new(loaded)), actor, reload, halt: Halt::from_environment() }
+    }
+
+    /// With other crash points than the environment's, for tests.
+    pub fn with_halt(self, halt: Halt) -> Nightly {
+        Nightly { halt, ..self }
     }
 
     /// The context in force.
@@ -102,7 +109,7 @@ impl Nightly {
         if cx.settings.enforcement.mode != Mode::Enforce {
             return Ok((planned, ActOutcome::default()));
         }
-        let acting = Acting { actor: self.actor.clone(), by_hand: false, announce: announce(&cx), work };
+        let acting = Acting { actor: self.actor.clone(), by_hand: false, announce: announce(&cx), work, halt: self.halt.clone() };
         let mut steps = planned.plan.steps.clone();
         steps.extend(expire::steps(&cx, &*self.actor).await?);
         let acted = act(&cx, &acting, &planned.plan.id, &steps).await?;
@@ -170,7 +177,8 @@ impl Jobs for Nightly {
         if cx.store.open_remediations().context("reading open remediations")?.is_empty() {
             return Ok(());
         }
-        let acting = Acting { actor: self.actor.clone(), by_hand: false, announce: announce(&cx), work: &work };
+        let (announce, halt) = (announce(&cx), self.halt.clone());
+        let acting = Acting { actor: self.actor.clone(), by_hand: false, announce, work: &work, halt };
         act(&cx, &acting, "", &[]).await?;
         Ok(())
     }

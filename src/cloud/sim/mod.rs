@@ -71,6 +71,11 @@ impl SimCloud {
         Ok(SimCloud { state: Arc::new(Mutex::new(state)), clock })
     }
 
+    /// The same account with the same past, which from now on goes its own way by another clock.
+    pub fn fork(&self, clock: Clock) -> SimCloud {
+        SimCloud { state: Arc::new(Mutex::new(self.with(|state| state.clone()))), clock }
+    }
+
     /// A port that can only read.
     pub fn reader(&self) -> SimReader {
         SimReader::new(self.clone())

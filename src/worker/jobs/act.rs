@@ -35,6 +35,8 @@ pub struct Acting<'a> {
     pub announce: Arc<Announce>,
     /// Asks for a graceful stop, and is beaten after each finished step.
     pub work: &'a Work,
+    /// Crash points of tests; [`Halt::from_environment`] for everybody else.
+    pub halt: Halt,
 }
 
 /// How a run of acts ended.
@@ -263,7 +265,7 @@ pub(super) fn remediator(cx: &Context, acting: &Acting<'_>) -> Result<Remediator
         clock: cx.clock.clone(),
         recheck: Arc::new(FreshFacts::new(cx.clone())),
         announce: acting.announce.clone(),
-        halt: Halt::from_environment(),
+        halt: acting.halt.clone(),
     };
     Ok(Remediator::new(tools, rules))
 }
