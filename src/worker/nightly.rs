@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
+use chrono::TimeDelta;
 
 use super::context::Context;
 use super::daemon::{JobReport, JobResult, Jobs};
@@ -32,6 +33,7 @@ use crate::engine::grace;
 use crate::engine::ruleset::Ruleset;
 use crate::remediate::Halt;
 use crate::settings::PoliciesFrom;
+use crate::store::ACTING_LEASE;
 
 /// What a reload brings.
 pub struct Loaded {
@@ -139,6 +141,13 @@ impl Nightly {
         Ok(cx)
     }
 
+    /// Goes on with what is open, under the acting lease.
+    async fn go_on(&self, cx: &Context, work: &Work) -> Result<ActOutcome, NotActing> {
+        let (announce, halt) = (announce(cx), self.halt.clone());
+        let acting = Acting { actor: self.actor.clone(), by_hand: false, announce, work, halt };
+        act(cx, &acting, "", &[]).await
+    }
+
     fn loaded(&self) -> Arc<Loaded> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -177,10 +186,24 @@ impl Jobs for Nightly {
         if cx.store.open_remediations().context("reading open remediations")?.is_empty() {
             return Ok(());
         }
-        let (announce, halt) = (announce(&cx), self.halt.clone());
-        let acting = Acting { actor: self.actor.clone(), by_hand: false, announce, work: &work, halt };
-        act(&cx, &acting, "", &[]).await?;
-        Ok(())
+        match self.go_on(&cx, &work).await {
+            Ok(_) => return Ok(()),
+            Err(NotActing::Failed(error)) => return Err(error),
+            Err(NotActing::Busy) => {}
+        }
+        // A killed process's lease runs out by itself. One that is renewed until then is a living worker's, which goes
+        // on with its own acts.
+        if let Some(lease) = cx.store.lease(ACTING_LEASE).context("reading the acting lease")? {
+            wait_until(&cx, &work, lease.expires_at).await;
+        }
+        match self.go_on(&cx, &work).await {
+            Ok(_) => Ok(()),
+            Err(NotActing::Busy) => {
+                tracing::warn!("another worker acts; what is open is left to it");
+                Ok(())
+            }
+            Err(NotActing::Failed(error)) => Err(error),
+        }
     }
 
     async fn deliver_outbox(&self, work: Work) -> anyhow::Result<()> {
@@ -213,6 +236,15 @@ impl Jobs for Nightly {
         let schedule = Schedule::new(&settings.schedule, settings.zone)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
         Ok(schedule)
+    }
+}
+
+/// Sleeps in naps until an instant, or until it is asked to stop.
+async fn wait_until(cx: &Context, work: &Work, at: Instant) {
+    while cx.clock.now() < at && !work.cancel.is_cancelled() {
+        work.pulse.beat();
+        let nap = (at - cx.clock.now()).clamp(TimeDelta::milliseconds(1), TimeDelta::seconds(20));
+        cx.clock.sleep(nap.to_std().unwrap_or_default()).await;
     }
 }
 

@@ -17,6 +17,7 @@ mod night;
 #[cfg(feature = "aws")]
 mod process;
 mod readme;
+mod recovery;
 #[cfg(feature = "pdf")]
 mod report_pdf;
 mod rights;
