@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Transaction, ffi};
 
-use super::error::{Fault, Inner};
 use super::Store;
+use super::error::{Fault, Inner};
 
 /// How an access fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -96,6 +96,16 @@ impl SimCloud {
         self.with(|state| state.calls.clone())
     }
 
+    /// Every request but the first `known` ones, in order.
+    pub fn calls_since(&self, known: usize) -> Vec<CallRecord> {
+        self.with(|state| state.calls.get(known..).unwrap_or_default().to_vec())
+    }
+
+    /// How many requests there were so far.
+    pub fn call_count(&self) -> usize {
+        self.with(|state| state.calls.len())
+    }
+
     /// Everything that people and other automation did or tried so far, in order.
     pub fn changes(&self) -> Vec<ChangeRecord> {
         self.with(|state| state.changes.clone())

@@ -1,0 +1,38 @@
+//! The safety campaign: seeded worlds with injected faults, judged from the simulator's own truth.
+//!
+//! `cargo test --test campaign` plays a short one; `.ci/run` plays the whole in an optimised build. `COSTWARDEN_WORLDS`
+//! sets the number of worlds, `COSTWARDEN_SEED` replays one with its story and its shortest list of faults. Words after
+//! `--` choose parts: `worlds`, `crashes`, `replay`.
+
+mod crashes;
+mod director;
+mod faults;
+mod judge;
+mod kinds;
+mod parts;
+mod people;
+mod policies;
+mod ports;
+mod process;
+mod rng;
+mod run;
+mod scene;
+mod shrink;
+mod tally;
+
+fn main() -> std::process::ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    match number("COSTWARDEN_SEED") {
+        Some(seed) => shrink::replay(seed),
+        None => parts::run(&words),
+    }
+}
+
+/// A number from the environment.
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    match text.parse() {
+        Ok(number) => Some(number),
+        Err(_) => panic!("{name} is {text:?}; accepted: a whole number"),
+    }
+}
