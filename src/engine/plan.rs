@@ -248,7 +248,7 @@ fn in_time(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
         return Err((HoldCode::InGrace, format!("told {first}; a second notice must be delivered first")));
     }
     match finding.clock.due_at {
-        Some(due) if due <= input.now => {}
+        Some(due) if due <= input.now || planted!("act-before-due") => {}
         Some(due) => {
             return Err((HoldCode::InGrace, format!("told {first}; due {}", due.format("%Y-%m-%d %H:%M UTC"))));
         }
@@ -257,10 +257,16 @@ fn in_time(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
     match finding.act() {
         Some(act) if !has_handler(act) => Err((HoldCode::NotAvailable, not_available(act))),
         _ => match input.last_acts.get(&finding.key) {
-            Some(last) if input.now - *last < BETWEEN_ACTS && finding.act() != Some(Act::AddTags) => Err((
-                HoldCode::ActedRecently,
-                format!("acted on {}; at most once in seven days", last.format("%Y-%m-%d %H:%M UTC")),
-            )),
+            Some(last)
+                if input.now - *last < BETWEEN_ACTS
+                    && !planted!("again-within-a-week")
+                    && finding.act() != Some(Act::AddTags) =>
+            {
+                Err((
+                    HoldCode::ActedRecently,
+                    format!("acted on {}; at most once in seven days", last.format("%Y-%m-%d %H:%M UTC")),
+                ))
+            }
             _ => Ok(()),
         },
     }
@@ -282,7 +288,9 @@ fn believed(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
     let partition = &finding.key.partition;
     match input.partitions.get(partition) {
         None => Err((HoldCode::Incomplete, format!("{partition} has not been scanned"))),
-        Some(PartitionLook { doubt: Some(doubt), .. }) => Err((HoldCode::Incomplete, format!("{partition}: {doubt}"))),
+        Some(PartitionLook { doubt: Some(doubt), .. }) if !planted!("act-on-a-half-read") => {
+            Err((HoldCode::Incomplete, format!("{partition}: {doubt}")))
+        }
         Some(look) if input.now - look.at > input.max_age => Err((
             HoldCode::StaleScan,
             format!(
@@ -300,6 +308,7 @@ fn allowed(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
         return Err((HoldCode::Frozen, format!("frozen by {}: {}", freeze.by, freeze.reason)));
     }
     match (input.mode, input.by_hand) {
+        (Mode::Observe, _) if planted!("observe-acts") => {}
         (Mode::Observe, _) => return Err((HoldCode::Mode, "mode observe changes nothing".into())),
         (Mode::Notify, false) => return Err((HoldCode::Mode, "mode notify acts only by `apply PLANFILE`".into())),
         (Mode::Notify, true) => {}
@@ -325,6 +334,7 @@ fn armed(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
     let in_force = input.policies.get(&finding.policy);
     match arming.policies.iter().find(|(name, _)| name == &finding.policy) {
         Some((_, hash)) if Some(hash) == in_force && hash == &finding.policy_hash => Ok(()),
+        Some(_) if planted!("ignore-the-policys-hash") => Ok(()),
         Some(_) => Err((HoldCode::PolicyChanged, format!("policy {} changed after arming; arm again", finding.policy))),
         None => Err((HoldCode::PolicyChanged, format!("policy {} was not there at arming; arm again", finding.policy))),
     }
@@ -378,7 +388,13 @@ fn break_circuit<'a>(
         }
     };
     let mut loads: HashMap<(&str, Kind), Load> = HashMap::new();
-    for (finding, _) in candidates.iter().filter(|(finding, _)| newly_due(finding)) {
+    // What is held for another reason counts too: a read that failed must not bring a policy under its limit.
+    let due = |finding: &&Finding| {
+        let held =
+            people::exempt(input, finding).and_then(|()| worth_acting(finding)).and_then(|_| in_time(input, finding));
+        held.is_ok() && newly_due(finding)
+    };
+    for finding in input.findings.iter().filter(due) {
         let load = loads.entry((finding.policy.as_str(), finding.key.kind())).or_default();
         load.count += 1;
         match finding.savings.monthly {
@@ -392,7 +408,7 @@ fn break_circuit<'a>(
             let total: u64 =
                 input.totals.iter().filter(|((_, own), _)| *own == kind).map(|(_, count)| count).sum();
             let most = input.breaker.passes(total);
-            if load.count > most {
+            if load.count > most && !planted!("no-breaker") {
                 let reason = format!(
                     "breaker: policy {policy} became due on {} of {total} {}s at once, {most} pass; arm again to approve",
                     load.count,
@@ -463,7 +479,10 @@ fn keep_pace<'a>(
         let this_day = day_destructive.entry(account.clone()).or_default();
         let of_kind = day_kind.entry((account.clone(), kind)).or_default();
         let share = input.pace.daily_share(input.totals.get(&(account.clone(), kind)).copied().unwrap_or(0));
-        let over = if *this_run >= most {
+        let spare = u32::from(planted!("one-over-the-pace"));
+        let over = if planted!("zero-is-no-limit") && (most == 0 || share == 0) {
+            None
+        } else if *this_run >= most + spare {
             Some(format!("over today's pace: {most} {class} acts a run"))
         } else if act.destructive() && *this_day >= input.pace.destructive_per_day {
             Some(format!("over today's pace: {} destructive acts a day", input.pace.destructive_per_day))

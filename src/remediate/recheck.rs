@@ -94,7 +94,7 @@ impl Remediator {
             }
         }
         let changes = step.fingerprint.changes(&Fingerprint::of(resource, &self.rules.ignore_tags));
-        if !changes.is_empty() {
+        if !changes.is_empty() && !planted!("ignore-the-fingerprint") {
             let changes: Vec<String> = changes.iter().map(|change| clean(change)).collect();
             return Ok(Judged::refuse(
                 HoldCode::StaleScan,
@@ -107,6 +107,7 @@ impl Remediator {
         let still =
             if expires { Ok(StillViolates::Yes) } else { self.tools.recheck.still_violates(step, resource).await };
         match still {
+            _ if planted!("skip-recheck") => {}
             Ok(StillViolates::Yes) => {}
             Ok(StillViolates::No(why)) => {
                 return Ok(Judged::refuse(HoldCode::StaleScan, format!("no longer violates: {why}")));
@@ -176,7 +177,7 @@ impl Remediator {
             return Ok(None);
         }
         match self.tools.act.acting_as(account).await {
-            Ok(identity) if identity.account == *account => {
+            Ok(identity) if identity.account == *account || planted!("foreign-credentials") => {
                 self.remember(|memory| memory.identified.insert(account.clone(), now));
                 Ok(None)
             }

@@ -11,6 +11,8 @@ mod judge;
 mod kinds;
 mod parts;
 mod people;
+#[cfg(feature = "planted")]
+mod planted;
 mod policies;
 mod ports;
 mod process;
@@ -19,6 +21,10 @@ mod run;
 mod scene;
 mod shrink;
 mod tally;
+
+// Worlds are many small allocations; the program itself uses it too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();

@@ -43,6 +43,10 @@ impl Size {
 /// Plays the parts that `words` name, all of them without words.
 pub fn run(words: &[String]) -> ExitCode {
     let size = Size::of_environment();
+    #[cfg(feature = "planted")]
+    if std::env::var_os("COSTWARDEN_PLANTED").is_some() {
+        return if crate::planted::all(words) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let wanted = |part: &str| words.is_empty() || words.iter().any(|word| part.contains(word.as_str()));
     let mut good = true;
     if wanted("worlds") {
@@ -125,7 +129,7 @@ fn close(part: &str, tally: &Tally, begun: Instant) -> bool {
 }
 
 /// Plays seeds on as many threads as there are cores.
-fn share(seeds: std::ops::RangeInclusive<u64>, play: impl Fn(u64) -> Tally + Sync) -> Tally {
+pub fn share(seeds: std::ops::RangeInclusive<u64>, play: impl Fn(u64) -> Tally + Sync) -> Tally {
     let next = AtomicU64::new(*seeds.start());
     let threads = number("COSTWARDEN_THREADS").unwrap_or(2);
     let work = || {

@@ -65,7 +65,13 @@ pub async fn in_gap(director: &Arc<Director>, process: u32, kind: Kind, deed: De
             director.pass_to(now + TimeDelta::minutes(16));
             (second(director, process + 1_000).await, false)
         }
-        other => (person(director, other), false),
+        other => {
+            director.with(|inner| {
+                let late = inner.point.starts_with("J8");
+                inner.book.late_word = late.then_some(now).or(inner.book.late_word);
+            });
+            (person(director, other), false)
+        }
     };
     if done {
         director.reached(kind);
@@ -141,7 +147,7 @@ pub fn person(director: &Arc<Director>, deed: Deed) -> bool {
             done
         }
         Deed::Withdraw => withdraw(director),
-        Deed::Revoke => revoke(director),
+        Deed::Revoke => acting_on(director).is_some_and(|row| except(director, &row, Some(9))) && revoke(director),
         Deed::Undo => undo(director),
         Deed::Grant(days) => acting_on(director).is_some_and(|row| except(director, &row, Some(days))),
         Deed::Ask => acting_on(director).is_some_and(|row| except(director, &row, None)),

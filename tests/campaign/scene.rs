@@ -97,11 +97,11 @@ const CALM_DAYS: i64 = 12;
 pub fn make(seed: u64, only: Option<&[usize]>) -> Scene {
     let mut rng = Rng::new(seed, "scene");
     let start = day("2026-01-05") + TimeDelta::days(rng.between(0, 600)) + TimeDelta::minutes(rng.between(0, 1439));
-    let longest = if rng.chance(10) { 90 } else { 46 };
+    let longest = if rng.chance(6) { 90 } else { 40 };
     let length = rng.between(30, longest);
     let end = start + TimeDelta::days(length);
     let severity = *rng.pick(&[Severity::High, Severity::High, Severity::Critical, Severity::Medium]);
-    let people = *rng.pick(&[0, 0, 0, 1, 2]);
+    let people = *rng.pick(&[0, 0, 0, 1, 2, 2]);
     let places = places(&mut rng);
     let flood = rng.chance(6);
     let mut world = World::empty(start);

@@ -6,7 +6,7 @@ use crate::{run, scene};
 
 /// Replays a seed. Fails when an invariant does not hold.
 pub fn replay(seed: u64) -> ExitCode {
-    let tally = run::play_aloud(seed, None);
+    let tally = run::play(seed, None);
     let planned = scene::make(seed, None).planned;
     println!("seed {seed}: {} faults planned, {} reached, hash {:016x}", planned.len(), tally.faults(), tally.hash);
     let Some(violation) = tally.violations.first() else {
@@ -22,6 +22,8 @@ pub fn replay(seed: u64) -> ExitCode {
     if shortest.is_empty() {
         println!("    none: it breaks without any");
     }
+    println!("its story with these alone:");
+    run::play_aloud(seed, Some(&shortest));
     ExitCode::FAILURE
 }
 

@@ -1,7 +1,7 @@
 //! Judges a change in the moment in which the program asks for it: one function an invariant.
 
 use chrono::{TimeDelta, Timelike};
-use costwarden::cloud::sim::ChangeRecord;
+use costwarden::cloud::sim::{ChangeRecord, Effect};
 use costwarden::cloud::{Answer, Call, CloudError, ErrorKind};
 use costwarden::domain::Instant;
 use costwarden::domain::fact::Fact;
@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::book::{Sent, Word};
 use crate::director::Director;
+use crate::faults::What;
 use crate::policies::{self, ACTS};
 use crate::scene::{Bait, Card, weekday};
 
@@ -137,9 +138,15 @@ impl Case<'_> {
         }
         if let Some(row) = &self.row {
             ids.extend(row.snapshots.iter().map(|own| &*own.volume));
+            ids.extend(row.snapshots.iter().filter_map(|own| own.snapshot.as_deref()));
         }
         let about = |change: &&ChangeRecord| change.refused.is_none() && ids.contains(&change.target.as_str());
         self.changes.iter().filter(about).any(|change| self.now - change.at <= horizon)
+    }
+
+    /// Somebody decided otherwise between the gate's last question and the call; only a freeze is asked for there.
+    fn late_word(&self) -> bool {
+        self.director.with(|inner| inner.book.late_word == Some(self.now))
     }
 
     fn finding(&self) -> Option<FindingId> {
@@ -202,6 +209,7 @@ fn i02_once(case: &Case<'_>) -> Option<Verdict> {
     let act = case.act?;
     let row = case.row.as_ref().map_or(0, |row| row.id);
     let id = case.call.target();
+    let reversed = reversed(case);
     case.director.with(|inner| {
         let sent = &inner.book.sent;
         if let Some(earlier) = sent.iter().find(|own| own.row == row && !own.rejected) {
@@ -212,13 +220,27 @@ fn i02_once(case: &Case<'_>) -> Option<Verdict> {
             if let Some(earlier) = sent.iter().filter(week).find(|own| case.now - own.at < TimeDelta::days(7)) {
                 return Some(Some(format!("it was changed at {} already", earlier.at)));
             }
-            let seen = case.director.scene.lag + TimeDelta::days(4);
-            if let Some(at) = inner.book.reversed.get(id).filter(|at| case.now - **at > seen) {
+            if let Some(at) = reversed {
                 return Some(Some(format!("somebody took the last act back at {at}")));
             }
         }
         Some(None)
     })
+}
+
+/// When somebody started again what a finished act of ours had stopped, long enough ago for scans to have seen it.
+fn reversed(case: &Case<'_>) -> Option<Instant> {
+    let id = case.call.target();
+    let stopped = case.director.with(|inner| {
+        let ours = |own: &&Sent| own.resource == id && own.act == Act::StopInstance && own.effective;
+        inner.book.sent.iter().rfind(ours).map(|own| (own.at, own.row))
+    });
+    let (at, row) = stopped?;
+    let done = case.director.store.remediation(row).ok()??.state == JournalState::Done;
+    let started = case.changes.iter().find(|own| {
+        own.refused.is_none() && own.target == id && own.what == "starts" && own.at > at + TimeDelta::minutes(30)
+    });
+    started.map(|own| own.at).filter(|at| done && case.now - *at > TimeDelta::days(5))
 }
 
 fn i03_intent(case: &Case<'_>) -> Option<Verdict> {
@@ -240,7 +262,12 @@ fn i04_complete(case: &Case<'_>) -> Option<Verdict> {
     let kind = case.truth.as_ref()?.kind();
     case.act?;
     let partition = case.place.partition(kind);
-    let broken = case.director.with(|inner| inner.broken_reads.get(&partition).copied());
+    let (broken, scanned) =
+        case.director.with(|inner| (inner.broken_reads.get(&partition).copied(), inner.book.scanned_at));
+    // What was begun after a complete read and waited for its snapshots is judged again by itself.
+    if case.row.as_ref().is_some_and(|row| scanned.is_none_or(|at| row.claimed_at < at)) {
+        return None;
+    }
     Some(match broken {
         Some(false) => None,
         Some(true) => Some(format!("the last read of {partition} met an error")),
@@ -319,6 +346,9 @@ fn i07_people(case: &Case<'_>) -> Option<Verdict> {
     let id = case.call.target();
     let act = case.row.as_ref().map(|row| row.step.act)?;
     let rule = case.row.as_ref().map(|row| row.step.rule.clone())?;
+    if case.late_word() {
+        return None;
+    }
     let people = if act == Act::AddTags { 0 } else { case.director.scene.people };
     case.director.with(|inner| {
         let holds = |own: &&super::book::Grant| {
@@ -441,10 +471,13 @@ fn i09_armed(case: &Case<'_>) -> Option<Verdict> {
         Call::DeleteVolume { .. } | Call::CreateSnapshot { .. } => "vol-",
         _ => "",
     };
+    let stranger = foreign_credentials(case);
     let truly = case.truth.as_ref().is_none_or(|own| own.key.partition.place == *case.place);
     let (armed, edition) =
         case.director.with(|inner| (inner.book.armed.get(&case.place.account).copied(), inner.book.edition));
-    Some(if !listed || !truly {
+    Some(if stranger {
+        Some("the acting credentials were another account's for a quarter of an hour".into())
+    } else if !listed || !truly {
         Some(format!("{} is not its place, or not listed", case.place))
     } else if !id.starts_with(prefix) {
         Some(format!("{id} is no id for it"))
@@ -455,6 +488,17 @@ fn i09_armed(case: &Case<'_>) -> Option<Verdict> {
         Some(format!("armed {armed:?}, edition {edition} is in force"))
     } else {
         None
+    })
+}
+
+/// The acting credentials are another account's, and have been since before the last question whose they are.
+fn foreign_credentials(case: &Case<'_>) -> bool {
+    let asked = case.now - TimeDelta::minutes(16);
+    case.director.scene.planned.iter().any(|planned| match &planned.what {
+        What::Cloud(fault) => {
+            matches!(fault.effect, Effect::WrongIdentity(_)) && fault.span.holds(asked) && fault.span.holds(case.now)
+        }
+        _ => false,
     })
 }
 

@@ -54,6 +54,12 @@ fn i15_every_act_ends(director: &Director) {
     let all = director.store.remediations_between(chrono::DateTime::UNIX_EPOCH, end + TimeDelta::days(40));
     for row in all.unwrap_or_default() {
         director.with(|inner| inner.tally.did(format!("ended {}", row.state.word()), 1));
+        if row.state == JournalState::Done {
+            // What people did to it in that very moment is seen as the effect and is right.
+            let theirs = director.cloud.changes().iter().any(|change| *change.target == *row.step.key.id);
+            let ours = director.with(|inner| inner.book.sent.iter().any(|own| own.row == row.id && own.effective));
+            director.judge("I18", (!theirs && !ours).then(|| format!("r-{} is done and nothing changed", row.id)));
+        }
         if row.state == JournalState::Stuck {
             let id = row.step.key.id.to_string();
             let told = director.with(|inner| inner.book.alerts.contains(&id));

@@ -12,6 +12,7 @@ use costwarden::worker::jobs::report;
 use costwarden::worker::schedule::Job;
 
 use crate::director::Director;
+use crate::scene::Bait;
 
 /// A slot's job starts.
 pub fn slot_starts(director: &Director, job: Job, slot: Instant) {
@@ -21,7 +22,11 @@ pub fn slot_starts(director: &Director, job: Job, slot: Instant) {
 
 /// The findings before a scan, and a clean slate for what it reads.
 pub fn before_scan(director: &Director) -> Vec<Finding> {
-    director.with(|inner| inner.broken_reads.clear());
+    let now = director.truth.now();
+    director.with(|inner| {
+        inner.broken_reads.clear();
+        inner.book.scanned_at = Some(now);
+    });
     director.store.findings(&FindingFilter::default()).unwrap_or_default()
 }
 
@@ -33,10 +38,12 @@ pub fn after_scan(director: &Director, before: Vec<Finding>, finished: bool) {
     let old: BTreeMap<&str, &Finding> = before.iter().map(|own| (own.id.0.as_str(), own)).collect();
     for finding in &after {
         let read = broken.get(&finding.key.partition).copied();
-        let same = old.get(finding.id.0.as_str()).is_some_and(|old| {
+        let before = old.get(finding.id.0.as_str());
+        let same = before.is_some_and(|old| {
             (old.state, old.seen_at, old.clock.due_at, old.missing_since, &old.reason)
                 == (finding.state, finding.seen_at, finding.clock.due_at, finding.missing_since, &finding.reason)
         });
+        wrong_conclusion(director, before.copied(), finding);
         if read != Some(false) {
             director.judge("I04", (!same).then(|| format!("{} changed by a read that met an error", finding.id)));
         }
@@ -60,6 +67,19 @@ pub fn after_scan(director: &Director, before: Vec<Finding>, finished: bool) {
         line.push_str(&format!(" {}:{:?}:{:?}", own.id, own.state, own.phase));
     }
     director.with(|inner| inner.tally.stir(&line));
+}
+
+/// A finding that closed because one listing did not show its resource, or one about what is plainly in use.
+fn wrong_conclusion(director: &Director, before: Option<&Finding>, after: &Finding) {
+    let closed = after.state == State::Resolved && before.is_some_and(|own| own.state == State::Open);
+    if closed && after.reason.starts_with("gone") {
+        let once = before.is_some_and(|own| own.missing_since.is_none());
+        director.judge("I04", once.then(|| format!("{} was closed by one listing", after.id)));
+    }
+    let busy = director.scene.cards.get(&*after.key.id).is_some_and(|card| card.bait == Bait::InUse);
+    if busy && before.is_none() && after.rule == "idle" {
+        director.judge("I10", Some(format!("{} is in use and is called idle", after.key)));
+    }
 }
 
 /// Volumes that this scan saw attached.
