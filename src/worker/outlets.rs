@@ -71,7 +71,7 @@ impl Outlets {
 
     /// Mail alone, by a mailer that is open already: for simulations.
     pub fn mail(mailer: Mailer) -> Outlets {
-        Outlets { mailer: Some(mailer), slack: None, webhooks: Webhooks::default() }
+        Outlets { mailer: Some(mailer), slack: None, teams: None, webhooks: Webhooks::default() }
     }
 
     /// As the outbox takes them.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
 use costwarden::clock::Clock;
+use costwarden::cloud::CloudClock;
 use costwarden::cloud::sim::SimCloud;
 use costwarden::deliver::Outcome;
 use costwarden::deliver::mail::MemoryMailer;
@@ -62,6 +63,8 @@ pub struct Inner {
     pub point: String,
     /// Points passed in the present job, when somebody wants to know.
     pub trace: Option<Vec<String>>,
+    /// The cloud's clock beside the machine's, at the last answer.
+    pub heard: Option<CloudClock>,
     pub cancel: Option<tokio_util::sync::CancellationToken>,
 }
 
@@ -111,6 +114,7 @@ impl Director {
                 claimed: BTreeMap::new(),
                 point: String::new(),
                 trace: None,
+                heard: None,
                 cancel: None,
             }),
             scene,
@@ -192,6 +196,15 @@ impl Director {
         if skew != 0 {
             self.jump(TimeDelta::microseconds(-skew));
         }
+    }
+
+    /// An answer of the cloud carries its date.
+    pub fn hear(&self) {
+        let ahead = -self.skew();
+        self.with(|inner| {
+            let readings = inner.heard.map_or(1, |clock| clock.readings + 1);
+            inner.heard = Some(CloudClock { ahead, readings });
+        });
     }
 
     pub fn skew(&self) -> TimeDelta {

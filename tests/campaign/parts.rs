@@ -29,7 +29,7 @@ const REPLAYS: u64 = 1_000;
 
 impl Size {
     fn of_environment() -> Size {
-        let worlds = number("COSTWARDEN_WORLDS").unwrap_or(300);
+        let worlds = number("COSTWARDEN_WORLDS").unwrap_or(200);
         Size {
             worlds,
             crowds: worlds.div_ceil(35),

@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use async_trait::async_trait;
 use costwarden::cloud::sim::{SimActor, SimReader};
-use costwarden::cloud::{Answer, Call, CloudAct, CloudError, CloudRead, CostQuery, ErrorKind, Identity, Page};
+use costwarden::cloud::{
+    Answer, Call, CloudAct, CloudClock, CloudError, CloudRead, CostQuery, ErrorKind, Identity, Page,
+};
 use costwarden::domain::budget::CostRow;
 use costwarden::domain::place::{AccountId, Kind, Partition, Place, ResourceKey};
 use costwarden::domain::resource::Resource;
@@ -36,7 +38,11 @@ fn dead(operation: &str) -> CloudError {
 impl Reader {
     fn alive(&self, operation: &str) -> Result<(), CloudError> {
         self.director.sync();
-        if self.director.dead.load(SeqCst) { Err(dead(operation)) } else { Ok(()) }
+        if self.director.dead.load(SeqCst) {
+            return Err(dead(operation));
+        }
+        self.director.hear();
+        Ok(())
     }
 
     fn note(&self, partition: Partition, failed: bool) {
@@ -83,6 +89,10 @@ impl CloudRead for Reader {
     async fn snapshots_tagged(&self, place: &Place, key: &str, value: &str) -> Result<Vec<Resource>, CloudError> {
         self.alive("DescribeSnapshots")?;
         self.inner.snapshots_tagged(place, key, value).await
+    }
+
+    fn clock(&self) -> Option<CloudClock> {
+        self.director.with(|inner| inner.heard)
     }
 
     fn requests(&self) -> Vec<RequestCount> {

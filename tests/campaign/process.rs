@@ -33,6 +33,7 @@ pub struct Process {
     guard: ClockGuard,
     trust: Trust,
     scanned: bool,
+    cloud_readings: u64,
 }
 
 /// The context that a process would load now.
@@ -72,7 +73,8 @@ impl Process {
         let reload = Box::new(|_: &Context| anyhow::bail!("nobody reloads here"));
         let nightly = Nightly::new(Loaded { context, outlets }, Arc::new(actor), reload).with_halt(halt);
         let trust = Trust::Sane;
-        Some(Process { id, nightly, schedule, director: director.clone(), ledger, guard, trust, scanned: false })
+        let (director, scanned, cloud_readings) = (director.clone(), false, 0);
+        Some(Process { id, nightly, schedule, director, ledger, guard, trust, scanned, cloud_readings })
     }
 
     fn dead(&self) -> bool {
@@ -135,7 +137,11 @@ impl Process {
     async fn look(&mut self) -> Result<(), ()> {
         let wall = self.director.wall.now();
         let monotonic = self.director.truth.now().timestamp_micros().unsigned_abs();
-        let reading = Reading { wall, monotonic: std::time::Duration::from_micros(monotonic), cloud_ahead: None };
+        // Each answer is a witness once.
+        let heard = self.nightly.cloud_clock().filter(|clock| clock.readings != self.cloud_readings);
+        self.cloud_readings = heard.map_or(self.cloud_readings, |clock| clock.readings);
+        let monotonic = std::time::Duration::from_micros(monotonic);
+        let reading = Reading { wall, monotonic, cloud_ahead: heard.map(|clock| clock.ahead) };
         let before = std::mem::replace(&mut self.trust, self.guard.observe(reading));
         match self.trust.clone() {
             Trust::Sane => {

@@ -14,6 +14,7 @@ mod guide;
 mod mail;
 mod mailless;
 mod night;
+mod planted;
 #[cfg(feature = "aws")]
 mod process;
 mod readme;

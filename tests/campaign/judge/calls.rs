@@ -71,7 +71,8 @@ pub fn before<'a>(director: &'a Director, process: u32, place: &'a Place, call: 
         Call::StopInstance { .. } => Some(Act::StopInstance),
         Call::DeleteVolume { .. } => Some(Act::DeleteVolume),
         Call::CreateTags { .. } => Some(Act::AddTags),
-        _ => None,
+        Call::CreateSnapshot { .. } | Call::CreateSnapshots { .. } => None,
+        _ => row.as_ref().map(|row| row.step.act),
     };
     let case = Case {
         director,
@@ -349,7 +350,8 @@ fn i07_people(case: &Case<'_>) -> Option<Verdict> {
     if case.late_word() {
         return None;
     }
-    let people = if act == Act::AddTags { 0 } else { case.director.scene.people };
+    let asked = matches!(act, Act::StopInstance | Act::DeleteVolume);
+    let people = if asked { case.director.scene.people } else { 0 };
     case.director.with(|inner| {
         let holds = |own: &&super::book::Grant| {
             own.resource == id && own.rule == rule && own.from < case.now && case.now <= own.until
@@ -525,7 +527,9 @@ fn i10_waste(case: &Case<'_>) -> Option<Verdict> {
             let wrong = tags.iter().find(odd).or_else(|| tags.iter().find(known));
             wrong.map(|(key, value)| format!("{key}={value} is not missing"))
         }
-        _ => Some("no act of these worlds".into()),
+        // Acts that no policy of these worlds asks for; what expires is judged by I14.
+        other if other.word() == "expire_snapshot" => None,
+        other => Some(format!("{other} is no act of these worlds")),
     })
 }
 
@@ -586,8 +590,11 @@ fn i13_untouchable(case: &Case<'_>) -> Option<Verdict> {
 }
 
 fn i14_kept(case: &Case<'_>) -> Option<Verdict> {
-    let snapshot = case.truth.as_ref().is_some_and(|own| own.kind() == Kind::Snapshot && own.tag(KEY_TAG).is_some());
-    Some(snapshot.then(|| "it is a safety snapshot".to_owned()))
+    let kept = |own: &Resource| {
+        let young = own.created_at.known().is_none_or(|at| case.now - *at < TimeDelta::days(90));
+        own.kind() == Kind::Snapshot && own.tag(KEY_TAG).is_some() && young
+    };
+    Some(case.truth.as_ref().is_some_and(kept).then(|| "it is a safety snapshot of the last ninety days".to_owned()))
 }
 
 fn i21_frozen(case: &Case<'_>) -> Option<Verdict> {
