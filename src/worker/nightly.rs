@@ -111,7 +111,13 @@ impl Nightly {
         if cx.settings.enforcement.mode != Mode::Enforce && !planted!("observe-acts") {
             return Ok((planned, ActOutcome::default()));
         }
-        let acting = Acting { actor: self.actor.clone(), by_hand: false, announce: announce(&cx), work, halt: self.halt.clone() };
+        let acting = Acting {
+            actor: self.actor.clone(),
+            by_hand: false,
+            announce: announce(&cx),
+            work,
+            halt: self.halt.clone(),
+        };
         let mut steps = planned.plan.steps.clone();
         steps.extend(expire::steps(&cx, &*self.actor).await?);
         let acted = act(&cx, &acting, &planned.plan.id, &steps).await?;

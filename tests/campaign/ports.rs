@@ -9,6 +9,7 @@ use costwarden::cloud::sim::{SimActor, SimReader};
 use costwarden::cloud::{
     Answer, Call, CloudAct, CloudClock, CloudError, CloudRead, CostQuery, ErrorKind, Identity, Page,
 };
+use costwarden::domain::Instant;
 use costwarden::domain::budget::CostRow;
 use costwarden::domain::place::{AccountId, Kind, Partition, Place, ResourceKey};
 use costwarden::domain::resource::Resource;
@@ -89,6 +90,17 @@ impl CloudRead for Reader {
     async fn snapshots_tagged(&self, place: &Place, key: &str, value: &str) -> Result<Vec<Resource>, CloudError> {
         self.alive("DescribeSnapshots")?;
         self.inner.snapshots_tagged(place, key, value).await
+    }
+
+    async fn particulars(&self, resource: &mut Resource) {
+        if self.alive("particulars").is_ok() {
+            self.inner.particulars(resource).await;
+        }
+    }
+
+    async fn recycled(&self, snapshot: &ResourceKey) -> Result<Option<Instant>, CloudError> {
+        self.alive("ListSnapshotsInRecycleBin")?;
+        self.inner.recycled(snapshot).await
     }
 
     fn clock(&self) -> Option<CloudClock> {

@@ -483,8 +483,8 @@ fn i09_armed(case: &Case<'_>) -> Option<Verdict> {
         Some(format!("{} is not its place, or not listed", case.place))
     } else if !id.starts_with(prefix) {
         Some(format!("{id} is no id for it"))
-    } else if armed
-        .is_none_or(|(_, own)| own != edition && case.row.as_ref().is_none_or(|row| row.step.policy == "waste"))
+    } else if !case.late_word()
+        && armed.is_none_or(|(_, own)| own != edition && case.row.as_ref().is_none_or(|row| row.step.policy == "waste"))
     {
         // The other edition changes `waste` alone.
         Some(format!("armed {armed:?}, edition {edition} is in force"))
