@@ -104,7 +104,8 @@ async fn die_often(director: &Arc<Director>, act: Act, pairs: bool, rng: &mut Rn
     let first = rng.below(points.len() as u64) as usize;
     for (number, step) in steps.enumerate() {
         let index = if pairs { rng.below(points.len() as u64) as usize } else { (first + number) % points.len() };
-        let again = pairs.then(|| rng.between(1, points.len() as i64) as u32);
+        // A recovery passes fewer points than the act it goes on with.
+        let again = pairs.then(|| rng.between(1, 10) as u32);
         late_to_bed(director).await;
         let death = Death { act, point: &points[index], index: index as u32, again };
         die_once(director, &death, &planned.plan.id, &step, 100 + 10 * number as u32).await;

@@ -33,7 +33,7 @@ impl Size {
         Size {
             worlds,
             crowds: worlds.div_ceil(35),
-            pair_crowds: worlds.div_ceil(200),
+            pair_crowds: worlds.div_ceil(120),
             replays: (worlds / 20).clamp(1, REPLAYS),
             whole: worlds >= WHOLE_WORLDS,
         }
