@@ -11,13 +11,13 @@
 /// constant `false`, and the words are gone.
 #[cfg(feature = "planted")]
 macro_rules! planted {
-    ($word:literal) => {
-        crate::planted::grows($word)
+    ($($word:literal),+) => {
+        [$($word),+].into_iter().any(crate::planted::grows)
     };
 }
 #[cfg(not(feature = "planted"))]
 macro_rules! planted {
-    ($word:literal) => {
+    ($($word:literal),+) => {
         false
     };
 }

@@ -14,11 +14,11 @@ use crate::domain::check::Standing;
 use crate::domain::exception::Exception;
 use crate::domain::finding::{Act, Action, Finding, FindingId, OpenRemediation, Severity};
 use crate::domain::mode::{Arming, Breaker, Freeze, Mode, Pace, Window};
-use crate::domain::money::Usd;
 use crate::domain::place::{AccountId, Kind, Partition, ResourceKey};
 use crate::domain::plan::{Fingerprint, Held, HoldCode, PLAN_HOURS, Plan, Step};
 use crate::domain::resource::Resource;
 
+mod breaker;
 mod people;
 
 /// A resource is acted on at most once in this time (safety.md, H25).
@@ -118,7 +118,7 @@ pub fn select<'a>(input: &PlanInput<'a>) -> Selection<'a> {
         }
     }
     let candidates = one_per_resource(candidates, &mut selection.held);
-    let candidates = break_circuit(input, candidates, &mut selection.held);
+    let candidates = breaker::break_circuit(input, candidates, &mut selection.held);
     selection.chosen = keep_pace(input, candidates, &mut selection.held);
     selection
 }
@@ -360,81 +360,6 @@ fn one_per_resource<'a>(candidates: Vec<(&'a Finding, Act)>, held_rows: &mut Vec
                 held_rows.push(held(finding, HoldCode::Outranked, reason));
             }
             goes
-        })
-        .collect()
-}
-
-/// Holds a policy whole that became due on too much at once. What was due when the account was armed has been shown
-/// to a person and does not count.
-fn break_circuit<'a>(
-    input: &PlanInput<'_>,
-    candidates: Vec<(&'a Finding, Act)>,
-    held_rows: &mut Vec<Held>,
-) -> Vec<(&'a Finding, Act)> {
-    #[derive(Default)]
-    struct Load {
-        count: u64,
-        monthly: Usd,
-        unpriced: u64,
-    }
-    let newly_due = |finding: &Finding| {
-        let armed_at = (input.mode == Mode::Enforce)
-            .then(|| input.armings.iter().find(|arming| &arming.account == finding.key.account()))
-            .flatten()
-            .map(|arming| arming.at);
-        match (armed_at, finding.clock.due_at) {
-            (Some(at), Some(due)) => due > at,
-            _ => true,
-        }
-    };
-    let mut loads: HashMap<(&str, Kind), Load> = HashMap::new();
-    // What is held for another reason counts too: a read that failed must not bring a policy under its limit.
-    let due = |finding: &&Finding| {
-        let held =
-            people::exempt(input, finding).and_then(|()| worth_acting(finding)).and_then(|_| in_time(input, finding));
-        held.is_ok() && newly_due(finding)
-    };
-    for finding in input.findings.iter().filter(due) {
-        let load = loads.entry((finding.policy.as_str(), finding.key.kind())).or_default();
-        load.count += 1;
-        match finding.savings.monthly {
-            Some(amount) => load.monthly = load.monthly + amount,
-            None => load.unpriced += 1,
-        }
-    }
-    let tripped: HashMap<(&str, Kind), String> = loads
-        .into_iter()
-        .filter_map(|((policy, kind), load)| {
-            let total: u64 =
-                input.totals.iter().filter(|((_, own), _)| *own == kind).map(|(_, count)| count).sum();
-            let most = input.breaker.passes(total);
-            if load.count > most && !planted!("no-breaker") {
-                let reason = format!(
-                    "breaker: policy {policy} became due on {} of {total} {}s at once, {most} pass; arm again to approve",
-                    load.count,
-                    kind.noun()
-                );
-                return Some(((policy, kind), reason));
-            }
-            let limit = input.breaker.usd?;
-            if load.monthly > limit || load.unpriced > 0 {
-                let reason = format!(
-                    "breaker: policy {policy} became due on {} a month and {} without a price, {limit} pass; arm again to approve",
-                    load.monthly, load.unpriced
-                );
-                return Some(((policy, kind), reason));
-            }
-            None
-        })
-        .collect();
-    candidates
-        .into_iter()
-        .filter(|(finding, _)| match tripped.get(&(finding.policy.as_str(), finding.key.kind())) {
-            Some(reason) => {
-                held_rows.push(held(finding, HoldCode::Breaker, reason.clone()));
-                false
-            }
-            None => true,
         })
         .collect()
 }

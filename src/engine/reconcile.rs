@@ -248,7 +248,7 @@ impl<'a> Reconciler<'a> {
                 let reversed = finding.state == State::Remediated;
                 finding.state = State::Open;
                 finding.closed_at = None;
-                finding.suppressed |= reversed && !planted!("fight-people") && !planted!("again-within-a-week");
+                finding.suppressed |= reversed && !planted!("fight-people", "again-within-a-week");
                 grace::restart(finding);
                 let what = if reversed {
                     finding.reason = "somebody undid our act; nothing is done until a person approves".into();

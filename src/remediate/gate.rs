@@ -351,7 +351,7 @@ fn excepted(facts: &Facts<'_>, finding: &Finding) -> Option<String> {
             return Some(format!("exception {} holds", clean(&own.id)));
         }
         let stale = finding.clock.first_notice.is_none_or(|first| first <= own.until);
-        if stale && !planted!("old-grace-after-an-exception") && !planted!("reuse-the-plans-exceptions") {
+        if stale && !planted!("old-grace-after-an-exception", "reuse-the-plans-exceptions") {
             return Some(format!("exception {} ended {}; a full new grace comes first", clean(&own.id), own.until));
         }
     }

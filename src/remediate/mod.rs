@@ -36,6 +36,7 @@ mod gate;
 mod halt;
 mod observe;
 mod recheck;
+mod room;
 #[cfg(test)]
 mod tests;
 pub mod undo;

@@ -18,14 +18,17 @@ fn words() -> BTreeSet<String> {
 }
 
 fn planted_in(folder: &Path, found: &mut BTreeSet<String>) {
-    let places = Regex::new(r#"planted!\("([a-z-]+)"\)"#).unwrap();
+    let places = Regex::new(r"planted!\(([^)]*)\)").unwrap();
+    let word = Regex::new(r#""([a-z-]+)""#).unwrap();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             planted_in(&path, found);
         } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("planted.rs") {
             let text = fs::read_to_string(&path).unwrap();
-            found.extend(places.captures_iter(&text).map(|place| place[1].to_owned()));
+            for place in places.captures_iter(&text) {
+                found.extend(word.captures_iter(&place[1]).map(|word| word[1].to_owned()));
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::*;
+use crate::domain::money::Usd;
 use crate::domain::notice::NoticeKind;
 use crate::engine::grace;
 use crate::engine::reconcile::testing::finding;
