@@ -123,6 +123,11 @@ pub fn plan(scene: &Scene, rng: &mut Rng) -> Vec<Planned> {
         .collect()
 }
 
+/// One of some operations.
+fn word<'w>(rng: &mut Rng, of: &[&'w str]) -> &'w str {
+    rng.pick::<&str>(of)
+}
+
 struct Planner<'a> {
     scene: &'a Scene,
     scans: Vec<Instant>,
@@ -264,27 +269,27 @@ impl Planner<'_> {
 
     fn read(&self, rng: &mut Rng, of: &[&str], effect: Effect, calls: u64) -> What {
         let first = rng.below(6) + 1;
-        let fault = Fault { calls: (first..first + calls).collect(), ..Fault::on(*rng.pick(of), effect) };
+        let fault = Fault { calls: (first..first + calls).collect(), ..Fault::on(word(rng, of), effect) };
         What::Cloud(self.span(fault, self.slot(rng), TimeDelta::days(9)))
     }
 
     fn hour(&self, rng: &mut Rng, of: &[&str], effect: Effect) -> What {
-        self.cloud(*rng.pick(of), effect, self.slot(rng), TimeDelta::hours(1))
+        self.cloud(word(rng, of), effect, self.slot(rng), TimeDelta::hours(1))
     }
 
     fn form(&self, rng: &mut Rng, form: Form, of: &[&str], effect: Effect) -> What {
         let slot = if self.scans.is_empty() { self.scene.world.start } else { *rng.pick(&self.scans) };
-        let fault = Fault { form: Some(form), ..Fault::on(*rng.pick(of), effect) };
+        let fault = Fault { form: Some(form), ..Fault::on(word(rng, of), effect) };
         What::Cloud(self.span(fault, slot, TimeDelta::hours(1)))
     }
 
     fn act(&self, rng: &mut Rng, effect: Effect) -> What {
-        let fault = Fault { form: Some(Form::Change), calls: vec![1], ..Fault::on(*rng.pick(&ACTS), effect) };
+        let fault = Fault { form: Some(Form::Change), calls: vec![1], ..Fault::on(word(rng, &ACTS), effect) };
         What::Cloud(self.span(fault, self.slot(rng), TimeDelta::days(30)))
     }
 
     fn snapshot(&self, rng: &mut Rng, effect: Effect) -> What {
-        let fault = Fault { form: Some(Form::Change), calls: vec![1], ..Fault::on(*rng.pick(&SNAPSHOTS), effect) };
+        let fault = Fault { form: Some(Form::Change), calls: vec![1], ..Fault::on(word(rng, &SNAPSHOTS), effect) };
         What::Cloud(self.span(fault, self.slot(rng), TimeDelta::days(30)))
     }
 

@@ -4,6 +4,8 @@
 //! sets the number of worlds, `COSTWARDEN_SEED` replays one with its story and its shortest list of faults. Words after
 //! `--` choose parts: `worlds`, `crashes`, `replay`.
 
+#![expect(clippy::print_stdout, reason = "its numbers are what it is run for")]
+
 mod crashes;
 mod director;
 mod faults;

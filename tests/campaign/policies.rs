@@ -49,9 +49,12 @@ impl PolicySet {
     }
 }
 
+/// Severity, people, edition.
+type Key = (u8, u8, u8);
+
 /// The set of a severity, a number of people, and an edition: 0, or 1 after somebody edited it.
 pub fn set(severity: Severity, people: u8, edition: u8) -> &'static PolicySet {
-    static SETS: OnceLock<Vec<((u8, u8, u8), PolicySet)>> = OnceLock::new();
+    static SETS: OnceLock<Vec<(Key, PolicySet)>> = OnceLock::new();
     let sets = SETS.get_or_init(|| {
         let mut sets = Vec::new();
         for severity in [Severity::Critical, Severity::High, Severity::Medium] {

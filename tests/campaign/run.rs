@@ -49,7 +49,7 @@ fn played(seed: u64, only: Option<&[usize]>, told: bool) -> Tally {
     runtime.block_on(async {
         let director = stage(scene);
         director.told.store(told, SeqCst);
-        Player::new(director.clone()).to_the_end().await;
+        Player::new(director.clone()).play_on().await;
         ends::judge_days(&director);
         finish(&director)
     })
@@ -126,7 +126,7 @@ impl Player {
     }
 
     /// From the start to the end.
-    pub async fn to_the_end(&mut self) {
+    pub async fn play_on(&mut self) {
         people::arm(&self.director);
         self.start().await;
         let end = self.director.scene.end;
