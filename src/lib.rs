@@ -7,6 +7,24 @@
 //!
 //! The middle (`domain`, `policy`, `checks`, `engine`) is pure: no I/O, no async, no clock.
 
+/// True while the campaign has this mistake planted. A build without the feature `planted` has none: there it is the
+/// constant `false`, and the words are gone.
+#[cfg(feature = "planted")]
+macro_rules! planted {
+    ($($word:literal),+) => {
+        [$($word),+].into_iter().any(crate::planted::grows)
+    };
+}
+#[cfg(not(feature = "planted"))]
+macro_rules! planted {
+    ($($word:literal),+) => {
+        false
+    };
+}
+
+#[cfg(feature = "planted")]
+pub mod planted;
+
 pub mod clock;
 pub mod domain;
 

@@ -121,7 +121,9 @@ impl Judge for IdleInstance {
             // One busy figure decides, whatever the other one is.
             return Verdict::Compliant;
         }
+        let cpu = if planted!("missing-metrics-are-zero") { cpu.or(Ok(0.0)) } else { cpu };
         let network = network_per_day(usage, days);
+        let network = if planted!("missing-metrics-are-zero") { network.or(Ok(0.0)) } else { network };
         if matches!(&network, Ok(bytes) if *bytes >= self.network_bytes) {
             return Verdict::Compliant;
         }

@@ -22,7 +22,7 @@ use crate::domain::mode::Mode;
 use crate::domain::plan::{Fingerprint, Plan, Step};
 use crate::domain::remediation::JournalState;
 use crate::engine::grace;
-use crate::remediate::{Progress, Recheck, StillViolates};
+use crate::remediate::{Halt, Progress, Recheck, StillViolates};
 use crate::worker::context::Context;
 use crate::worker::jobs::act::{ActOutcome, Acting, NotActing, act};
 use crate::worker::jobs::announce::announce;
@@ -91,7 +91,7 @@ pub async fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let outlets = Outlets::open(&cx.settings, false)?;
     let work = Work::default();
     let announce = announce(&cx);
-    let acting = Acting { actor, by_hand: true, announce, work: &work };
+    let acting = Acting { actor, by_hand: true, announce, work: &work, halt: Halt::from_environment() };
     if !global.quiet {
         output::tell(&format!("applying {}: {} steps", plan.id, steps.len()));
     }

@@ -19,9 +19,9 @@ use crate::domain::remediation::JournalState;
 use crate::domain::text::clean;
 use crate::domain::undo::{Difference, Undoable};
 use crate::engine::grace;
-use crate::remediate::Progress;
 use crate::remediate::undo::UndoRequest;
 use crate::remediate::undo::preview::{Preview, preview};
+use crate::remediate::{Halt, Progress};
 use crate::worker::context::Context;
 use crate::worker::jobs::act::{Acting, NotActing};
 use crate::worker::jobs::announce::announce;
@@ -113,7 +113,7 @@ pub async fn run(global: &Global, args: &Args, act: i64) -> anyhow::Result<Exit>
     let actor = app::actor(&cx.settings).await?;
     let outlets = Outlets::open(&cx.settings, false)?;
     let work = Work::default();
-    let acting = Acting { actor, by_hand: true, announce: announce(&cx), work: &work };
+    let acting = Acting { actor, by_hand: true, announce: announce(&cx), work: &work, halt: Halt::from_environment() };
     let request = UndoRequest { act, by, while_frozen: args.while_frozen };
     let (done, stopped) = interrupt::watch(&work, undo(&cx, &acting, &request)).await;
     let done = done.map_err(|error| match error {

@@ -90,6 +90,8 @@ pub struct MemoryMailer {
 struct MemoryState {
     sent: Vec<Sent>,
     answer: Option<Outcome>,
+    /// What is answered is not what was done: the mail is taken all the same.
+    takes: bool,
 }
 
 /// One mail that a [`MemoryMailer`] took.
@@ -255,18 +257,28 @@ impl MemoryMailer {
 
     /// From now on every mail gets this answer and, unless it is accepted, is not taken. `None` accepts again.
     pub fn answer_with(&self, answer: Option<Outcome>) {
-        self.lock().answer = answer;
+        let mut inner = self.lock();
+        (inner.answer, inner.takes) = (answer, false);
+    }
+
+    /// From now on every mail is taken and its sender gets this answer: a connection that is lost after the last dot.
+    pub fn take_and_answer(&self, answer: Outcome) {
+        let mut inner = self.lock();
+        (inner.answer, inner.takes) = (Some(answer), true);
+    }
+
+    /// Mails taken so far but the first `known` of them: when, and what.
+    pub fn taken_since(&self, known: usize) -> Vec<(Instant, Message)> {
+        self.lock().sent.iter().skip(known).map(|sent| (sent.at, sent.message.clone())).collect()
     }
 
     fn take(&self, message: &Message, bytes: Vec<u8>, at: Instant) -> Outcome {
         let mut inner = self.lock();
-        match inner.answer.clone() {
-            None | Some(Outcome::Accepted) => {
-                inner.sent.push(Sent { at, message: message.clone(), bytes });
-                Outcome::Accepted
-            }
-            Some(other) => other,
+        let refused = inner.answer.clone().filter(|answer| *answer != Outcome::Accepted);
+        if refused.is_none() || inner.takes {
+            inner.sent.push(Sent { at, message: message.clone(), bytes });
         }
+        refused.unwrap_or(Outcome::Accepted)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, MemoryState> {

@@ -104,6 +104,7 @@ pub async fn deliver_due(
                 None => send(row, channels, clock).await,
             };
             let now = clock.now();
+            let outcome = if planted!("lose-mail") { Outcome::Accepted } else { outcome };
             match outcome {
                 Outcome::Accepted => {
                     let counts = is_room || channels.mailer.is_some_and(Mailer::counts);

@@ -55,7 +55,8 @@ impl ActRequest {
         if answers.iter().any(|answer| answer.state == ApprovalState::Rejected) {
             return 0;
         }
-        let fresh = |at: Instant| at <= now && now - at <= TimeDelta::hours(PLAN_HOURS);
+        let fresh =
+            |at: Instant| at <= now && (now - at <= TimeDelta::hours(PLAN_HOURS) || planted!("old-approvals-count"));
         let yes = answers
             .iter()
             .filter(|answer| answer.state == ApprovalState::Approved && answer.decided_at.is_some_and(fresh));

@@ -160,7 +160,7 @@ pub fn managed_by(resource: &Resource) -> Option<String> {
 
 fn by_tags(resource: &Resource) -> Option<String> {
     let tags = resource.tags.known()?;
-    tags.iter().find_map(|(key, value)| marker(key, value))
+    tags.iter().filter(|_| !planted!("ignore-managers")).find_map(|(key, value)| marker(key, value))
 }
 
 /// AWS Backup and Data Lifecycle Manager write what they make into the description as well as into tags, and tags can be
@@ -206,10 +206,13 @@ fn protection(resource: &Resource, tags: &Tags, rules: &GuardRules, reading: Rea
     }
     if let Some(value) = own_tag(tags, &rules.tag_prefix, "protect")
         && !value.trim().eq_ignore_ascii_case("false")
+        && !planted!("ignore-the-protect-tag")
     {
         return Some(format!("the tag {OWN_TAGS}protect={} refuses every act", clean(value)));
     }
-    if let Some(entry) = rules.protect.iter().find(|entry| listed(entry, resource, tags)) {
+    if let Some(entry) =
+        rules.protect.iter().find(|entry| listed(entry, resource, tags) && !planted!("ignore-the-protect-list"))
+    {
         return Some(format!("the protect list of the settings names it ({})", clean(entry)));
     }
     let instance = resource.instance()?;
@@ -217,6 +220,7 @@ fn protection(resource: &Resource, tags: &Tags, rules: &GuardRules, reading: Rea
         [(&instance.termination_protected, "termination protection"), (&instance.stop_protected, "stop protection")]
     {
         match flag {
+            Fact::Known(true) if planted!("ignore-protection-flags") => {}
             Fact::Known(true) => return Some(format!("{name} is on; nobody here switches it off")),
             Fact::Unknown(why) if reading == Reading::Fresh => {
                 return Some(format!("{name} could not be read ({why}), so it counts as on"));
@@ -319,6 +323,7 @@ fn in_use(volume: &Volume) -> Option<String> {
 fn outage(instance: &Instance, rules: &GuardRules, prices: &PriceBook) -> Option<(HoldCode, String)> {
     match &instance.lifecycle {
         Lifecycle::OnDemand => {}
+        Lifecycle::Spot if planted!("stop-spot-instances") => {}
         Lifecycle::Spot => {
             return Some((HoldCode::NotAvailable, "it is a spot instance: its request may start another".into()));
         }
@@ -328,12 +333,14 @@ fn outage(instance: &Instance, rules: &GuardRules, prices: &PriceBook) -> Option
     }
     match &instance.instance_store {
         Fact::Known(false) | Fact::Absent => {}
+        Fact::Known(true) if planted!("ignore-local-disks") => {}
         Fact::Known(true) => return Some((HoldCode::WouldLose, "its instance-store disks would be lost".into())),
         Fact::Unknown(why) => {
             return Some((HoldCode::WouldLose, format!("it may have instance-store disks: {why}")));
         }
     }
     match prices.types.get(&instance.instance_type).and_then(|spec| spec.instance_storage) {
+        Some(true) if planted!("ignore-local-disks") => {}
         Some(false) => {}
         Some(true) => {
             let reason = format!("type {} has local disks, which would be lost", clean(&instance.instance_type));
@@ -347,7 +354,7 @@ fn outage(instance: &Instance, rules: &GuardRules, prices: &PriceBook) -> Option
             return Some((HoldCode::WouldLose, reason));
         }
     }
-    if rules.allow_public_ip_loss {
+    if rules.allow_public_ip_loss || planted!("lose-the-public-address") {
         return None;
     }
     match &instance.auto_public_ip {

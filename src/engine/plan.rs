@@ -14,11 +14,11 @@ use crate::domain::check::Standing;
 use crate::domain::exception::Exception;
 use crate::domain::finding::{Act, Action, Finding, FindingId, OpenRemediation, Severity};
 use crate::domain::mode::{Arming, Breaker, Freeze, Mode, Pace, Window};
-use crate::domain::money::Usd;
 use crate::domain::place::{AccountId, Kind, Partition, ResourceKey};
 use crate::domain::plan::{Fingerprint, Held, HoldCode, PLAN_HOURS, Plan, Step};
 use crate::domain::resource::Resource;
 
+mod breaker;
 mod people;
 
 /// A resource is acted on at most once in this time (safety.md, H25).
@@ -117,7 +117,7 @@ pub fn select<'a>(input: &PlanInput<'a>) -> Selection<'a> {
         }
     }
     let candidates = one_per_resource(candidates, &mut selection.held);
-    let candidates = break_circuit(input, candidates, &mut selection.held);
+    let candidates = breaker::break_circuit(input, candidates, &mut selection.held);
     selection.chosen = keep_pace(input, candidates, &mut selection.held);
     selection
 }
@@ -252,7 +252,7 @@ fn in_time(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
         return Err((HoldCode::InGrace, format!("told {first}; a second notice must be delivered first")));
     }
     match finding.clock.due_at {
-        Some(due) if due <= input.now => {}
+        Some(due) if due <= input.now || planted!("act-before-due") => {}
         Some(due) => {
             return Err((HoldCode::InGrace, format!("told {first}; due {}", due.format("%Y-%m-%d %H:%M UTC"))));
         }
@@ -261,10 +261,16 @@ fn in_time(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
     match finding.act() {
         Some(act) if !has_handler(act) => Err((HoldCode::NotAvailable, format!("{act} not available"))),
         _ => match input.last_acts.get(&finding.key) {
-            Some(last) if input.now - *last < BETWEEN_ACTS && finding.act() != Some(Act::AddTags) => Err((
-                HoldCode::ActedRecently,
-                format!("acted on {}; at most once in seven days", last.format("%Y-%m-%d %H:%M UTC")),
-            )),
+            Some(last)
+                if input.now - *last < BETWEEN_ACTS
+                    && !planted!("again-within-a-week")
+                    && finding.act() != Some(Act::AddTags) =>
+            {
+                Err((
+                    HoldCode::ActedRecently,
+                    format!("acted on {}; at most once in seven days", last.format("%Y-%m-%d %H:%M UTC")),
+                ))
+            }
             _ => Ok(()),
         },
     }
@@ -277,7 +283,9 @@ fn believed(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
     let partition = &finding.key.partition;
     match input.partitions.get(partition) {
         None => Err((HoldCode::Incomplete, format!("{partition} has not been scanned"))),
-        Some(PartitionLook { doubt: Some(doubt), .. }) => Err((HoldCode::Incomplete, format!("{partition}: {doubt}"))),
+        Some(PartitionLook { doubt: Some(doubt), .. }) if !planted!("act-on-a-half-read") => {
+            Err((HoldCode::Incomplete, format!("{partition}: {doubt}")))
+        }
         Some(look) if input.now - look.at > input.max_age => Err((
             HoldCode::StaleScan,
             format!(
@@ -295,6 +303,7 @@ fn allowed(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
         return Err((HoldCode::Frozen, format!("frozen by {}: {}", freeze.by, freeze.reason)));
     }
     match (input.mode, input.by_hand) {
+        (Mode::Observe, _) if planted!("observe-acts") => {}
         (Mode::Observe, _) => return Err((HoldCode::Mode, "mode observe changes nothing".into())),
         (Mode::Notify, false) => return Err((HoldCode::Mode, "mode notify acts only by `apply PLANFILE`".into())),
         (Mode::Notify, true) => {}
@@ -320,6 +329,7 @@ fn armed(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
     let in_force = input.policies.get(&finding.policy);
     match arming.policies.iter().find(|(name, _)| name == &finding.policy) {
         Some((_, hash)) if Some(hash) == in_force && hash == &finding.policy_hash => Ok(()),
+        Some(_) if planted!("ignore-the-policys-hash") => Ok(()),
         Some(_) => Err((HoldCode::PolicyChanged, format!("policy {} changed after arming; arm again", finding.policy))),
         None => Err((HoldCode::PolicyChanged, format!("policy {} was not there at arming; arm again", finding.policy))),
     }
@@ -345,75 +355,6 @@ fn one_per_resource<'a>(candidates: Vec<(&'a Finding, Act)>, held_rows: &mut Vec
                 held_rows.push(held(finding, HoldCode::Outranked, reason));
             }
             goes
-        })
-        .collect()
-}
-
-/// Holds a policy whole that became due on too much at once. What was due when the account was armed has been shown
-/// to a person and does not count.
-fn break_circuit<'a>(
-    input: &PlanInput<'_>,
-    candidates: Vec<(&'a Finding, Act)>,
-    held_rows: &mut Vec<Held>,
-) -> Vec<(&'a Finding, Act)> {
-    #[derive(Default)]
-    struct Load {
-        count: u64,
-        monthly: Usd,
-        unpriced: u64,
-    }
-    let newly_due = |finding: &Finding| {
-        let armed_at = (input.mode == Mode::Enforce)
-            .then(|| input.armings.iter().find(|arming| &arming.account == finding.key.account()))
-            .flatten()
-            .map(|arming| arming.at);
-        match (armed_at, finding.clock.due_at) {
-            (Some(at), Some(due)) => due > at,
-            _ => true,
-        }
-    };
-    let mut loads: HashMap<(&str, Kind), Load> = HashMap::new();
-    for (finding, _) in candidates.iter().filter(|(finding, _)| newly_due(finding)) {
-        let load = loads.entry((finding.policy.as_str(), finding.key.kind())).or_default();
-        load.count += 1;
-        match finding.savings.monthly {
-            Some(amount) => load.monthly = load.monthly + amount,
-            None => load.unpriced += 1,
-        }
-    }
-    let tripped: HashMap<(&str, Kind), String> = loads
-        .into_iter()
-        .filter_map(|((policy, kind), load)| {
-            let total: u64 =
-                input.totals.iter().filter(|((_, own), _)| *own == kind).map(|(_, count)| count).sum();
-            let most = input.breaker.passes(total);
-            if load.count > most {
-                let reason = format!(
-                    "breaker: policy {policy} became due on {} of {total} {}s at once, {most} pass; arm again to approve",
-                    load.count,
-                    kind.noun()
-                );
-                return Some(((policy, kind), reason));
-            }
-            let limit = input.breaker.usd?;
-            if load.monthly > limit || load.unpriced > 0 {
-                let reason = format!(
-                    "breaker: policy {policy} became due on {} a month and {} without a price, {limit} pass; arm again to approve",
-                    load.monthly, load.unpriced
-                );
-                return Some(((policy, kind), reason));
-            }
-            None
-        })
-        .collect();
-    candidates
-        .into_iter()
-        .filter(|(finding, _)| match tripped.get(&(finding.policy.as_str(), finding.key.kind())) {
-            Some(reason) => {
-                held_rows.push(held(finding, HoldCode::Breaker, reason.clone()));
-                false
-            }
-            None => true,
         })
         .collect()
 }
@@ -458,7 +399,10 @@ fn keep_pace<'a>(
         let this_day = day_destructive.entry(account.clone()).or_default();
         let of_kind = day_kind.entry((account.clone(), kind)).or_default();
         let share = input.pace.daily_share(input.totals.get(&(account.clone(), kind)).copied().unwrap_or(0));
-        let over = if *this_run >= most {
+        let spare = u32::from(planted!("one-over-the-pace"));
+        let over = if planted!("zero-is-no-limit") && (most == 0 || share == 0) {
+            None
+        } else if *this_run >= most + spare {
             Some(format!("over today's pace: {most} {class} acts a run"))
         } else if act.destructive() && *this_day >= input.pace.destructive_per_day {
             Some(format!("over today's pace: {} destructive acts a day", input.pace.destructive_per_day))

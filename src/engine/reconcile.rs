@@ -249,7 +249,7 @@ impl<'a> Reconciler<'a> {
                 let reversed = finding.state == State::Remediated;
                 finding.state = State::Open;
                 finding.closed_at = None;
-                finding.suppressed |= reversed;
+                finding.suppressed |= reversed && !planted!("fight-people", "again-within-a-week");
                 grace::restart(finding);
                 let what = if reversed {
                     finding.reason = "somebody undid our act; nothing is done until a person approves".into();
@@ -308,6 +308,7 @@ impl<'a> Reconciler<'a> {
             return;
         }
         match finding.missing_since {
+            None if planted!("gone-at-first-sight") => self.close(index, "gone from two complete listings"),
             None => {
                 finding.missing_since = Some(now);
                 finding.unjudged = Some("not in the last complete listing; one more must miss it too".into());
@@ -391,12 +392,16 @@ fn apply_exemption(
             let ended = finding.excepted_by.take().unwrap_or_default();
             finding.state = State::Open;
             finding.reason = format!("its exemption ended ({ended}); a new full grace period begins");
-            grace::restart(finding);
+            if !planted!("old-grace-after-an-exception") {
+                grace::restart(finding);
+            }
             events.push(event(finding, now, "exception_ended", ended));
         }
         (State::Open, None) => {
             // Granted and over between two scans: what ran before it does not count.
-            if let Some(end) = stale_grace(finding, exceptions.iter().copied(), now) {
+            if let Some(end) = stale_grace(finding, exceptions.iter().copied(), now)
+                && !planted!("old-grace-after-an-exception")
+            {
                 let ended = format!("an exception ended {}", end.format("%Y-%m-%d %H:%M UTC"));
                 finding.reason = format!("{ended}; a new full grace period begins");
                 grace::restart(finding);

@@ -82,6 +82,9 @@ impl Remediator {
     pub async fn resume_all(&self, run: &Run) -> Result<Vec<Outcome>, Interrupted> {
         let mut outcomes = Vec::new();
         for remediation in self.tools.store.open_remediations()? {
+            if planted!("forget-open-acts") {
+                break;
+            }
             outcomes.push(self.advance(remediation.id, run).await?);
         }
         Ok(outcomes)
@@ -102,6 +105,9 @@ impl Remediator {
                 JournalState::SnapIntent => self.request_snapshots(&mut remediation, &mut here, run).await?,
                 JournalState::SnapRequested => self.verify_snapshots(&mut remediation, &mut here, run).await?,
                 JournalState::SnapVerified => self.act_now(&mut remediation, &here, run).await?,
+                JournalState::ActIntent if planted!("repeat-after-a-crash") => {
+                    self.act_now(&mut remediation, &here, run).await?
+                }
                 JournalState::ActIntent => {
                     let words = "whether the call was made is not known; only reads decide now";
                     settle_last(&mut remediation.parts, PartOutcome::Uncertain, "");
@@ -237,6 +243,8 @@ impl Remediator {
         remediation.call_hash = Some(hash);
         (remediation.looks, remediation.first_look_at, remediation.last_look) = (0, None, None);
         let words = format!("about to call {} once", call.operation());
+        let early = planted!("call-before-intent");
+        let early = if early { Some(self.tools.act.execute(&step.key.partition.place, &call).await) } else { None };
         self.commit(remediation, JournalState::ActIntent, &words, run).await?;
         // From here on there is no await before the call. A freeze of the last moment still stops it.
         if let Some(why) = self.closed(run)? {
@@ -253,7 +261,14 @@ impl Remediator {
                 at: self.tools.clock.now(),
             })?;
         }
-        let answer = self.tools.act.execute(&step.key.partition.place, &call).await;
+        let answer = match early {
+            Some(answer) => answer,
+            None => self.tools.act.execute(&step.key.partition.place, &call).await,
+        };
+        let answer = match answer {
+            Err(_) if planted!("retry-the-call") => self.tools.act.execute(&step.key.partition.place, &call).await,
+            answer => answer,
+        };
         self.tools.halt.pass(&format!("{}.call", part_label("J8", &remediation.parts))).await?;
         match answer {
             Ok(answer) => {
@@ -279,6 +294,8 @@ impl Remediator {
                     // The account's request budget is shared with production automation (safety.md, H33).
                     self.remember(|memory| memory.over.insert(run.id.clone(), why.clone()));
                     self.end(remediation, JournalState::Refused, &why, run).await
+                } else if planted!("refusal-is-success") {
+                    self.end(remediation, JournalState::Done, &why, run).await
                 } else if error.kind == ErrorKind::NotFound || ordinary(error.code.as_deref()) {
                     self.end(remediation, JournalState::Refused, &why, run).await
                 } else {
@@ -328,16 +345,18 @@ impl Remediator {
     /// Why nothing may begin now: frozen, lease lost, outside the window, or this run is over.
     pub(super) fn closed(&self, run: &Run) -> Result<Option<String>, StoreError> {
         let now = self.tools.clock.now();
-        if let Some(freeze) = self.tools.store.frozen()? {
+        if let Some(freeze) = self.tools.store.frozen()?
+            && !planted!("ignore-a-freeze")
+        {
             return Ok(Some(format!("frozen by {}: {}", freeze.by, freeze.reason)));
         }
-        if self.tools.store.lease_fence(ACTING_LEASE)? != Some(run.fence) {
+        if self.tools.store.lease_fence(ACTING_LEASE)? != Some(run.fence) && !planted!("drop-the-fence") {
             return Ok(Some("another worker holds the acting lease, or it ran out".into()));
         }
         if let Some(why) = self.remember(|memory| memory.over.get(&run.id).cloned()) {
             return Ok(Some(format!("this run makes no more changes: {why}")));
         }
-        Ok(self.rules.window.closed_because(now))
+        Ok(self.rules.window.closed_because(now).filter(|_| !planted!("ignore-the-window")))
     }
 
     /// The row's handler; versions may differ from the one that claimed it.
@@ -408,7 +427,7 @@ impl Remediator {
         ended.next_look_at = None;
         let outgoing = match to {
             JournalState::Done => (self.tools.announce)(&Event::Done(&ended)),
-            JournalState::Stuck => (self.tools.announce)(&Event::Stuck(&ended)),
+            JournalState::Stuck if !planted!("stuck-in-silence") => (self.tools.announce)(&Event::Stuck(&ended)),
             JournalState::Refused if ended.parts.len() > 1 => (self.tools.announce)(&Event::TakenBack(&ended)),
             _ => Vec::new(),
         };

@@ -60,6 +60,9 @@ impl Remediator {
                 freeze
             }
         };
+        if planted!("stuck-in-silence") {
+            return Ok(());
+        }
         self.tools.store.enqueue(&(self.tools.announce)(&Event::Frozen(&freeze)), self.tools.clock.now())?;
         Ok(())
     }

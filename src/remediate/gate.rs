@@ -229,13 +229,15 @@ fn halted(facts: &Facts<'_>) -> Option<Ruling> {
         );
         return hold(why);
     }
-    if let Some(freeze) = &facts.frozen {
+    if let Some(freeze) = &facts.frozen
+        && !planted!("ignore-a-freeze")
+    {
         return hold(format!("frozen by {} since {}: {}", clean(&freeze.by), freeze.at, clean(&freeze.reason)));
     }
-    if facts.fence != Some(facts.run.fence) {
+    if facts.fence != Some(facts.run.fence) && !planted!("drop-the-fence") {
         return hold("another worker holds the acting lease, or it ran out".into());
     }
-    if let Some(why) = facts.rules.window.closed_because(facts.now) {
+    if let Some(why) = facts.rules.window.closed_because(facts.now).filter(|_| !planted!("ignore-the-window")) {
         return hold(why);
     }
     let age = facts.now - facts.read_at;
@@ -250,6 +252,7 @@ fn unarmed(facts: &Facts<'_>) -> Option<Ruling> {
     let (step, rules) = (facts.step, facts.rules);
     let refuse = |code, why: String| Some(Ruling::Refuse(code, why));
     match (rules.mode, rules.by_hand) {
+        (Mode::Observe, _) if planted!("observe-acts") => {}
         (Mode::Observe, _) => return refuse(HoldCode::Mode, "mode observe changes nothing".into()),
         (Mode::Notify, false) => return refuse(HoldCode::Mode, "mode notify changes nothing by itself".into()),
         (Mode::Notify, true) | (Mode::Enforce, _) => {}
@@ -263,10 +266,11 @@ fn unarmed(facts: &Facts<'_>) -> Option<Ruling> {
         let Some(arming) = facts.arming.as_ref().filter(|arming| arming.account == *account) else {
             return refuse(HoldCode::NotArmed, format!("account {account} is not armed"));
         };
-        if facts.now > arming.until {
+        if facts.now > arming.until && !planted!("a-disarmed-account-is-armed") {
             return refuse(HoldCode::NotArmed, format!("the arming of account {account} ended {}", arming.until));
         }
-        if !arming.policies.iter().any(|(name, hash)| *name == step.policy && *hash == step.policy_hash) {
+        let known = arming.policies.iter().any(|(name, hash)| *name == step.policy && *hash == step.policy_hash);
+        if !known && !planted!("ignore-the-policys-hash") {
             let why = format!("policy {} changed after account {account} was armed", clean(&step.policy));
             return refuse(HoldCode::PolicyChanged, why);
         }
@@ -322,7 +326,9 @@ fn not_due(facts: &Facts<'_>) -> Option<Ruling> {
     }
     match finding.clock.due_at {
         None => return refuse(HoldCode::Unnoticed, "no notice was delivered, so no grace period runs".into()),
-        Some(due) if due > now => return refuse(HoldCode::InGrace, format!("it is not due before {due}")),
+        Some(due) if due > now && !planted!("act-before-due") => {
+            return refuse(HoldCode::InGrace, format!("it is not due before {due}"));
+        }
         Some(_) => {}
     }
     // The floor counts from the delivery rows themselves, not from the clocks that were derived from them.
@@ -336,7 +342,7 @@ fn not_due(facts: &Facts<'_>) -> Option<Ruling> {
         Some(first) => first + floor <= now && since(NoticeKind::First).any(|at| at <= first),
         None => false,
     };
-    if !warned {
+    if !warned && !planted!("act-before-due") {
         let why = format!(
             "no notice of this grace period was delivered {} hours ago or earlier; {} needs that",
             floor.num_hours(),
@@ -346,7 +352,7 @@ fn not_due(facts: &Facts<'_>) -> Option<Ruling> {
     }
     if let Some(last) = facts.last_act
         && step.act != Act::AddTags
-        && now - last < TimeDelta::days(7)
+        && now - last < TimeDelta::days(if planted!("again-within-a-week") { 0 } else { 7 })
     {
         return refuse(HoldCode::ActedRecently, format!("we acted on it {last}, less than seven days ago"));
     }
@@ -360,16 +366,17 @@ fn excepted(facts: &Facts<'_>, finding: &Finding) -> Option<String> {
     let about = |own: &Exception| own.concerns(step.key.account().as_str(), &step.key.id, &step.policy, &step.rule);
     let stored = facts.stored.iter().filter_map(ExceptionRecord::cover);
     for own in facts.rules.exceptions.iter().cloned().chain(stored).filter(about) {
-        if own.until >= now {
+        if own.until >= now && !planted!("reuse-the-plans-exceptions") {
             return Some(format!("exception {} holds", clean(&own.id)));
         }
-        if finding.clock.first_notice.is_none_or(|first| first <= own.until) {
+        let stale = finding.clock.first_notice.is_none_or(|first| first <= own.until);
+        if stale && !planted!("old-grace-after-an-exception", "reuse-the-plans-exceptions") {
             return Some(format!("exception {} ended {}; a full new grace comes first", clean(&own.id), own.until));
         }
     }
     let mut asked = facts.stored.iter().filter_map(ExceptionRecord::asked).filter(about);
     asked
-        .find(|own| own.until >= now || own.until >= finding.seen_at)
+        .find(|own| (own.until >= now || own.until >= finding.seen_at) && !planted!("ignore-a-pending-request"))
         .map(|own| format!("exception {} is asked for and not decided", clean(&own.id)))
 }
 
@@ -384,13 +391,14 @@ fn unapproved(facts: &Facts<'_>) -> Option<Ruling> {
         return None;
     }
     let bound = step.approval_hash();
-    let day = TimeDelta::hours(24);
+    let day = TimeDelta::hours(if planted!("old-approvals-count") { 24_000 } else { 24 });
     let mut best = 0;
     for (_, answers) in facts.answers.iter().filter(|(request, _)| request.step == bound) {
         let mut people: Vec<&str> = Vec::new();
         for answer in answers {
             let fresh = answer.decided_at.is_some_and(|at| at <= facts.now && facts.now - at <= day);
             match answer.state {
+                ApprovalState::Rejected if planted!("a-withdrawn-yes-counts") => people.push(&answer.approver),
                 ApprovalState::Rejected => {
                     let why = format!("{} refused the act", clean(&answer.approver));
                     return Some(Ruling::Refuse(HoldCode::WaitsForApproval, why));
@@ -401,7 +409,7 @@ fn unapproved(facts: &Facts<'_>) -> Option<Ruling> {
         }
         best = best.max(person::count(people));
     }
-    if best >= usize::from(wanted) {
+    if best >= usize::from(wanted) || (best > 0 && planted!("one-of-two-is-enough")) {
         return None;
     }
     let why = format!("waits for approval: {best} of {wanted} people approved this act in the last 24 hours");
@@ -417,7 +425,7 @@ fn untouchable(facts: &Facts<'_>) -> Option<Ruling> {
     for (key, value) in tags.iter() {
         let key = key.to_ascii_lowercase();
         match key.as_str() {
-            "costwarden:protect" if !value.eq_ignore_ascii_case("false") => {
+            "costwarden:protect" if !value.eq_ignore_ascii_case("false") && !planted!("ignore-the-protect-tag") => {
                 return refuse(HoldCode::Protected, "the tag costwarden:protect refuses");
             }
             "costwarden:safety-snapshot" => return refuse(HoldCode::Protected, "it is a safety snapshot of ours"),
@@ -429,6 +437,7 @@ fn untouchable(facts: &Facts<'_>) -> Option<Ruling> {
                 return refuse(HoldCode::KeepUntil, "the tag costwarden:keep-until holds");
             }
             "costwarden:remediation" => return refuse(HoldCode::Protected, "it is a backup of ours"),
+            _ if planted!("ignore-managers") => {}
             _ if key.starts_with("aws:backup:") || key.starts_with("aws:dlm:") || key.starts_with("dlm:") => {
                 return refuse(HoldCode::Managed, "a backup service manages it");
             }
@@ -444,7 +453,8 @@ fn untouchable(facts: &Facts<'_>) -> Option<Ruling> {
     match (&facts.fresh.detail, facts.step.act) {
         (Detail::Instance(instance), act) => {
             let off = |flag: &Fact<bool>| matches!(flag, Fact::Known(false) | Fact::Absent);
-            if !off(&instance.termination_protected) || !off(&instance.stop_protected) {
+            let on = !off(&instance.termination_protected) || !off(&instance.stop_protected);
+            if on && !planted!("ignore-protection-flags") {
                 return refuse(HoldCode::Protected, "a protection flag is on or could not be read");
             }
             if act == Act::StopInstance && instance.state.as_str() != "running" {
@@ -462,7 +472,7 @@ fn untouchable(facts: &Facts<'_>) -> Option<Ruling> {
             if changes && instance.lifecycle != Lifecycle::OnDemand {
                 return refuse(HoldCode::NotAvailable, "it was not bought on demand");
             }
-            if changes && !off(&instance.instance_store) {
+            if changes && !off(&instance.instance_store) && !planted!("ignore-local-disks") {
                 return refuse(HoldCode::WouldLose, "it has, or may have, instance-store disks");
             }
         }
@@ -502,10 +512,14 @@ fn over_pace(facts: &Facts<'_>) -> Option<Ruling> {
         Some(GateClass::Tag) => vec![("tag writes in a run", passed.in_run, u64::from(pace.tags_per_run))],
         None => return Some(Ruling::Freeze(format!("{} changes nothing and has no pace", facts.step.act))),
     };
-    limits.into_iter().find(|(_, count, limit)| count >= limit).map(|(what, count, limit)| {
-        Ruling::Freeze(format!(
-            "the gate counted {count} {what} in account {} and {limit} are allowed; the plan asked for one more",
-            facts.step.key.account()
-        ))
-    })
+    let spare = u64::from(planted!("one-over-the-pace"));
+    let none = |limit: u64| limit == 0 && planted!("zero-is-no-limit");
+    limits.into_iter().find(|(_, count, limit)| *count >= *limit + spare && !none(*limit)).map(
+        |(what, count, limit)| {
+            Ruling::Freeze(format!(
+                "the gate counted {count} {what} in account {} and {limit} are allowed; the plan asked for one more",
+                facts.step.key.account()
+            ))
+        },
+    )
 }

@@ -2,8 +2,8 @@
 //!
 //! The journal names its points `J6.before` and `J6.after` around each commit and `J6.call` where a request was
 //! answered and the answer is not yet recorded. A debug build with `COSTWARDEN_HALT_AT=J6.after` stops there and waits
-//! to be killed; tests inside the crate let the point fail instead. A release build has neither: every point is
-//! empty there.
+//! to be killed; tests let the point fail instead, and the safety campaign is asked at every point. A release build has
+//! none of it: every point is empty there.
 
 /// Where this process stops, if anywhere.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +24,12 @@ enum Manner {
     Fail,
     #[cfg(test)]
     Meanwhile(std::sync::Arc<dyn Fn() + Send + Sync>),
+    Ask(std::sync::Arc<Ask>),
 }
+
+/// Is told each point that is passed and may let anything happen there; true makes the process die at it.
+#[cfg(debug_assertions)]
+pub type Ask = dyn Fn(String) -> futures::future::BoxFuture<'static, bool> + Send + Sync;
 
 #[cfg(debug_assertions)]
 impl std::fmt::Debug for Manner {
@@ -34,6 +39,7 @@ impl std::fmt::Debug for Manner {
             Manner::Fail => "Fail",
             #[cfg(test)]
             Manner::Meanwhile(_) => "Meanwhile",
+            Manner::Ask(_) => "Ask",
         })
     }
 }
@@ -61,6 +67,12 @@ impl Halt {
         Halt { at: Some((point.to_owned(), Manner::Fail)) }
     }
 
+    /// Asks at every point, in debug builds alone.
+    #[cfg(debug_assertions)]
+    pub fn asking(ask: std::sync::Arc<Ask>) -> Halt {
+        Halt { at: Some((String::new(), Manner::Ask(ask))) }
+    }
+
     /// Lets something else happen at `point`, each time that it is passed.
     #[cfg(test)]
     pub(super) fn meanwhile(point: &str, happens: impl Fn() + Send + Sync + 'static) -> Halt {
@@ -71,9 +83,14 @@ impl Halt {
     pub(super) async fn pass(&self, point: &str) -> Result<(), Halted> {
         #[cfg(debug_assertions)]
         if let Some((wanted, manner)) = &self.at
-            && wanted == point
+            && (wanted == point || matches!(manner, Manner::Ask(_)))
         {
             match manner {
+                Manner::Ask(ask) => {
+                    if ask(point.to_owned()).await {
+                        return Err(Halted(point.to_owned()));
+                    }
+                }
                 Manner::Fail => return Err(Halted(point.to_owned())),
                 Manner::WaitToBeKilled => {
                     eprintln!("halted at {point}");

@@ -46,6 +46,8 @@ mod recheck;
 mod tests;
 pub mod undo;
 
+#[cfg(debug_assertions)]
+pub use halt::Ask;
 pub use halt::{Halt, Halted};
 
 /// Oldest read on which an act may rest, in seconds.

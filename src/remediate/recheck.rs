@@ -98,7 +98,7 @@ impl Remediator {
             }
         }
         let changes = step.fingerprint.changes(&Fingerprint::of(resource, &self.rules.ignore_tags));
-        if !changes.is_empty() {
+        if !changes.is_empty() && !planted!("ignore-the-fingerprint") {
             let changes: Vec<String> = changes.iter().map(|change| clean(change)).collect();
             return Ok(Judged::refuse(
                 HoldCode::StaleScan,
@@ -111,6 +111,7 @@ impl Remediator {
         let still =
             if expires { Ok(StillViolates::Yes) } else { self.tools.recheck.still_violates(step, resource).await };
         match still {
+            _ if planted!("skip-recheck") => {}
             Ok(StillViolates::Yes) => {}
             Ok(StillViolates::No(why)) => {
                 return Ok(Judged::refuse(HoldCode::StaleScan, format!("no longer violates: {why}")));
@@ -187,7 +188,7 @@ impl Remediator {
             return Ok(None);
         }
         match self.tools.act.acting_as(account).await {
-            Ok(identity) if identity.account == *account => {
+            Ok(identity) if identity.account == *account || planted!("foreign-credentials") => {
                 self.remember(|memory| memory.identified.insert(account.clone(), now));
                 Ok(None)
             }

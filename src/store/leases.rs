@@ -89,7 +89,11 @@ impl Store {
 /// passes: nobody else can have acted under a newer number.
 pub(super) fn check_fence(connection: &Connection, name: &str, given: i64) -> Inner<()> {
     let current = lease(connection, name)?.filter(|lease| !lease.holder.is_empty()).map(|lease| lease.fence);
-    if current == Some(given) { Ok(()) } else { Err(Fault::StaleFence { lease: name.to_owned(), given, current }) }
+    if current == Some(given) || planted!("drop-the-fence") {
+        Ok(())
+    } else {
+        Err(Fault::StaleFence { lease: name.to_owned(), given, current })
+    }
 }
 
 fn lease(connection: &Connection, name: &str) -> Inner<Option<Lease>> {

@@ -32,6 +32,8 @@ mod requests;
 mod row;
 mod scans;
 mod slots;
+#[cfg(debug_assertions)]
+mod trouble;
 mod undos;
 mod violations;
 
@@ -53,6 +55,8 @@ pub use outbox::{OutboxCounts, OutboxRow, Outgoing};
 pub use policies::PolicyStep;
 pub use scans::PartitionNight;
 pub use slots::{Slot, SlotState};
+#[cfg(debug_assertions)]
+pub use trouble::{Trouble, Watch};
 pub use undos::UndoClaimError;
 
 use std::fmt;
@@ -71,9 +75,20 @@ pub const FILE_NAME: &str = "costwarden.db";
 pub struct Store {
     connection: Mutex<Connection>,
     path: Option<PathBuf>,
+    #[cfg(debug_assertions)]
+    trouble: trouble::Slot,
 }
 
 impl Store {
+    fn on(connection: Connection, path: Option<PathBuf>) -> Store {
+        Store {
+            connection: Mutex::new(connection),
+            path,
+            #[cfg(debug_assertions)]
+            trouble: Default::default(),
+        }
+    }
+
     /// Where the file is; `None` in memory.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
@@ -114,13 +129,19 @@ impl Store {
 
     /// Runs a read. `doing` is what an error says that we were doing.
     fn read<T>(&self, doing: fmt::Arguments<'_>, work: impl FnOnce(&Connection) -> Inner<T>) -> Result<T> {
+        #[cfg(debug_assertions)]
+        self.trouble.reading().map_err(|fault| self.error(doing, fault))?;
         work(&self.lock()).map_err(|fault| self.error(doing, fault))
     }
 
     /// Runs a write as one transaction that holds the write lock from its start.
     fn write<T>(&self, doing: fmt::Arguments<'_>, work: impl FnOnce(&Transaction<'_>) -> Inner<T>) -> Result<T> {
-        let mut connection = self.lock();
-        in_transaction(&mut connection, work).map_err(|fault| self.error(doing, fault))
+        #[cfg(debug_assertions)]
+        let (work, after) = self.trouble.writing(work);
+        let done = in_transaction(&mut self.lock(), work);
+        #[cfg(debug_assertions)]
+        let done = done.and_then(|value| after.map_or(Ok(value), Err));
+        done.map_err(|fault| self.error(doing, fault))
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {

@@ -5,7 +5,6 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use rusqlite::backup::{Backup, StepResult};
@@ -68,7 +67,7 @@ impl Store {
                 other => return Err(Fault::Refused(format!("the copy is not whole ({other:?}); try again"))),
             }
             set_pragmas(&copy)?;
-            Ok(Store { connection: Mutex::new(copy), path: None })
+            Ok(Store::on(copy, None))
         })
     }
 
@@ -97,7 +96,7 @@ fn open(path: &Path) -> Inner<Store> {
     set_pragmas(&connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     migrate(&mut connection)?;
-    Ok(Store { connection: Mutex::new(connection), path: Some(path.to_owned()) })
+    Ok(Store::on(connection, Some(path.to_owned())))
 }
 
 fn open_read_only(path: &Path) -> Inner<Store> {
@@ -114,7 +113,7 @@ fn open_read_only(path: &Path) -> Inner<Store> {
         return Err(Fault::OlderSchema { found, known: MIGRATIONS.len() as i64 });
     }
     set_pragmas(&connection)?;
-    Ok(Store { connection: Mutex::new(connection), path: Some(path.to_owned()) })
+    Ok(Store::on(connection, Some(path.to_owned())))
 }
 
 fn in_memory() -> Inner<Store> {
@@ -122,7 +121,7 @@ fn in_memory() -> Inner<Store> {
     let mut connection = Connection::open_in_memory()?;
     set_pragmas(&connection)?;
     migrate(&mut connection)?;
-    Ok(Store { connection: Mutex::new(connection), path: None })
+    Ok(Store::on(connection, None))
 }
 
 fn check_library() -> Inner<()> {

@@ -111,8 +111,8 @@ impl Store {
                 .prepare_cached(
                     "UPDATE outbox SET delivered_at = ?2, dead_at = NULL WHERE id = ?1 AND delivered_at IS NULL",
                 )?
-                .execute(params![id, row::micros(now)])?;
-            if changed == 0 {
+                .execute(params![if planted!("send-mail-twice") { -id } else { id }, row::micros(now)])?;
+            if changed == 0 && !planted!("send-mail-twice") {
                 return if exists(transaction, id)? { Ok(Vec::new()) } else { Err(missing(id)) };
             }
             transaction

@@ -55,8 +55,10 @@ pub fn missing(store: &Store, finding: &Finding, step: &Step, now: Instant) -> a
     }
     let bound = step.approval_hash();
     let requests = store.act_requests_of(&finding.id).context("reading who approved the act")?;
-    let enough =
-        requests.iter().any(|(request, answers)| request.step == bound && request.yes_at(answers, now) >= wanted);
+    let enough = requests.iter().any(|(request, answers)| {
+        let said = request.yes_at(answers, now);
+        request.step == bound && (said >= wanted || (said > 0 && planted!("one-of-two-is-enough")))
+    });
     Ok((!enough).then(|| "waits for approval: it changed since it was approved".to_owned()))
 }
 
@@ -122,7 +124,7 @@ pub fn answer(
     by: By<'_>,
 ) -> Result<(), ExceptionError> {
     let refuse = |why: String| Err(Refusal::Person { who: clean(by.who), why }.into());
-    if !same_name(&row.approver, by.who) {
+    if !same_name(&row.approver, by.who) && !planted!("anybody-approves") {
         return refuse(format!("{} was asked", clean(&row.approver)));
     }
     if same_person(&row.asked_by, by.who) {

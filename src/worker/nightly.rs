@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
+use chrono::TimeDelta;
 
 use super::context::Context;
 use super::daemon::{JobReport, JobResult, Jobs};
@@ -30,7 +31,9 @@ use crate::domain::remediation::JournalState;
 use crate::domain::report::ReportKind;
 use crate::engine::grace;
 use crate::engine::ruleset::Ruleset;
+use crate::remediate::Halt;
 use crate::settings::PoliciesFrom;
+use crate::store::ACTING_LEASE;
 
 /// What a reload brings.
 pub struct Loaded {
@@ -48,6 +51,7 @@ pub struct Nightly {
     current: RwLock<Arc<Loaded>>,
     actor: Arc<dyn CloudAct>,
     reload: Box<Reload>,
+    halt: Halt,
 }
 
 /// What one scan with everything that follows it brought.
@@ -63,7 +67,12 @@ pub struct ScanNight {
 impl Nightly {
     /// Jobs on this context.
     pub fn new(loaded: Loaded, actor: Arc<dyn CloudAct>, reload: Box<Reload>) -> Nightly {
-        Nightly { current: RwLock::new(Arc::new(loaded)), actor, reload }
+        Nightly { current: RwLock::new(Arc::new(loaded)), actor, reload, halt: Halt::from_environment() }
+    }
+
+    /// With other crash points than the environment's, for tests.
+    pub fn with_halt(self, halt: Halt) -> Nightly {
+        Nightly { halt, ..self }
     }
 
     /// The context in force.
@@ -99,10 +108,16 @@ impl Nightly {
         let cx = self.fresh()?;
         let planned = plan(&cx, false).await?;
         work.pulse.beat();
-        if cx.settings.enforcement.mode != Mode::Enforce {
+        if cx.settings.enforcement.mode != Mode::Enforce && !planted!("observe-acts") {
             return Ok((planned, ActOutcome::default()));
         }
-        let acting = Acting { actor: self.actor.clone(), by_hand: false, announce: announce(&cx), work };
+        let acting = Acting {
+            actor: self.actor.clone(),
+            by_hand: false,
+            announce: announce(&cx),
+            work,
+            halt: self.halt.clone(),
+        };
         let mut steps = planned.plan.steps.clone();
         steps.extend(expire::steps(&cx, &*self.actor).await?);
         let acted = act(&cx, &acting, &planned.plan.id, &steps).await?;
@@ -130,6 +145,13 @@ impl Nightly {
             self.replace(cx.clone());
         }
         Ok(cx)
+    }
+
+    /// Goes on with what is open, under the acting lease.
+    async fn go_on(&self, cx: &Context, work: &Work) -> Result<ActOutcome, NotActing> {
+        let (announce, halt) = (announce(cx), self.halt.clone());
+        let acting = Acting { actor: self.actor.clone(), by_hand: false, announce, work, halt };
+        act(cx, &acting, "", &[]).await
     }
 
     fn loaded(&self) -> Arc<Loaded> {
@@ -170,9 +192,24 @@ impl Jobs for Nightly {
         if cx.store.open_remediations().context("reading open remediations")?.is_empty() {
             return Ok(());
         }
-        let acting = Acting { actor: self.actor.clone(), by_hand: false, announce: announce(&cx), work: &work };
-        act(&cx, &acting, "", &[]).await?;
-        Ok(())
+        match self.go_on(&cx, &work).await {
+            Ok(_) => return Ok(()),
+            Err(NotActing::Failed(error)) => return Err(error),
+            Err(NotActing::Busy) => {}
+        }
+        // A killed process's lease runs out by itself. One that is renewed until then is a living worker's, which goes
+        // on with its own acts.
+        if let Some(lease) = cx.store.lease(ACTING_LEASE).context("reading the acting lease")? {
+            wait_until(&cx, &work, lease.expires_at).await;
+        }
+        match self.go_on(&cx, &work).await {
+            Ok(_) => Ok(()),
+            Err(NotActing::Busy) => {
+                tracing::warn!("another worker acts; what is open is left to it");
+                Ok(())
+            }
+            Err(NotActing::Failed(error)) => Err(error),
+        }
     }
 
     async fn deliver_outbox(&self, work: Work) -> anyhow::Result<()> {
@@ -205,6 +242,15 @@ impl Jobs for Nightly {
         let schedule = Schedule::new(&settings.schedule, settings.zone)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
         Ok(schedule)
+    }
+}
+
+/// Sleeps in naps until an instant, or until it is asked to stop.
+async fn wait_until(cx: &Context, work: &Work, at: Instant) {
+    while cx.clock.now() < at && !work.cancel.is_cancelled() {
+        work.pulse.beat();
+        let nap = (at - cx.clock.now()).clamp(TimeDelta::milliseconds(1), TimeDelta::seconds(20));
+        cx.clock.sleep(nap.to_std().unwrap_or_default()).await;
     }
 }
 

@@ -69,6 +69,11 @@ impl Outlets {
         })
     }
 
+    /// Mail alone, by a mailer that is open already: for simulations.
+    pub fn mail(mailer: Mailer) -> Outlets {
+        Outlets { mailer: Some(mailer), slack: None, teams: None, webhooks: Webhooks::default() }
+    }
+
     /// As the outbox takes them.
     pub fn channels(&self) -> Channels<'_> {
         let (slack, teams) = (self.slack.as_ref(), self.teams.as_ref());

@@ -58,7 +58,7 @@ pub fn due(schedule: &Schedule, known: &[(Job, Instant)], now: Instant, last_see
     let mut found = Vec::new();
     for row in schedule.jobs() {
         let mut slots = schedule.slots_between(row.job, last_seen, now);
-        slots.retain(|slot| !known.contains(&(row.job, *slot)));
+        slots.retain(|slot| !known.contains(&(row.job, *slot)) || planted!("run-a-slot-twice"));
         let Some(latest) = slots.pop() else { continue };
         let left_out = slots.len().saturating_sub(MISSED_ROWS);
         for (index, slot) in slots.into_iter().enumerate().skip(left_out) {

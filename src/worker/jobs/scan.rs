@@ -204,7 +204,7 @@ async fn judge_partition(
     };
     let mut packer = Packer::new();
     let mut summary = ScanSummary::default();
-    if !coverage.trusted() {
+    if !coverage.trusted() && !planted!("judge-what-was-half-read") {
         for resource in &resources {
             packer.add(resource, usage.get(&resource.key.id))?;
         }

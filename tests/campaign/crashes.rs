@@ -1,0 +1,194 @@
+//! Crashes at every point of every act, and a second one in the recovery.
+//!
+//! A crowd of resources falls due on one day. For each act the points of an undisturbed run are taken down first; then
+//! act after act dies, each at the next point of that list, and its successor must bring it to an end.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+use chrono::{TimeDelta, Timelike};
+use costwarden::domain::finding::Act;
+use costwarden::domain::mode::Pace;
+use costwarden::domain::plan::Step;
+use costwarden::domain::remediation::JournalState;
+use costwarden::store::ACTING_LEASE;
+use costwarden::worker::jobs::plan::plan;
+use costwarden::worker::jobs::scan::Choice;
+use costwarden::worker::supervise::Work;
+
+use crate::director::Director;
+use crate::faults::Deed;
+use crate::judge::{ends, nights};
+use crate::kinds::Kind;
+use crate::people;
+use crate::policies::ACTS;
+use crate::process::{Process, RESTART, context};
+use crate::rng::Rng;
+use crate::run::{finish, stage};
+use crate::scene;
+use crate::tally::Tally;
+
+/// Crashes of each act in one world.
+pub const CROWD: usize = 30;
+
+/// One world of crashes; in pairs, or one for each act.
+pub fn play(seed: u64, pairs: bool) -> Tally {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let director = stage(Arc::new(scene::crowd(seed, CROWD)));
+        director.told.store(std::env::var_os("COSTWARDEN_STORY").is_some(), SeqCst);
+        fall_due(&director).await;
+        let mut rng = Rng::new(seed, "crashes");
+        for (act, _, _) in ACTS {
+            die_often(&director, act, pairs, &mut rng).await;
+        }
+        ends::judge(&director);
+        finish(&director)
+    })
+}
+
+/// Scans until everything is due.
+async fn fall_due(director: &Arc<Director>) {
+    people::arm(director);
+    let start = director.scene.world.start;
+    for day in [0, 5, 10, 15, 16] {
+        director.pass_to(start + TimeDelta::days(day) + TimeDelta::hours(2));
+        scan(director).await;
+    }
+    // After the grace of the last notice.
+    director.pass_to(director.truth.now() + TimeDelta::minutes(5));
+}
+
+async fn scan(director: &Arc<Director>) {
+    let Some(process) = Process::start(director, 1) else { return };
+    let before = nights::before_scan(director);
+    let scanned = process.nightly.scan_night(&Choice::default(), &Work::default()).await;
+    nights::after_scan(director, before, scanned.is_ok());
+    let _ = process.nightly.deliver().await;
+    director.note_mail();
+}
+
+/// The lease of a process that died after everything was done runs out.
+fn wait_for_the_lease(director: &Director) {
+    if let Ok(Some(lease)) = director.store.lease(ACTING_LEASE)
+        && !lease.holder.is_empty()
+    {
+        director.pass_to(lease.expires_at);
+    }
+}
+
+/// Every act of one sort, none of the others.
+fn only(act: Act) -> Pace {
+    let all = |own: Act| if own == act { 10_000 } else { 0 };
+    Pace {
+        destructive_per_run: all(Act::DeleteVolume),
+        disruptive_per_run: all(Act::StopInstance),
+        destructive_per_day: 10_000,
+        tags_per_run: all(Act::AddTags),
+        percent_of_kind_per_day: 100,
+    }
+}
+
+async fn die_often(director: &Arc<Director>, act: Act, pairs: bool, rng: &mut Rng) {
+    director.with(|inner| inner.book.pace = only(act));
+    scan(director).await;
+    let Ok(planned) = plan(&context(director), true).await else { return };
+    let mut steps = planned.plan.steps.into_iter();
+    director.with(|inner| inner.trace = Some(Vec::new()));
+    people::apply(director, 10, &planned.plan.id, steps.next().as_slice()).await;
+    let points = director.with(|inner| inner.trace.take()).unwrap_or_default();
+    if points.is_empty() {
+        director.judge("I20", Some(format!("no {act} was done although all of them are due")));
+        return;
+    }
+    let first = rng.below(points.len() as u64) as usize;
+    for (number, step) in steps.enumerate() {
+        let index = if pairs { rng.below(points.len() as u64) as usize } else { (first + number) % points.len() };
+        // A recovery passes fewer points than the act it goes on with.
+        let again = pairs.then(|| rng.between(1, 10) as u32);
+        late_to_bed(director).await;
+        let death = Death { act, point: &points[index], index: index as u32, again };
+        die_once(director, &death, &planned.plan.id, &step, 100 + 10 * number as u32).await;
+    }
+}
+
+/// The window closes for a minute at midnight; nobody begins right before it.
+async fn late_to_bed(director: &Arc<Director>) {
+    let now = director.truth.now();
+    if now.hour() >= 22 {
+        director.pass_to(now + TimeDelta::minutes(125));
+        scan(director).await;
+    }
+}
+
+/// How a process dies.
+struct Death<'a> {
+    act: Act,
+    point: &'a str,
+    index: u32,
+    /// The successor dies too, at its n-th point.
+    again: Option<u32>,
+}
+
+/// An act dies at a point, and its successor, or the successor of that one, ends it.
+async fn die_once(director: &Arc<Director>, death: &Death<'_>, plan: &str, step: &Step, process: u32) {
+    let Death { act, point, index, again } = *death;
+    let passes = director.passes();
+    let deed = again.map_or(Deed::Crash, Deed::CrashTwice);
+    let kind = if again.is_some() { Kind::CrashPair } else { Kind::Crash };
+    director.with(|inner| inner.gaps.push((passes + index + 1, kind, deed)));
+    people::apply(director, process, plan, std::slice::from_ref(step)).await;
+    if !director.dead.load(SeqCst) {
+        director.with(|inner| inner.gaps.clear());
+        return;
+    }
+    let died = director.truth.now();
+    let mut deaths = 0;
+    while director.dead.load(SeqCst) && deaths < 3 {
+        deaths += 1;
+        director.dead.store(false, SeqCst);
+        director.acting.store(false, SeqCst);
+        director.pass_to(director.truth.now() + RESTART);
+        if let Some(mut next) = Process::start(director, process + deaths) {
+            next.boot().await;
+            let _ = next.nightly.deliver().await;
+            director.note_mail();
+        }
+    }
+    let key = if again.is_some() && deaths > 1 { format!("{act} pair") } else { format!("{act} {point}") };
+    director.with(|inner| *inner.tally.crashes.entry(key).or_default() += 1);
+    director.dead.store(false, SeqCst);
+    // The lease of the dead runs out first, once for each of them; then fifteen minutes, and the snapshots' time.
+    let most = TimeDelta::minutes(16 * i64::from(deaths) + 15 + 5);
+    let took = director.truth.now() - died;
+    director.judge("I15", (took > most).then(|| format!("{act} at {point}: recovery took {} min", took.num_minutes())));
+    for open in director.store.open_remediations().unwrap_or_default() {
+        director.judge("I15", Some(format!("{act} at {point}: r-{} is open: {}", open.id, open.message)));
+    }
+    settle(director, act, point);
+}
+
+/// Only a call that nobody made leaves something stuck; people look at it and go on.
+fn settle(director: &Arc<Director>, act: Act, point: &str) {
+    let stuck = director.store.stuck_remediations().unwrap_or_default();
+    for row in &stuck {
+        let done = director.with(|inner| inner.book.sent.iter().any(|own| own.row == row.id && own.effective));
+        let why = format!("{act} at {point}: r-{} was done and is stuck: {}", row.id, row.message);
+        director.judge("I15", done.then_some(why));
+    }
+    for row in director
+        .store
+        .remediations_between(director.truth.now() - TimeDelta::hours(2), director.truth.now())
+        .unwrap_or_default()
+    {
+        let sent = director.with(|inner| inner.book.sent.iter().any(|own| own.row == row.id && own.effective));
+        let lies = row.state == JournalState::Done && !sent;
+        director.judge("I18", lies.then(|| format!("{act} at {point}: r-{} is told as done", row.id)));
+    }
+    let now = director.wall.now();
+    for row in stuck {
+        let _ = director.store.settle_stuck(row.id, "eve", "looked at", now);
+    }
+    let _ = director.store.unfreeze("eve", now);
+    wait_for_the_lease(director);
+}

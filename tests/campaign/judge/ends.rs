@@ -1,0 +1,170 @@
+//! Judges a world at its end, after days without a fault.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use costwarden::domain::check::Standing;
+use costwarden::domain::finding::{Act, Finding, State};
+use costwarden::domain::remediation::JournalState;
+use costwarden::store::{FindingFilter, Store};
+use costwarden::worker::schedule::{Job, Schedule};
+
+use crate::director::Director;
+use crate::kinds::Kind;
+use crate::scene::Bait;
+
+/// The whole world, once.
+pub fn judge(director: &Arc<Director>) {
+    i15_every_act_ends(director);
+    i16_the_chain_holds(director);
+    i17_mail(director);
+    i22_bounded(director);
+}
+
+/// What only a world that was played day by day must fulfil.
+pub fn judge_days(director: &Arc<Director>) {
+    judge(director);
+    i19_every_slot(director);
+    i20_alive(director);
+}
+
+/// Everything in the state that a dry run might change.
+pub fn fingerprint(store: &Store) -> String {
+    let mut text = String::new();
+    let findings = store.findings(&FindingFilter::default()).unwrap_or_default();
+    let _ = write!(
+        text,
+        "{} {:?} {:?} {:?} {:?}",
+        serde_json::to_string(&findings).unwrap_or_default(),
+        store.outbox_counts().ok().map(|counts| format!("{counts:?}")),
+        store.audit_head().ok(),
+        store.open_remediations().ok(),
+        store.frozen().ok(),
+    );
+    text
+}
+
+fn i15_every_act_ends(director: &Director) {
+    let end = director.scene.end;
+    for row in director.store.open_remediations().unwrap_or_default() {
+        let old = end - row.claimed_at > TimeDelta::days(8);
+        director.judge("I15", old.then(|| format!("r-{} of {} is open: {}", row.id, row.claimed_at, row.message)));
+    }
+    let all = director.store.remediations_between(chrono::DateTime::UNIX_EPOCH, end + TimeDelta::days(40));
+    for row in all.unwrap_or_default() {
+        director.with(|inner| inner.tally.did(format!("ended {}", row.state.word()), 1));
+        if row.state == JournalState::Done {
+            // What people did to it in that very moment is seen as the effect and is right.
+            let theirs = director.cloud.changes().iter().any(|change| *change.target == *row.step.key.id);
+            let ours = director.with(|inner| inner.book.sent.iter().any(|own| own.row == row.id && own.effective));
+            director.judge("I18", (!theirs && !ours).then(|| format!("r-{} is done and nothing changed", row.id)));
+        }
+        if row.state == JournalState::Stuck {
+            let id = row.step.key.id.to_string();
+            let told = director.with(|inner| inner.book.alerts.contains(&id));
+            let dead = director.store.dead_letters().unwrap_or_default().iter().any(|own| own.message.contains(&id));
+            let known = told || dead;
+            director.judge("I15", (!known).then(|| format!("r-{} on {id} is stuck and nobody was told", row.id)));
+        }
+    }
+}
+
+fn i16_the_chain_holds(director: &Director) {
+    let broken = director.store.audit_verify(None).err();
+    director.judge("I16", broken.map(|error| format!("{error}")));
+}
+
+fn i17_mail(director: &Director) {
+    let counts = director.store.outbox_counts().unwrap_or_default();
+    let late = director.store.outbox_due(director.wall.now() - TimeDelta::days(2), 10).unwrap_or_default();
+    director.judge("I17", late.first().map(|row| format!("message {} ({}) still waits: {counts:?}", row.id, row.kind)));
+    let (doubled, lost) = director.with(|inner| {
+        let doubled: u32 = inner.book.copies.values().map(|copies| copies - 1).sum();
+        let of = |kind: Kind| inner.tally.reached.get(&kind).copied().unwrap_or(0);
+        let crashes = of(Kind::Crash) + of(Kind::CrashPair) + of(Kind::CrashWrite) + of(Kind::IoError) + of(Kind::Full);
+        (u64::from(doubled), crashes + of(Kind::Ambiguous) + of(Kind::Busy) + 100 * of(Kind::MailLost))
+    });
+    director.judge("I17", (doubled > lost).then(|| format!("{doubled} mails came twice after {lost} reasons")));
+}
+
+fn i19_every_slot(director: &Director) {
+    let scene = &director.scene;
+    let schedule = Schedule::new(&scene.settings.schedule, scene.settings.zone).expect("good patterns");
+    let rows = director.store.slots_between(scene.world.start, scene.end).unwrap_or_default();
+    for slot in schedule.slots_between(Job::Scan, scene.world.start, scene.end - TimeDelta::days(3)) {
+        let known = rows.iter().any(|row| row.job == "scan" && row.slot_at == slot);
+        director.judge("I19", (!known).then(|| format!("the scan of {slot} is neither run nor missed")));
+    }
+}
+
+/// What was due long enough, in quiet days, with room and nobody's objection: at least one of its class was done.
+fn i20_alive(director: &Director) {
+    let scene = &director.scene;
+    let pace = &scene.settings.enforcement.pace;
+    let days = TimeDelta::days(8);
+    if scene.people > 0 || scene.flood || !scene.settings.enforcement.window.holidays.is_empty() {
+        return;
+    }
+    let armed = |finding: &Finding| {
+        director.with(|inner| {
+            let armed = inner.book.armed.get(finding.key.account());
+            armed.is_some_and(|(at, edition)| *edition == inner.book.edition && *at < scene.end - days)
+        })
+    };
+    let findings = director.store.findings(&FindingFilter { states: vec![State::Open], ..FindingFilter::default() });
+    for finding in findings.unwrap_or_default() {
+        let Some(act) = finding.act() else { continue };
+        let room = match act {
+            Act::StopInstance => pace.disruptive_per_run > 0 && pace.percent_of_kind_per_day > 0,
+            Act::DeleteVolume => {
+                scene.settings.enforcement.allow_auto_delete_volumes
+                    && pace.destructive_per_run > 0
+                    && pace.percent_of_kind_per_day > 0
+            }
+            Act::AddTags => pace.tags_per_run > 0,
+            _ => false,
+        };
+        let id = finding.key.id.to_string();
+        let clean = scene.cards.get(&id).is_some_and(|card| card.bait == Bait::None)
+            && !director.cloud.changes().iter().any(|change| change.target == id)
+            && director.with(|inner| !inner.book.grants.iter().any(|own| own.resource == id));
+        let due = finding.clock.due_at.is_some_and(|due| due < scene.end - days)
+            && !finding.clock.waits_for_second()
+            && finding.standing == Standing::Proven
+            && !finding.suppressed
+            && finding.seen_at > scene.end - days;
+        if !(room && clean && due && armed(&finding)) {
+            continue;
+        }
+        let busy = director.with(|inner| {
+            let lately = |own: &&super::book::Sent| own.act == act && scene.end - own.at < days;
+            inner.book.sent.iter().filter(lately).any(|own| own.account == *finding.key.account())
+        });
+        director.judge(
+            "I20",
+            (!busy).then(|| {
+                format!(
+                    "{act} of {id} is due since {:?} and nothing of its kind is done: {}",
+                    finding.clock.due_at,
+                    why(director, &finding)
+                )
+            }),
+        );
+    }
+    director.with(|inner| inner.tally.judge("I20"));
+}
+
+/// What the program itself says about a finding that should have been acted on.
+fn why(director: &Director, finding: &Finding) -> String {
+    let events = director.store.finding_events(&finding.id).unwrap_or_default();
+    let last: Vec<String> =
+        events.iter().rev().take(3).map(|event| format!("{} {}", event.what, event.detail)).collect();
+    format!("{:?}; {}", finding.unjudged, last.join(" / "))
+}
+
+fn i22_bounded(director: &Director) {
+    let counts = director.store.outbox_counts().unwrap_or_default();
+    let waiting = counts.pending;
+    director.judge("I22", (waiting > 50).then(|| format!("{waiting} mails wait")));
+}

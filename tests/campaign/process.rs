@@ -1,0 +1,233 @@
+//! One process of the worker, in miniature: the daemon's own parts (clock guard, slots, ledger, jobs) in the daemon's
+//! order, without signals, systemd and real time.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+use chrono::TimeDelta;
+use costwarden::deliver::mail::Mailer;
+use costwarden::remediate::Halt;
+use costwarden::settings::Settings;
+use costwarden::worker::clock_guard::{ClockGuard, Reading, Trust};
+use costwarden::worker::context::Context;
+use costwarden::worker::daemon::{JobReport, Jobs};
+use costwarden::worker::ledger::Ledger;
+use costwarden::worker::nightly::{Loaded, Nightly};
+use costwarden::worker::outlets::Outlets;
+use costwarden::worker::schedule::{Job, Schedule};
+use costwarden::worker::slots::{self, Verdict};
+use costwarden::worker::supervise::Work;
+
+use crate::director::Director;
+use crate::judge::nights;
+use crate::policies;
+use crate::ports::{Actor, Reader};
+
+/// A running worker.
+pub struct Process {
+    pub id: u32,
+    pub nightly: Nightly,
+    pub schedule: Schedule,
+    director: Arc<Director>,
+    ledger: Ledger,
+    guard: ClockGuard,
+    trust: Trust,
+    scanned: bool,
+    cloud_readings: u64,
+}
+
+/// The context that a process would load now.
+pub fn context(director: &Arc<Director>) -> Context {
+    let (mode, edition, pace) = director.with(|inner| (inner.book.mode, inner.book.edition, inner.book.pace));
+    let scene = &director.scene;
+    let mut settings: Settings = scene.settings.clone();
+    settings.enforcement.mode = mode;
+    settings.enforcement.pace = pace;
+    let reader = Reader { director: director.clone(), inner: director.cloud.reader() };
+    Context {
+        settings: Arc::new(settings),
+        rules: policies::set(scene.severity, scene.people, edition).rules.clone(),
+        store: director.store.clone(),
+        cloud: Arc::new(reader),
+        prices: book(),
+        clock: director.wall.clone(),
+    }
+}
+
+fn book() -> Arc<costwarden::domain::price::PriceBook> {
+    static BOOK: std::sync::OnceLock<Arc<costwarden::domain::price::PriceBook>> = std::sync::OnceLock::new();
+    BOOK.get_or_init(|| Arc::new(costwarden::cloud::prices::embedded().expect("the price book is built in"))).clone()
+}
+
+impl Process {
+    /// A process that has done nothing yet; `None` when the state cannot be read.
+    pub fn start(director: &Arc<Director>, id: u32) -> Option<Process> {
+        let context = context(director);
+        let schedule = Schedule::new(&context.settings.schedule, context.settings.zone).expect("good patterns");
+        let outlets = Arc::new(Outlets::mail(Mailer::Memory(director.mail.clone())));
+        let actor = Actor { director: director.clone(), process: id, inner: director.cloud.actor() };
+        let ledger = Ledger::new(director.store.clone());
+        let guard = ClockGuard::new(ledger.clock_mark().ok()?);
+        let asked = director.clone();
+        let halt = Halt::asking(Arc::new(move |point| Box::pin(asked.clone().pass(id, point))));
+        let reload = Box::new(|_: &Context| anyhow::bail!("nobody reloads here"));
+        let nightly = Nightly::new(Loaded { context, outlets }, Arc::new(actor), reload).with_halt(halt);
+        let trust = Trust::Sane;
+        let (director, scanned, cloud_readings) = (director.clone(), false, 0);
+        Some(Process { id, nightly, schedule, director, ledger, guard, trust, scanned, cloud_readings })
+    }
+
+    fn dead(&self) -> bool {
+        self.director.dead.load(SeqCst)
+    }
+
+    /// What the daemon does before its first tick.
+    pub async fn boot(&mut self) {
+        let _ = self.ledger.close_left_running(self.director.wall.now());
+        if self.ledger.seen().ok().flatten().is_none() {
+            let _ = self.ledger.set_seen(self.director.wall.now());
+        }
+        self.director.acting.store(true, SeqCst);
+        let recovered = self.nightly.recover(self.work()).await;
+        self.director.acting.store(false, SeqCst);
+        self.director.tell(|| {
+            format!(
+                "process {} starts, recovery: {}",
+                self.id,
+                recovered.as_ref().map_or_else(|error| format!("{error:#}"), |()| "ok".into())
+            )
+        });
+        if let Err(error) = recovered
+            && !self.dead()
+        {
+            self.freeze(&format!("recovery at the start failed: {error:#}"));
+        }
+    }
+
+    fn freeze(&self, reason: &str) {
+        self.director.tell(|| format!("the daemon freezes: {reason}"));
+        let _ = self.ledger.freeze(reason, self.director.wall.now());
+    }
+
+    fn work(&self) -> Work {
+        let work = Work::default();
+        self.director.with(|inner| inner.cancel = Some(work.cancel.clone()));
+        work
+    }
+
+    /// One look at clock and slots, and the work that follows from it.
+    pub async fn tick(&mut self) {
+        for _ in 0..40 {
+            if self.dead() || self.look().await.is_err() {
+                break;
+            }
+            match self.next_slot().await {
+                Ok(true) => {}
+                _ => break,
+            }
+        }
+        if !self.dead() && !matches!(self.trust, Trust::Doubt(_)) {
+            if let Err(error) = self.nightly.deliver().await {
+                self.director.tell(|| format!("delivery: {error:#}"));
+            }
+            self.director.note_mail();
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), ()> {
+        let wall = self.director.wall.now();
+        let monotonic = self.director.truth.now().timestamp_micros().unsigned_abs();
+        // Each answer is a witness once.
+        let heard = self.nightly.cloud_clock().filter(|clock| clock.readings != self.cloud_readings);
+        self.cloud_readings = heard.map_or(self.cloud_readings, |clock| clock.readings);
+        let monotonic = std::time::Duration::from_micros(monotonic);
+        let reading = Reading { wall, monotonic, cloud_ahead: heard.map(|clock| clock.ahead) };
+        let before = std::mem::replace(&mut self.trust, self.guard.observe(reading));
+        match self.trust.clone() {
+            Trust::Sane => {
+                let _ = self.ledger.raise_clock_mark(wall);
+                Ok(())
+            }
+            Trust::Behind(why) => {
+                if !matches!(before, Trust::Behind(_)) {
+                    self.freeze(&why);
+                }
+                Ok(())
+            }
+            Trust::Doubt(_) => Err(()),
+        }
+    }
+
+    async fn next_slot(&mut self) -> anyhow::Result<bool> {
+        let now = self.director.wall.now();
+        let seen = self.ledger.seen()?.map(|seen| seen.min(now));
+        let known = self.ledger.known(seen.unwrap_or(now), now)?;
+        let Some(slot) = slots::due(&self.schedule, &known, now, seen).into_iter().next() else {
+            self.ledger.set_seen(now)?;
+            return Ok(false);
+        };
+        let why = match slot.verdict {
+            Verdict::Missed(why) => Some(why),
+            _ if slot.job == Job::Act => match &self.trust {
+                Trust::Behind(why) | Trust::Doubt(why) => Some(why.clone()),
+                Trust::Sane if !self.scanned => Some("no complete scan since this daemon started".to_owned()),
+                Trust::Sane => None,
+            },
+            _ => None,
+        };
+        if let Some(why) = why {
+            self.director.tell(|| format!("{} missed: {why}", slot.job));
+            self.ledger.missed(slot.job, slot.at, &why, now)?;
+            return Ok(true);
+        }
+        if !self.ledger.start(slot.job, slot.at, now)? {
+            return Ok(true);
+        }
+        nights::slot_starts(&self.director, slot.job, slot.at);
+        let result = self.run(slot.job, slot.at).await;
+        if self.dead() {
+            return Ok(false);
+        }
+        let (ok, message) = match &result {
+            Ok(report) => (true, report.message.clone()),
+            Err(error) => (false, format!("{error:#}")),
+        };
+        self.director.tell(|| format!("{} ok={ok}: {message}", slot.job));
+        if let Ok(report) = &result {
+            self.scanned |= slot.job == Job::Scan && report.complete;
+        }
+        self.ledger.finish(slot.job, slot.at, ok, &message, self.director.wall.now())?;
+        Ok(true)
+    }
+
+    async fn run(&mut self, job: Job, slot: costwarden::domain::Instant) -> anyhow::Result<JobReport> {
+        let director = self.director.clone();
+        let before = (job == Job::Scan).then(|| nights::before_scan(&director));
+        director.acting.store(job == Job::Act, SeqCst);
+        let result = self.nightly.run(job, slot, self.work()).await;
+        director.acting.store(false, SeqCst);
+        director.sync();
+        if !self.dead() {
+            match job {
+                Job::Scan => nights::after_scan(&director, before.unwrap_or_default(), result.is_ok()),
+                Job::Act => {}
+                Job::Daily | Job::Weekly => nights::after_report(&director, &self.nightly.context()),
+            }
+        }
+        result
+    }
+
+    /// The instant of the next slot after now, by the machine's clock.
+    pub fn next_look(&self) -> Option<costwarden::domain::Instant> {
+        let now = self.director.wall.now();
+        Job::ALL.into_iter().filter_map(|job| self.schedule.next_after(job, now)).min()
+    }
+
+    /// Settings and policies are read again, as by SIGHUP.
+    pub fn reload(&self) {
+        self.nightly.replace(context(&self.director));
+    }
+}
+
+/// How soon a killed worker is started again.
+pub const RESTART: TimeDelta = TimeDelta::seconds(5);
