@@ -10,7 +10,7 @@ use chrono::{NaiveTime, TimeDelta};
 
 use crate::domain::Instant;
 use crate::domain::exception::{Exception, ExceptionRecord};
-use crate::domain::finding::{Act, Finding, FindingId};
+use crate::domain::finding::{Finding, FindingId};
 use crate::domain::inventory::Coverage;
 use crate::domain::mode::{Arming, Freeze};
 use crate::domain::place::{AccountId, Kind, Partition, ResourceKey};
@@ -116,17 +116,13 @@ pub fn posture_of(store: &Store, settings: &Settings, now: Instant) -> anyhow::R
     }
     let midnight = now.date_naive().and_time(NaiveTime::MIN).and_utc();
     let mut today = Vec::new();
-    let mut last_acts: HashMap<ResourceKey, Instant> = HashMap::new();
+    let last_acts = store.last_acts_since(now - plan::BETWEEN_ACTS)?;
     let recent = store.remediations_between(now - plan::BETWEEN_ACTS, now + TimeDelta::seconds(1))?;
     for act in &recent {
         // What reached the wire today, and what is open and will: both use up today's pace.
         if (act.call_hash.is_some() && act.updated_at >= midnight) || !act.state.ended() {
             let step = &act.step;
             today.push(PastAct { account: step.key.account().clone(), kind: step.key.kind(), act: step.act });
-        }
-        if act.call_hash.is_some() && act.step.act != Act::AddTags {
-            let entry = last_acts.entry(act.step.key.clone()).or_insert(act.updated_at);
-            *entry = act.updated_at.max(*entry);
         }
     }
     Ok(Posture {
@@ -136,7 +132,7 @@ pub fn posture_of(store: &Store, settings: &Settings, now: Instant) -> anyhow::R
         partitions: newest.iter().map(|(partition, (row, at))| (partition.clone(), look(row, *at))).collect(),
         totals,
         today,
-        last_acts,
+        last_acts: last_acts.into_iter().map(|(key, (at, _))| (key, at)).collect(),
         exceptions: exceptions::in_force(store, settings)?,
         asked: store.exceptions()?.iter().filter_map(ExceptionRecord::asked).collect(),
         approved: act_approvals::approved(store, now)?,
