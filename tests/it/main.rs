@@ -1,5 +1,6 @@
 //! The integration tests: one binary, a module for each story.
 
+mod accidents;
 mod cli;
 mod conformance;
 mod corpus;
