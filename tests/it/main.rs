@@ -23,6 +23,7 @@ mod recovery;
 #[cfg(feature = "pdf")]
 mod report_pdf;
 mod rights;
+mod seed_flaws;
 mod settled;
 mod slack;
 mod support;

@@ -470,3 +470,18 @@ fn a_file_of_several_documents_is_cut_into_policies_that_load_alone() {
     let names: Vec<_> = found.iter().map(|one| (one.name.as_str(), one.text.as_str())).collect();
     assert_eq!(names, [("old-disks", text(7, "enforce", "One").as_str()), ("other-disks", second.as_str())]);
 }
+
+#[test]
+fn seed_flaw_14_an_active_policy_never_changes_what_it_does_as_minor_and_without_review() {
+    for (days, mode) in [(1, "enforce"), (6, "enforce"), (8, "enforce"), (365, "enforce"), (30, "monitor")] {
+        let mut life = Life::active();
+        let before = life.stage().1;
+        life.edit(&content(days, mode, "Disks"), by(ANN, 10));
+        assert_eq!(life.stage().0, Stage::Review, "{days} days, {mode}");
+        assert_eq!(life.in_force(11).as_deref(), Some(before.as_str()), "the old one goes on");
+        assert!(activate(&life.record, by(ANN, 12), None).is_err(), "nobody puts it in force before the reviewer");
+    }
+    let mut life = Life::active();
+    life.edit(&content(7, "enforce", "Other words"), by(ANN, 10));
+    assert_eq!(life.stage().0, Stage::Active, "words alone change nothing");
+}
