@@ -12,6 +12,7 @@ mod demo;
 mod e2e;
 mod exceptions;
 mod guide;
+mod hazards;
 mod mail;
 mod mailless;
 mod night;

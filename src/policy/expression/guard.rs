@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_recurse_has_its_bound() {
+    fn h41_each_way_to_recurse_has_its_bound() {
         let nested = |depth: usize| format!("{}a{}", "(".repeat(depth), ")".repeat(depth));
         assert_eq!(check(&nested(32)), Ok(()));
         assert_eq!(problem(&nested(33)), "more than 32 brackets inside one another");

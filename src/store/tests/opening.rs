@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::domain::remediation::Remediation;
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -77,7 +78,7 @@ fn an_empty_file_is_migrated_like_a_missing_one() {
 }
 
 #[test]
-fn an_empty_file_beside_a_log_is_a_loss_and_not_a_new_state() {
+fn h16_an_empty_file_beside_a_log_is_a_loss_and_not_a_new_state() {
     let folder = folder();
     let path = folder.path().join(FILE_NAME);
     std::fs::write(&path, b"").unwrap();
@@ -107,7 +108,7 @@ fn a_database_of_another_program_is_refused_and_left() {
 }
 
 #[test]
-fn a_truncated_file_is_refused_and_left() {
+fn h16_a_truncated_file_is_refused_and_left() {
     let folder = folder();
     let path = whole_file(folder.path());
     let bytes = std::fs::read(&path).unwrap();
@@ -120,7 +121,7 @@ fn a_truncated_file_is_refused_and_left() {
 }
 
 #[test]
-fn a_page_of_rubbish_is_refused_and_left() {
+fn h16_a_page_of_rubbish_is_refused_and_left() {
     let folder = folder();
     let path = whole_file(folder.path());
     let bytes = std::fs::read(&path).unwrap();
@@ -292,6 +293,42 @@ fn a_state_of_the_version_before_violations_keeps_its_rows_and_gains_the_tables(
     assert_eq!(store.tickets().unwrap(), []);
     assert_eq!(store.exceptions().unwrap(), []);
     assert_eq!(store.violations_since("2026-01-01T00:00:00Z".parse().unwrap()).unwrap(), []);
+}
+
+#[test]
+fn h34_an_act_that_an_older_version_left_open_is_still_open_for_the_next_to_look() {
+    use crate::domain::remediation::JournalState as J;
+    for state in [J::Claimed, J::SnapIntent, J::SnapRequested, J::SnapVerified, J::ActIntent, J::Answered, J::Uncertain]
+    {
+        let folder = folder();
+        let store = Store::open_in(folder.path()).unwrap();
+        let known = finding("i-0a1");
+        store.update_findings(std::slice::from_ref(&known), &[]).unwrap();
+        let fence = acting_lease(&store, "older", minute(0));
+        let claimed = store.claim(&step(&known), "p-1", fence, minute(1)).unwrap();
+        let open = Remediation { state, message: "left so".into(), ..claimed };
+        if state != J::Claimed {
+            store.advance(&open, fence, minute(2)).unwrap();
+        }
+        let before = store.open_remediations().unwrap();
+        // As the version before undo and exceptions left it: without their tables.
+        store
+            .lock()
+            .execute_batch(
+                "DROP TABLE ticket; DROP TABLE violation_step; DROP TABLE violation; DROP TABLE exception_event;
+                 DROP TABLE exception_use; DROP TABLE exception; DROP TABLE act_request;
+                 DROP TRIGGER audit_only_at_the_end; PRAGMA user_version = 2",
+            )
+            .unwrap();
+        drop(store);
+        let store = Store::open_in(folder.path()).unwrap();
+        assert_eq!(store.open_remediations().unwrap(), before, "{state:?}");
+        assert_eq!(before.len(), 1);
+        assert!(
+            store.claim(&step(&known), "p-2", fence, minute(3)).is_err(),
+            "{state:?}: and nothing begins beside it"
+        );
+    }
 }
 
 #[test]
