@@ -144,7 +144,7 @@ async fn die_once(director: &Arc<Director>, death: &Death<'_>, plan: &str, step:
     }
     let died = director.truth.now();
     let mut deaths = 0;
-    while director.dead.load(SeqCst) && deaths < 3 {
+    while director.dead.load(SeqCst) && deaths < 8 {
         deaths += 1;
         director.dead.store(false, SeqCst);
         director.acting.store(false, SeqCst);
