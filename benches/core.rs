@@ -20,7 +20,7 @@ use costwarden::checks;
 use costwarden::cloud::prices;
 use costwarden::domain::check::{Subject, Verdict};
 use costwarden::domain::fact::Fact;
-use costwarden::domain::finding::Finding;
+use costwarden::domain::finding::{Finding, FindingId};
 use costwarden::domain::inventory::RefIndex;
 use costwarden::domain::mode::{Arming, Mode};
 use costwarden::domain::money::grouped;
@@ -259,6 +259,7 @@ struct Planner {
     partitions: HashMap<costwarden::domain::place::Partition, PartitionLook>,
     totals: HashMap<(AccountId, Kind), u64>,
     last_acts: HashMap<ResourceKey, DateTime<Utc>>,
+    in_vain: HashMap<FindingId, u32>,
 }
 
 impl Planner {
@@ -282,6 +283,7 @@ impl Planner {
             partitions: HashMap::from([(place.partition(Kind::Instance), PartitionLook { at: now(), doubt: None })]),
             totals: HashMap::from([((place.account, Kind::Instance), resources as u64)]),
             last_acts: HashMap::new(),
+            in_vain: HashMap::new(),
         })
     }
 
@@ -304,6 +306,7 @@ impl Planner {
             totals: &self.totals,
             today: &[],
             last_acts: &self.last_acts,
+            in_vain: &self.in_vain,
             pace: &enforcement.pace,
             breaker: &enforcement.breaker,
             window: &enforcement.window,

@@ -59,6 +59,8 @@ pub struct PlanInput<'a> {
     pub today: &'a [PastAct],
     /// Last stop, resize, delete or terminate of a resource.
     pub last_acts: &'a HashMap<ResourceKey, Instant>,
+    /// How often the act on a finding was begun in the last seven days and came to nothing.
+    pub in_vain: &'a HashMap<FindingId, u32>,
     /// How much may change.
     pub pace: &'a Pace,
     /// When a policy is held whole.
@@ -359,16 +361,19 @@ fn one_per_resource<'a>(candidates: Vec<(&'a Finding, Act)>, held_rows: &mut Vec
         .collect()
 }
 
-/// Takes the largest savings first, as far as the pace of this run and this day goes.
+/// Takes the largest savings first, as far as the pace of this run and this day goes. What was refused at its last look
+/// stands behind what was not: the same refusal every night must not take the place of everything else.
 fn keep_pace<'a>(
     input: &PlanInput<'_>,
     mut candidates: Vec<(&'a Finding, Act)>,
     held_rows: &mut Vec<Held>,
 ) -> Vec<&'a Finding> {
+    let in_vain = |finding: &Finding| input.in_vain.get(&finding.id).copied().unwrap_or(0);
     // Tags go last: a resource that is stopped and tagged in one run would count as changed after its tagging.
     candidates.sort_by(|(left, left_act), (right, right_act)| {
         (*left_act == Act::AddTags)
             .cmp(&(*right_act == Act::AddTags))
+            .then_with(|| in_vain(left).cmp(&in_vain(right)))
             .then_with(|| right.savings.monthly.cmp(&left.savings.monthly))
             .then_with(|| left.clock.due_at.cmp(&right.clock.due_at))
             .then_with(|| left.id.cmp(&right.id))

@@ -65,7 +65,7 @@ impl Remediator {
             Ok(call) => call,
             Err(why) => return self.end(remediation, JournalState::Aborted, &why, run).await,
         };
-        remediation.call_hash = Some(super::driver::call_hash(&call));
+        remediation.call_hash = Some(super::written::call_hash(&call));
         remediation.looks = 1;
         let words = format!("{} volumes will be snapshotted first", remediation.snapshots.len());
         self.commit(remediation, JournalState::SnapIntent, &words, run).await?;
@@ -128,7 +128,7 @@ impl Remediator {
                     Ok(call) => call,
                     Err(why) => return self.end(remediation, JournalState::Aborted, &why, run).await,
                 };
-                remediation.call_hash = Some(super::driver::call_hash(&call));
+                remediation.call_hash = Some(super::written::call_hash(&call));
                 remediation.rechecked_at = Some(fresh.read_at);
                 remediation.looks = 2;
                 self.commit(remediation, JournalState::SnapIntent, "asking for the snapshots once more", run).await?;

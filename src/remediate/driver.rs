@@ -6,8 +6,6 @@
 //! begins here like any other, and `parts` makes the calls after the first.
 
 use chrono::TimeDelta;
-use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::actions::resize_instance::Passage;
 use super::actions::{Action, Backup, Recipe, action};
@@ -16,13 +14,14 @@ use super::freeze::ordinary;
 use super::gate::Purpose;
 use super::parts::{part_label, settle_last};
 use super::recheck::{Fresh, Judged};
+use super::written::{audit, call_hash};
 use super::{Event, Interrupted, Outcome, Progress, Remediator, Ruling, Run};
 use crate::cloud::{Call, ErrorKind};
 use crate::domain::Instant;
 use crate::domain::finding::Act;
 use crate::domain::plan::Step;
 use crate::domain::remediation::{JournalState, Part, PartOutcome, Remediation};
-use crate::store::{ACTING_LEASE, AuditEntry, ClaimError, GateClass, GatePass, StoreError};
+use crate::store::{ACTING_LEASE, ClaimError, GateClass, GatePass, StoreError};
 
 /// How long J3 and J4 ask again for something that cannot be read.
 const PATIENCE: TimeDelta = TimeDelta::minutes(15);
@@ -479,42 +478,8 @@ impl Remediator {
     }
 }
 
-/// SHA-256 over the call's name and arguments, in hexadecimal.
-pub(super) fn call_hash(call: &Call) -> String {
-    let text = serde_json::to_string(call).unwrap_or_else(|_| call.to_string());
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// The name of a state's crash points.
 fn label(state: JournalState) -> &'static str {
     let word = state.word();
     word.split('_').next().unwrap_or(word)
-}
-
-/// What the audit trail keeps of a row.
-pub(super) fn audit(remediation: &Remediation) -> AuditEntry {
-    let step = &remediation.step;
-    let detail = json!({
-        "remediation": remediation.id,
-        "finding": step.finding,
-        "act": step.act,
-        "policy": step.policy,
-        "policy_hash": step.policy_hash,
-        "rule": step.rule,
-        "plan": remediation.plan,
-        "state": remediation.state.word(),
-        "fence": remediation.fence,
-        "snapshots": remediation.snapshots,
-        "image": remediation.image,
-        "call_hash": remediation.call_hash,
-        "request_id": remediation.request_id,
-        "parts": remediation.parts,
-        "message": remediation.message,
-    });
-    AuditEntry {
-        actor: "remediate".into(),
-        what: remediation.state.word().into(),
-        subject: step.key.to_string(),
-        detail,
-    }
 }

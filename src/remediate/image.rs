@@ -163,7 +163,7 @@ impl Remediator {
         }
         let tries = remediation.image.as_ref().map_or(0, |own| own.tries) + 1;
         remediation.image = Some(SafetyImage { name, image: None, asked_at: self.tools.clock.now(), tries });
-        remediation.call_hash = Some(super::driver::call_hash(&call));
+        remediation.call_hash = Some(super::written::call_hash(&call));
         let words = "about to make an image of the snapshots";
         self.commit(remediation, JournalState::SnapVerified, words, run).await?;
         if let Some(why) = self.closed(run)? {

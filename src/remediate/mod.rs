@@ -45,6 +45,7 @@ mod recheck;
 #[cfg(test)]
 mod tests;
 pub mod undo;
+mod written;
 
 #[cfg(debug_assertions)]
 pub use halt::Ask;

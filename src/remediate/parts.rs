@@ -10,8 +10,9 @@
 use chrono::TimeDelta;
 
 use super::actions::resize_instance::{Passage, Turn};
-use super::driver::{Next, call_hash};
+use super::driver::Next;
 use super::observe::{BLIND, LOOKS, Seen, seen};
+use super::written::call_hash;
 use super::{Interrupted, Remediator, Ruling, Run};
 use crate::cloud::{Answer, Call, CloudError, ErrorKind};
 use crate::domain::Instant;

@@ -119,7 +119,7 @@ async fn h45_a_month_without_mail_changes_nothing_and_loses_nothing() {
     let mut done: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (at, operation, target) in changes(&app.cloud) {
         assert!(at > start + TimeDelta::days(31));
-        if matches!(operation.as_str(), "StopInstances" | "DeleteVolume") {
+        if matches!(operation.as_str(), "StopInstances" | "DeleteVolume" | "ModifyInstanceAttribute") {
             let ahead = told(&target, at).unwrap_or_else(|| panic!("{operation} of {target} was told to nobody"));
             assert!(ahead >= TimeDelta::hours(24), "{operation} of {target} came {ahead} after its mail");
             done.entry(operation).or_default().insert(target);
@@ -128,6 +128,14 @@ async fn h45_a_month_without_mail_changes_nothing_and_loses_nothing() {
     eprintln!("H45 sessions={} mails={} dead={} done={done:?}", sink.sessions(), mails.len(), dead.len());
     let named = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<_>>();
     let volumes = named(&["vol-0ci-cache", "vol-0eu-logs", "vol-0old-database", "vol-0test-data"]);
-    let machines = named(&["i-0audit", "i-0course", "i-0export", "i-0gap", "i-0pilot", "i-0report", "i-0sandbox"]);
-    assert_eq!(done, BTreeMap::from([("DeleteVolume".to_owned(), volumes), ("StopInstances".to_owned(), machines)]));
+    let machines =
+        named(&["i-0audit", "i-0course", "i-0export", "i-0gap", "i-0monolith", "i-0pilot", "i-0report", "i-0sandbox"]);
+    assert_eq!(
+        done,
+        BTreeMap::from([
+            ("DeleteVolume".to_owned(), volumes),
+            ("ModifyInstanceAttribute".to_owned(), named(&["i-0monolith"])),
+            ("StopInstances".to_owned(), machines),
+        ])
+    );
 }

@@ -38,6 +38,7 @@ struct World {
     totals: HashMap<(AccountId, Kind), u64>,
     today: Vec<PastAct>,
     last_acts: HashMap<ResourceKey, Instant>,
+    in_vain: HashMap<FindingId, u32>,
     pace: Pace,
     breaker: Breaker,
     window: Window,
@@ -68,6 +69,7 @@ impl World {
             totals: Kind::ALL.into_iter().map(|kind| ((place.account.clone(), kind), 1_000)).collect(),
             today: Vec::new(),
             last_acts: HashMap::new(),
+            in_vain: HashMap::new(),
             pace: Pace::default(),
             breaker: Breaker::default(),
             window: Window::default(),
@@ -92,6 +94,7 @@ impl World {
             totals: &self.totals,
             today: &self.today,
             last_acts: &self.last_acts,
+            in_vain: &self.in_vain,
             pace: &self.pace,
             breaker: &self.breaker,
             window: &self.window,
@@ -345,6 +348,18 @@ fn h25_a_resource_is_acted_on_once_in_seven_days() {
 }
 
 #[test]
+fn i20_what_was_refused_lately_leaves_its_place_to_others() {
+    let dear = due("i-dear", Severity::Medium, Action::Stop, 500);
+    let mut world = World::with(vec![dear.clone(), due("i-cheap", Severity::Medium, Action::Stop, 5)]);
+    world.pace.disruptive_per_run = 1;
+    assert_eq!(world.chosen(), ["i-dear"]);
+    world.in_vain.insert(dear.id.clone(), 1);
+    assert_eq!(world.chosen(), ["i-cheap"]);
+    world.pace.disruptive_per_run = 2;
+    assert_eq!(world.chosen(), ["i-cheap", "i-dear"], "behind the others, and not left out");
+}
+
+#[test]
 fn a_step_is_bound_to_what_the_resource_looks_like_and_a_plan_to_its_contents() {
     let idle = due("i-1", Severity::Medium, Action::Stop, 50);
     let world = World::with(vec![idle.clone()]);
@@ -371,6 +386,7 @@ fn a_step_is_bound_to_what_the_resource_looks_like_and_a_plan_to_its_contents() 
         totals: &world.totals,
         today: &[],
         last_acts: &world.last_acts,
+        in_vain: &world.in_vain,
         pace: &world.pace,
         breaker: &world.breaker,
         window: &world.window,

@@ -23,6 +23,7 @@ mod between;
 mod crashes;
 mod expiry;
 mod gates;
+mod pairs;
 mod people;
 mod resize;
 mod resize_back;

@@ -15,6 +15,7 @@ use crate::domain::inventory::Coverage;
 use crate::domain::mode::{Arming, Freeze};
 use crate::domain::place::{AccountId, Kind, Partition, ResourceKey};
 use crate::domain::plan::{Held, HoldCode, Plan};
+use crate::domain::remediation::JournalState;
 use crate::engine::plan::{self, PartitionLook, PastAct, PlanInput};
 use crate::engine::ruleset::Ruleset;
 use crate::settings::Settings;
@@ -50,6 +51,8 @@ pub struct Posture {
     pub today: Vec<PastAct>,
     /// Last act other than tagging, by resource key.
     pub last_acts: HashMap<ResourceKey, Instant>,
+    /// Acts of the last seven days that came to nothing, by finding.
+    pub in_vain: HashMap<FindingId, u32>,
     /// Exceptions of the settings and granted ones of the state, those that are over included.
     pub exceptions: Vec<Exception>,
     /// Requests that hold by themselves.
@@ -116,9 +119,13 @@ pub fn posture_of(store: &Store, settings: &Settings, now: Instant) -> anyhow::R
     }
     let midnight = now.date_naive().and_time(NaiveTime::MIN).and_utc();
     let mut today = Vec::new();
+    let mut in_vain: HashMap<FindingId, u32> = HashMap::new();
     let last_acts = store.last_acts_since(now - plan::BETWEEN_ACTS)?;
     let recent = store.remediations_between(now - plan::BETWEEN_ACTS, now + TimeDelta::seconds(1))?;
     for act in &recent {
+        if matches!(act.state, JournalState::Refused | JournalState::Aborted) {
+            *in_vain.entry(act.step.finding.clone()).or_default() += 1;
+        }
         // What reached the wire today, and what is open and will: both use up today's pace.
         if (act.call_hash.is_some() && act.updated_at >= midnight) || !act.state.ended() {
             let step = &act.step;
@@ -133,6 +140,7 @@ pub fn posture_of(store: &Store, settings: &Settings, now: Instant) -> anyhow::R
         totals,
         today,
         last_acts: last_acts.into_iter().map(|(key, (at, _))| (key, at)).collect(),
+        in_vain,
         exceptions: exceptions::in_force(store, settings)?,
         asked: store.exceptions()?.iter().filter_map(ExceptionRecord::asked).collect(),
         approved: act_approvals::approved(store, now)?,
@@ -168,6 +176,7 @@ pub fn input_of<'a>(
         totals: &posture.totals,
         today: &posture.today,
         last_acts: &posture.last_acts,
+        in_vain: &posture.in_vain,
         pace: &settings.enforcement.pace,
         breaker: &settings.enforcement.breaker,
         window: &settings.enforcement.window,

@@ -158,8 +158,16 @@ fn i20_alive(director: &Director) {
 /// What the program itself says about a finding that should have been acted on.
 fn why(director: &Director, finding: &Finding) -> String {
     let events = director.store.finding_events(&finding.id).unwrap_or_default();
-    let last: Vec<String> =
+    let mut last: Vec<String> =
         events.iter().rev().take(3).map(|event| format!("{} {}", event.what, event.detail)).collect();
+    let acts = director.store.remediations_of_finding(&finding.id).unwrap_or_default();
+    last.extend(acts.last().map(|row| format!("{}: {}", row.state.word(), row.message)));
+    let end = director.scene.end;
+    let around = director.store.remediations_between(end - TimeDelta::days(8), end).unwrap_or_default();
+    if let Some(row) = around.last() {
+        let held = director.store.held(&row.plan, None).unwrap_or_default();
+        last.extend(held.iter().filter(|own| own.finding == finding.id).map(|own| format!("held: {}", own.reason)));
+    }
     format!("{:?}; {}", finding.unjudged, last.join(" / "))
 }
 

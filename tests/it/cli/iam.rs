@@ -48,6 +48,8 @@ fn the_shipped_policies_come_to_a_reader_that_reads_and_an_actor_that_stops_and_
             "ec2:DescribeAddresses",
             "ec2:DescribeImages",
             "ec2:DescribeInstanceAttribute",
+            "ec2:DescribeInstanceTypeOfferings",
+            "ec2:DescribeInstanceTypes",
             "ec2:DescribeInstances",
             "ec2:DescribeLockedSnapshots",
             "ec2:DescribeSnapshots",
