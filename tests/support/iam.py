@@ -13,8 +13,8 @@ NOUNS = {"i": "instance", "vol": "volume", "snap": "snapshot", "ami": "image", "
 # Owned by nobody in particular, as their ARNs say it.
 WITHOUT_ACCOUNT = ("snapshot", "image")
 # What an operation makes, and what it touches besides the resources that it names.
-MAKES = {"CreateSnapshot": ("snapshot",), "CreateSnapshots": ("snapshot",), "CreateVolume": ("volume",),
-         "RegisterImage": ("image",), "RunInstances": ("instance", "volume", "network-interface")}
+MAKES = {"AllocateAddress": ("elastic-ip",), "CreateSnapshot": ("snapshot",), "CreateSnapshots": ("snapshot",),
+         "CreateVolume": ("volume",), "RegisterImage": ("image",), "RunInstances": ("instance", "volume", "network-interface")}
 ALONG = {"CreateSnapshots": ("volume/vol-0attached",)}
 
 

@@ -47,7 +47,7 @@ async fn h42_the_doctor_finds_a_printed_role_right_and_names_what_another_lacks_
     let more = ["DeleteSnapshot", "TerminateInstances"].map(str::to_owned);
     give(&right.iter().chain(&more).cloned().collect::<Vec<_>>());
     let (missing, surplus, document) = rights(0);
-    assert_eq!((missing, surplus), (json!([]), json!(["ec2:TerminateInstances", "ec2:DeleteSnapshot"])));
+    assert_eq!((missing, surplus), (json!([]), json!(["ec2:DeleteSnapshot", "ec2:TerminateInstances"])));
     let told = document["lines"]
         .as_array()
         .expect("lines")
