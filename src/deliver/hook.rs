@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use reqwest::{StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Outcome;
+use super::mail::write_durably;
 use crate::clock::Clock;
 use crate::domain::Instant;
 
@@ -44,6 +46,37 @@ pub struct Hooks {
     rooms: HashMap<String, SecretString>,
     reach: Reach,
     last: Mutex<HashMap<String, Instant>>,
+}
+
+/// Where the messages to the rooms of one service go.
+pub(super) enum Rooms {
+    /// Posted to their hooks.
+    Hooks(Hooks),
+    /// Into a folder of `.json` files, for worlds and the demo.
+    Folder(PathBuf),
+}
+
+impl Rooms {
+    /// A folder, made if it is missing.
+    pub(super) fn folder(service: &str, folder: &Path) -> Result<Rooms> {
+        std::fs::create_dir_all(folder).with_context(|| format!("making the {service} folder {}", folder.display()))?;
+        Ok(Rooms::Folder(folder.to_owned()))
+    }
+
+    /// Sends a body to a room. Waits on `clock` when the room had one less than a second ago.
+    pub(super) async fn send(&self, room: &str, body: &serde_json::Value, clock: &Clock) -> Outcome {
+        match self {
+            Rooms::Hooks(hooks) => hooks.send(room, body, clock).await,
+            Rooms::Folder(folder) => {
+                let room: String = room.chars().filter(char::is_ascii_alphanumeric).take(60).collect();
+                let name = format!("{}-{room}.json", clock.now().format("%Y%m%dT%H%M%S%.6fZ"));
+                match write_durably(folder, &name, body.to_string().as_bytes()) {
+                    Ok(()) => Outcome::Accepted,
+                    Err(error) => Outcome::unreachable(format!("{error:#}")),
+                }
+            }
+        }
+    }
 }
 
 impl Hooks {

@@ -2,14 +2,13 @@
 //!
 //! `hook` keeps the addresses and posts; here is what a message looks like. Leaves out everything interactive.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use secrecy::SecretString;
 
-use super::hook::Hooks;
 pub use super::hook::Reach;
-use super::mail::write_durably;
+use super::hook::{Hooks, Rooms};
 use super::{Message, Outcome};
 use crate::clock::Clock;
 
@@ -17,23 +16,22 @@ use crate::clock::Clock;
 const MAX_CHARS: usize = 3_000;
 
 /// All rooms.
-pub enum Slack {
-    /// By webhook.
-    Hooks(Hooks),
-    /// A folder of `.json` files, for worlds and the demo.
-    Folder(PathBuf),
-}
+pub struct Slack(Rooms);
 
 impl Slack {
     /// Rooms (`#finops`) with their hooks' addresses. Fails on an address that is no https URL, without printing it.
     pub fn hooks(rooms: Vec<(String, SecretString)>, reach: Reach) -> Result<Slack> {
-        Ok(Slack::Hooks(Hooks::new("Slack", rooms, reach)?))
+        Ok(Slack(Rooms::Hooks(Hooks::new("Slack", rooms, reach)?)))
     }
 
     /// Into a folder, made if it is missing.
     pub fn folder(folder: &Path) -> Result<Slack> {
-        std::fs::create_dir_all(folder).with_context(|| format!("making the Slack folder {}", folder.display()))?;
-        Ok(Slack::Folder(folder.to_owned()))
+        Ok(Slack(Rooms::folder("Slack", folder)?))
+    }
+
+    /// Whether messages go into a folder.
+    pub(super) fn is_folder(&self) -> bool {
+        matches!(self.0, Rooms::Folder(_))
     }
 
     /// Sends one message to the room in its `to`. Waits on `clock` when the room had one less than a second ago.
@@ -41,17 +39,7 @@ impl Slack {
         let Some(room) = message.to.strip_prefix("slack:") else {
             return Outcome::Never(format!("{:?} is not a Slack room", message.to));
         };
-        match self {
-            Slack::Hooks(hooks) => hooks.send(room, &payload(message), clock).await,
-            Slack::Folder(folder) => {
-                let room: String = room.chars().filter(char::is_ascii_alphanumeric).take(60).collect();
-                let name = format!("{}-{room}.json", clock.now().format("%Y%m%dT%H%M%S%.6fZ"));
-                match write_durably(folder, &name, payload(message).to_string().as_bytes()) {
-                    Ok(()) => Outcome::Accepted,
-                    Err(error) => Outcome::unreachable(format!("{error:#}")),
-                }
-            }
-        }
+        self.0.send(room, &payload(message), clock).await
     }
 }
 

@@ -5,14 +5,13 @@
 //! Markdown, so that it is no link, and a card without a list of mentions calls nobody. A card is kept below the 28 KB
 //! that Teams takes. Leaves out everything interactive.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::hook::{Hooks, Reach};
-use super::mail::write_durably;
+use super::hook::{Hooks, Reach, Rooms};
 use super::{Message, Outcome};
 use crate::clock::Clock;
 use crate::domain::text::is_hostile;
@@ -23,24 +22,18 @@ const MAX_CHARS: usize = 3_000;
 const MAX_LINES: usize = 100;
 
 /// All channels.
-pub enum Teams {
-    /// By webhook.
-    Hooks(Hooks),
-    /// A folder of `.json` files, for worlds and the demo.
-    Folder(PathBuf),
-}
+pub struct Teams(Rooms);
 
 impl Teams {
     /// Channels, by the names of the settings, with their hooks' addresses. Fails on an address that is no https URL,
     /// without printing it.
     pub fn hooks(channels: Vec<(String, SecretString)>, reach: Reach) -> Result<Teams> {
-        Ok(Teams::Hooks(Hooks::new("Teams", channels, reach)?))
+        Ok(Teams(Rooms::Hooks(Hooks::new("Teams", channels, reach)?)))
     }
 
     /// Into a folder, made if it is missing.
     pub fn folder(folder: &Path) -> Result<Teams> {
-        std::fs::create_dir_all(folder).with_context(|| format!("making the Teams folder {}", folder.display()))?;
-        Ok(Teams::Folder(folder.to_owned()))
+        Ok(Teams(Rooms::folder("Teams", folder)?))
     }
 
     /// Sends one message to the channel in its `to`. Waits on `clock` when the channel had one less than a second ago.
@@ -48,17 +41,7 @@ impl Teams {
         let Some(name) = message.to.strip_prefix("teams:") else {
             return Outcome::Never(format!("{:?} is not a Teams channel", message.to));
         };
-        match self {
-            Teams::Hooks(hooks) => hooks.send(name, &payload(message), clock).await,
-            Teams::Folder(folder) => {
-                let name: String = name.chars().filter(char::is_ascii_alphanumeric).take(60).collect();
-                let file = format!("{}-{name}.json", clock.now().format("%Y%m%dT%H%M%S%.6fZ"));
-                match write_durably(folder, &file, payload(message).to_string().as_bytes()) {
-                    Ok(()) => Outcome::Accepted,
-                    Err(error) => Outcome::unreachable(format!("{error:#}")),
-                }
-            }
-        }
+        self.0.send(name, &payload(message), clock).await
     }
 }
 

@@ -53,7 +53,7 @@ impl Webhooks {
         let Some(address) = message.to.strip_prefix("webhook:") else {
             return Outcome::Never("the message is for no webhook".to_owned());
         };
-        if let Some(folder @ Slack::Folder(_)) = slack {
+        if let Some(folder) = slack.filter(|slack| slack.is_folder()) {
             let inside = Message { to: "slack:#webhook".to_owned(), ..message.clone() };
             return folder.send(&inside, clock).await;
         }
