@@ -90,23 +90,7 @@ async fn h05_a_crash_at_every_point_of_a_stop_or_a_delete_never_repeats_a_call_n
 
 #[tokio::test]
 async fn h05_tagging_survives_a_crash_at_every_point_without_a_second_write() {
-    for point in [
-        "J3.before",
-        "J3.after",
-        "J4.call",
-        "J4.before",
-        "J4.after",
-        "J8.before",
-        "J8.after",
-        "J8.call",
-        "J9.before",
-        "J9.after",
-        "J10.call",
-        "J10.before",
-        "J10.after",
-        "J11.before",
-        "J11.after",
-    ] {
+    for point in WITHOUT_BACKUP {
         let stage = Stage::new();
         let step = stage.due_step(INSTANCE, Action::Tag).await;
         assert!(die_at(&stage, &step, point).await, "{point} was not reached");
@@ -159,23 +143,7 @@ async fn h05_a_second_crash_during_the_recovery_changes_nothing_about_that() {
                 let stage = Stage::new();
                 let step = stage.due_step(id, action).await;
                 assert!(die_at(&stage, &step, first).await);
-                let (remediator, run) = (stage.remediator(Halt::failing_at(second)), stage.run("run-2"));
-                let died = match remediator.resume_all(&run).await {
-                    Err(Interrupted::Halted(_)) => true,
-                    Err(other) => panic!("{first} {second}: {other}"),
-                    Ok(outcomes) => {
-                        let mut outcome = outcomes[0].clone();
-                        loop {
-                            let Progress::WaitUntil(until) = outcome.progress else { break false };
-                            stage.clock.advance_to(until);
-                            match remediator.advance(outcome.id.unwrap(), &run).await {
-                                Ok(next) => outcome = next,
-                                Err(Interrupted::Halted(_)) => break true,
-                                Err(other) => panic!("{first} {second}: {other}"),
-                            }
-                        }
-                    }
-                };
+                let died = die_again_at(&stage, second).await;
                 let ends = stage.resume("run-3").await;
                 let end = match ends.into_iter().next().map(|end| end.progress) {
                     Some(Progress::Ended(state)) => state,

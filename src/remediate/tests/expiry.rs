@@ -230,23 +230,7 @@ async fn an_expiry_needs_an_armed_account_in_mode_enforce_and_the_window() {
 
 #[tokio::test]
 async fn h05_an_expiry_survives_a_crash_at_every_point_without_a_second_call() {
-    for point in [
-        "J3.before",
-        "J3.after",
-        "J4.call",
-        "J4.before",
-        "J4.after",
-        "J8.before",
-        "J8.after",
-        "J8.call",
-        "J9.before",
-        "J9.after",
-        "J10.call",
-        "J10.before",
-        "J10.after",
-        "J11.before",
-        "J11.after",
-    ] {
+    for point in WITHOUT_BACKUP {
         let (stage, _, snapshot) = Stage::with_a_backup_of(91).await;
         let step = stage.expiring().await.remove(0);
         assert!(die_at(&stage, &step, point).await, "{point} was not reached");

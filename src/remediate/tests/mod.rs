@@ -388,6 +388,42 @@ async fn die_at(stage: &Stage, step: &Step, point: &str) -> bool {
     }
 }
 
+/// The next worker, which goes on with what is open and dies at a point too; false when it came to an end before.
+async fn die_again_at(stage: &Stage, point: &str) -> bool {
+    let (remediator, run) = (stage.remediator(Halt::failing_at(point)), stage.run("run-2"));
+    let mut next = remediator.resume_all(&run).await.map(|mut all| all.pop().unwrap());
+    loop {
+        match next {
+            Err(Interrupted::Halted(_)) => return true,
+            Err(other) => panic!("{point}: {other}"),
+            Ok(Outcome { progress: Progress::WaitUntil(until), id, .. }) => {
+                stage.clock.advance_to(until);
+                next = remediator.advance(id.unwrap(), &run).await;
+            }
+            Ok(_) => return false,
+        }
+    }
+}
+
+/// Every point that an act without a backup passes, in their order.
+const WITHOUT_BACKUP: [&str; 15] = [
+    "J3.before",
+    "J3.after",
+    "J4.call",
+    "J4.before",
+    "J4.after",
+    "J8.before",
+    "J8.after",
+    "J8.call",
+    "J9.before",
+    "J9.after",
+    "J10.call",
+    "J10.before",
+    "J10.after",
+    "J11.before",
+    "J11.after",
+];
+
 /// The states that a row went through.
 fn states(stage: &Stage, id: i64) -> Vec<JournalState> {
     let mut states: Vec<JournalState> =

@@ -157,19 +157,7 @@ async fn h21_a_second_crash_during_the_recovery_changes_nothing_about_that() {
             let stage = Stage::new();
             let step = stage.due_step(INSTANCE, Action::Resize).await;
             assert!(die_at(&stage, &step, first).await, "{first}");
-            let (remediator, run) = (stage.remediator(Halt::failing_at(second)), stage.run("run-2"));
-            let mut next = remediator.resume_all(&run).await.map(|mut all| all.pop().unwrap());
-            let died = loop {
-                match next {
-                    Err(Interrupted::Halted(_)) => break true,
-                    Err(other) => panic!("{first} {second}: {other}"),
-                    Ok(Outcome { progress: Progress::WaitUntil(until), id, .. }) => {
-                        stage.clock.advance_to(until);
-                        next = remediator.advance(id.unwrap(), &run).await;
-                    }
-                    Ok(_) => break false,
-                }
-            };
+            let died = die_again_at(&stage, second).await;
             stage.resume("run-3").await;
             let row = stage.store.remediations_of_finding(&step.finding).unwrap().pop().unwrap();
             let end = Outcome { id: Some(row.id), progress: Progress::Ended(row.state), message: row.message };

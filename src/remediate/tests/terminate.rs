@@ -125,19 +125,7 @@ async fn h05_a_second_crash_during_the_recovery_of_a_termination_changes_nothing
             let stage = stage();
             let step = stage.due_step(INSTANCE, Action::Terminate).await;
             assert!(die_at(&stage, &step, first).await, "{first}");
-            let (remediator, run) = (stage.remediator(Halt::failing_at(second)), stage.run("run-2"));
-            let mut next = remediator.resume_all(&run).await.map(|mut all| all.pop().unwrap());
-            let died = loop {
-                match next {
-                    Err(Interrupted::Halted(_)) => break true,
-                    Err(other) => panic!("{first} {second}: {other}"),
-                    Ok(Outcome { progress: Progress::WaitUntil(until), id, .. }) => {
-                        stage.clock.advance_to(until);
-                        next = remediator.advance(id.unwrap(), &run).await;
-                    }
-                    Ok(_) => break false,
-                }
-            };
+            let died = die_again_at(&stage, second).await;
             stage.resume("run-3").await;
             let row = stage.store.remediations_of_finding(&step.finding).unwrap().pop().unwrap();
             // Intended twice and sent never: asked for no third time, and given up before anything was lost.
