@@ -54,7 +54,7 @@ impl Running {
     fn says(&self, words: &str) -> String {
         let mut seen = Vec::new();
         loop {
-            match self.lines.recv_timeout(Duration::from_secs(30)) {
+            match self.lines.recv_timeout(Duration::from_secs(120)) {
                 Ok(line) if line.contains(words) => return line,
                 Ok(line) => seen.push(line),
                 Err(_) => panic!("never said {words:?}; said: {seen:#?}"),

@@ -20,7 +20,7 @@ use crate::support::moto::{Seen, write_offset};
 /// Longer than a killed worker's lease holds.
 const PAST_THE_LEASE: TimeDelta = TimeDelta::minutes(16);
 /// Longest that anything may take on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 pub struct Case {
     pub world: &'static World,

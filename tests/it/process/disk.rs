@@ -34,7 +34,7 @@ fn h30_a_disk_that_is_full_at_any_write_leaves_no_call_without_its_row() {
         let environment = case.environment();
         let mut running = case.spawn(command, environment);
         let began = std::time::Instant::now();
-        while running.ended().is_none() && began.elapsed() < Duration::from_secs(60) {
+        while running.ended().is_none() && began.elapsed() < Duration::from_secs(120) {
             std::thread::sleep(Duration::from_millis(50));
         }
         let code = running.ended().and_then(|status| status.code());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use costwarden::domain::finding::Act;
 use costwarden::domain::remediation::JournalState;
 
-use super::case::{Case, side_by_side};
+use super::case::{Case, PATIENCE, side_by_side};
 use super::world::World;
 use crate::support::moto::{Fault, Seen};
 
@@ -56,7 +56,7 @@ const CASES: [(Act, &str, &str, Breaks, JournalState); 20] = [
 /// Pairs that this file's cases need: one each, and one for the port where nobody listens.
 pub const PAIRS: usize = CASES.len() + 1;
 
-/// Longest that the fault lasts; a worker that waits is killed then.
+/// Longest that the fault lasts after it was first met; a worker that waits is killed then.
 const LASTS: Duration = Duration::from_secs(25);
 
 #[test]
@@ -68,13 +68,23 @@ fn h05_a_network_that_breaks_at_any_call_leads_to_one_act_at_most() {
         let what = format!("{act}, {operation}: {how}");
         world.moto.fault(breaks(operation).acting().times(1_000).of_account(&case.account));
         let mut running = case.apply(None);
+        let met = || world.moto.log(&case.account).iter().filter(|seen| seen.fault.is_some()).count();
+        let mut since = None;
         let began = std::time::Instant::now();
-        while running.ended().is_none() && began.elapsed() < LASTS {
+        while running.ended().is_none() && since.is_none_or(|since: std::time::Instant| since.elapsed() < LASTS) {
+            if since.is_none() && met() > 0 {
+                since = Some(std::time::Instant::now());
+            }
+            assert!(
+                began.elapsed() < PATIENCE + LASTS,
+                "{what}: it neither ends nor meets its fault: {}",
+                running.errors()
+            );
             std::thread::sleep(Duration::from_millis(100));
         }
+        let met = met();
         case.kill(running);
         world.moto.forget_faults(&case.account);
-        let met = world.moto.log(&case.account).iter().filter(|seen| seen.fault.is_some()).count();
         assert!(met > 0, "{what}: the fault was not reached");
         at_most_one(&case, &what);
         // A refused or aborted step is asked for once more; what is open is gone on with.

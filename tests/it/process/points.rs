@@ -3,7 +3,7 @@
 use costwarden::domain::finding::Act;
 use costwarden::domain::remediation::JournalState;
 
-use super::case::{Case, Counts, side_by_side};
+use super::case::{Case, Counts, PATIENCE, side_by_side};
 use super::world::World;
 
 /// Where it is killed, in the order in which a remediation passes.
@@ -129,7 +129,7 @@ fn h02_killed_while_the_snapshot_is_pending_it_goes_on_waiting() {
             let began = std::time::Instant::now();
             while !case.rows().iter().any(|row| row.message.contains("is pending") && row.next_look_at.is_some()) {
                 assert!(running.ended().is_none(), "{}", running.errors());
-                assert!(began.elapsed().as_secs() < 120, "it does not wait: {:?}", case.rows());
+                assert!(began.elapsed() < PATIENCE, "it does not wait: {:?}", case.rows());
                 std::thread::sleep(std::time::Duration::from_millis(50));
             }
             case.kill(running);

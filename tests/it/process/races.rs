@@ -11,7 +11,7 @@ use costwarden::domain::Instant;
 use costwarden::domain::finding::Act;
 use costwarden::domain::remediation::JournalState;
 
-use super::case::{Case, Running, side_by_side};
+use super::case::{Case, PATIENCE, Running, side_by_side};
 use super::world::World;
 
 /// Workers in one race.
@@ -75,7 +75,7 @@ fn h06_two_daemons_and_a_hand_at_the_hour_of_acting_stop_an_instance_once() {
     let began = Monotonic::now();
     let mut hands = Vec::new();
     while !case.rows().iter().any(|row| row.state == JournalState::Done) {
-        assert!(began.elapsed() < Duration::from_secs(180), "nobody acted: {}", first.errors());
+        assert!(began.elapsed() < PATIENCE, "nobody acted: {}", first.errors());
         assert!(first.ended().is_none(), "{}", first.errors());
         if began.elapsed() > Duration::from_secs(60) {
             hands.push(case.apply(None).end().code().expect("ended by itself"));

@@ -28,7 +28,7 @@ async fn every_list_call_reports_every_failure() {
     let moto = Moto::shared();
     let account = moto.account();
     let here = place(&account, REGION);
-    let impatient = AwsOptions { read_timeout: Duration::from_millis(300), ..quick() };
+    let impatient = AwsOptions { read_timeout: Duration::from_secs(1), ..quick() };
     let reader = moto.reader_with(&[&account], impatient).await;
     type Plant = fn(&str) -> Fault;
     let ways: [(&str, Plant, ErrorKind); 8] = [
@@ -39,7 +39,7 @@ async fn every_list_call_reports_every_failure() {
         ("cut connection", Fault::cut, ErrorKind::Uncertain),
         ("cut page that claims to be whole", Fault::cut_whole, ErrorKind::Uncertain),
         ("reset", Fault::reset, ErrorKind::Uncertain),
-        ("timeout", |operation| Fault::delay(operation, Duration::from_millis(900)), ErrorKind::Uncertain),
+        ("timeout", |operation| Fault::delay(operation, Duration::from_secs(3)), ErrorKind::Uncertain),
     ];
     for kind in Kind::ALL {
         for (name, plant, expected) in ways {
