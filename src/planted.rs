@@ -15,6 +15,7 @@ pub const WORDS: &[&str] = &[
     "act-on-a-half-read",
     "again-within-a-week",
     "anybody-approves",
+    "ask-the-gate-once",
     "call-before-intent",
     "drop-the-fence",
     "fight-people",

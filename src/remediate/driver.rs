@@ -245,8 +245,21 @@ impl Remediator {
         let early = planted!("call-before-intent");
         let early = if early { Some(self.tools.act.execute(&step.key.partition.place, &call).await) } else { None };
         self.commit(remediation, JournalState::ActIntent, &words, run).await?;
-        // From here on there is no await before the call. A freeze of the last moment still stops it.
-        if let Some(why) = self.closed(run)? {
+        // From here on there is no await before the call. Whatever people decided while the intent was written holds.
+        let late = match self.closed(run)? {
+            Some(why) => Ruling::Hold(why),
+            None if planted!("ask-the-gate-once") => Ruling::Pass,
+            None => self.gate_again(remediation, &call, &fresh.resource, fresh.read_at, run)?,
+        };
+        let stopped = match late {
+            Ruling::Pass => None,
+            Ruling::Hold(why) | Ruling::Refuse(_, why) => Some(why),
+            Ruling::Freeze(why) => {
+                self.freeze("gate", &why)?;
+                Some(why)
+            }
+        };
+        if let Some(why) = stopped {
             let why = format!("stopped in the last moment, no call was made: {why}");
             return self.end(remediation, JournalState::Refused, &why, run).await;
         }

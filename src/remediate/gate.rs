@@ -1,6 +1,6 @@
 //! The gate: the last question before anything leaves for the cloud.
 //!
-//! `driver` and `backup` ask it right before every mutating call. It shares no decision with the planner and none
+//! `driver` and `backup` ask it right before every mutating call, `driver` once more when the act's intent is on file. It shares no decision with the planner and none
 //! with the guards: it reads freeze, lease, arming, finding, notices and its own pass counts from the state file
 //! in that moment and compares the call with the step. What an honest planner could have hit by waiting (freeze,
 //! window, lost lease) holds; what changed meanwhile refuses; what can only be a bug or a wrong target (over pace,
@@ -20,6 +20,7 @@ use crate::domain::mode::{Arming, Freeze, Mode};
 use crate::domain::notice::NoticeKind;
 use crate::domain::place::Kind;
 use crate::domain::plan::{HoldCode, OWN_TAGS, Step};
+use crate::domain::remediation::Remediation;
 use crate::domain::resource::{Detail, Lifecycle, Resource};
 use crate::domain::text::clean;
 use crate::store::{ACTING_LEASE, GateClass, StoreError};
@@ -96,9 +97,37 @@ impl Remediator {
         read_at: Instant,
         run: &Run,
     ) -> Result<Ruling, StoreError> {
+        Ok(judge(&self.facts(purpose, step, call, fresh, read_at, run, None)?))
+    }
+
+    /// Asks the gate about the act whose intent was just committed: that took a moment in which people may have
+    /// decided otherwise. The caller awaits nothing between the answer and the call.
+    pub(super) fn gate_again(
+        &self,
+        remediation: &Remediation,
+        call: &Call,
+        fresh: &Resource,
+        read_at: Instant,
+        run: &Run,
+    ) -> Result<Ruling, StoreError> {
+        Ok(judge(&self.facts(Purpose::Act, &remediation.step, call, fresh, read_at, run, Some(remediation.id))?))
+    }
+
+    /// What the gate looks at. An act that is on file already does not count among those before it.
+    #[expect(clippy::too_many_arguments, reason = "each is another half of the question")]
+    fn facts<'a>(
+        &'a self,
+        purpose: Purpose,
+        step: &'a Step,
+        call: &'a Call,
+        fresh: &'a Resource,
+        read_at: Instant,
+        run: &'a Run,
+        own: Option<i64>,
+    ) -> Result<Facts<'a>, StoreError> {
         let now = self.tools.clock.now();
         let account = step.key.account();
-        let facts = Facts {
+        Ok(Facts {
             now,
             purpose,
             step,
@@ -122,11 +151,10 @@ impl Remediator {
                 .into_iter()
                 .filter_map(|notice| Some((notice.kind, notice.delivered_at?)))
                 .collect(),
-            last_act: self.tools.store.last_act_on(&step.key)?.map(|(at, _)| at),
+            last_act: self.tools.store.last_act_on(&step.key, own)?.map(|(at, _)| at),
             passed: self.passed(step, run, now)?,
             origin: self.origin(step, fresh, run)?,
-        };
-        Ok(judge(&facts))
+        })
     }
 
     fn passed(&self, step: &Step, run: &Run, now: Instant) -> Result<Passed, StoreError> {

@@ -82,9 +82,12 @@ impl Store {
 
     /// The last act on a resource that the cloud may have heard, and when: what it refused outright did nothing. Tag
     /// writes are left out: one in between must not hide a stop.
-    pub fn last_act_on(&self, key: &ResourceKey) -> Result<Option<(Instant, Act)>> {
+    /// An act that asks for itself names its own row, which does not count.
+    pub fn last_act_on(&self, key: &ResourceKey, own: Option<i64>) -> Result<Option<(Instant, Act)>> {
         self.read(format_args!("reading the last act on {key}"), |connection| {
-            let found = reached(connection, &format!("resource = ?1 AND {HEARD}"), params![key.to_string()])?;
+            let which = format!("resource = ?1 AND remediation.id <> ?2 AND {HEARD}");
+            // Rows are numbered from 1.
+            let found = reached(connection, &which, params![key.to_string(), own.unwrap_or(0)])?;
             Ok(found.into_iter().next_back().map(|(_, act, at)| (at, act)))
         })
     }

@@ -65,13 +65,7 @@ pub async fn in_gap(director: &Arc<Director>, process: u32, kind: Kind, deed: De
             director.pass_to(now + TimeDelta::minutes(16));
             (second(director, process + 1_000).await, false)
         }
-        other => {
-            director.with(|inner| {
-                let late = inner.point.starts_with("J8");
-                inner.book.late_word = late.then_some(now).or(inner.book.late_word);
-            });
-            (person(director, other), false)
-        }
+        other => (person(director, other), false),
     };
     if done {
         director.reached(kind);

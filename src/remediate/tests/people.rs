@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::act_approval::ActRequest;
 use crate::domain::exception::{ApproverRules, ExceptionRecord, ExceptionType};
+use crate::domain::finding::State;
 use crate::domain::lifecycle::{Approval, ApprovalKind, ApprovalState};
 use crate::engine::exceptions::{self as rules, Wish};
 use crate::store::{AskAct, AuditEntry, ExceptionStep};
@@ -11,6 +12,12 @@ const BEN: &str = "ben@example.com";
 
 /// Asked for now; written to the state as the worker does.
 fn asked(stage: &Stage, finding: &Finding) -> ExceptionRecord {
+    let (step, ask) = wish(stage, finding);
+    save(stage, None, step, &ask)
+}
+
+/// What would be asked for now, and of whom.
+fn wish(stage: &Stage, finding: &Finding) -> (rules::Step, Vec<String>) {
     let wish = Wish {
         exception_type: ExceptionType::Temporary,
         days: Some(1),
@@ -29,11 +36,14 @@ fn asked(stage: &Stage, finding: &Finding) -> ExceptionRecord {
     };
     let ask = rules::approvers(&approvers, wish.by, &finding.policy).unwrap();
     let id = stage.store.new_uuid().unwrap();
-    let step = rules::request(finding, &wish, &[], approvers.sla, id, stage.clock.now()).unwrap();
-    save(stage, None, step, &ask)
+    (rules::request(finding, &wish, &[], approvers.sla, id, stage.clock.now()).unwrap(), ask)
 }
 
 fn save(stage: &Stage, before: Option<&ExceptionRecord>, step: rules::Step, ask: &[String]) -> ExceptionRecord {
+    save_in(&stage.store, before, step, ask)
+}
+
+fn save_in(store: &Store, before: Option<&ExceptionRecord>, step: rules::Step, ask: &[String]) -> ExceptionRecord {
     let audit = AuditEntry {
         actor: "test".into(),
         what: step.event.what.clone(),
@@ -42,8 +52,8 @@ fn save(stage: &Stage, before: Option<&ExceptionRecord>, step: rules::Step, ask:
     };
     let from = before.map(|own| own.status);
     let (record, event) = (&step.record, &step.event);
-    stage.store.save_exception(&ExceptionStep { record, from, event, ask, mails: &[], audit: &audit }).unwrap();
-    stage.store.exception(&step.record.id).unwrap().unwrap()
+    store.save_exception(&ExceptionStep { record, from, event, ask, mails: &[], audit: &audit }).unwrap();
+    store.exception(&step.record.id).unwrap().unwrap()
 }
 
 fn approve(stage: &Stage, record: &ExceptionRecord) -> ExceptionRecord {
@@ -117,7 +127,7 @@ pub(super) fn ask(stage: &Stage, step: &Step, answers: &[(&str, ApprovalState)])
     ask_of(stage, step, [BEN, "fin@example.com"], answers);
 }
 
-fn ask_of(stage: &Stage, step: &Step, people: [&str; 2], answers: &[(&str, ApprovalState)]) {
+fn ask_of(stage: &Stage, step: &Step, people: [&str; 2], answers: &[(&str, ApprovalState)]) -> ActRequest {
     let now = stage.clock.now();
     let request = ActRequest {
         id: 0,
@@ -140,19 +150,90 @@ fn ask_of(stage: &Stage, step: &Step, people: [&str; 2], answers: &[(&str, Appro
     let rows: Vec<Approval> = stage.store.approvals_of(ApprovalKind::Remediation, &request.subject()).unwrap();
     for (who, state) in answers {
         let row = rows.iter().find(|row| row.approver == *who).unwrap();
-        let audit = AuditEntry {
-            actor: (*who).into(),
-            what: "answer".into(),
-            subject: request.subject(),
-            detail: serde_json::json!({}),
-        };
-        stage.store.answer_approval(row, *state, None, &[], &audit, now).unwrap();
+        answer(&stage.store, &request, row, *state, now);
     }
+    request
+}
+
+fn answer(store: &Store, request: &ActRequest, row: &Approval, state: ApprovalState, now: Instant) {
+    let audit = AuditEntry {
+        actor: row.approver.clone(),
+        what: "answer".into(),
+        subject: request.subject(),
+        detail: serde_json::json!({}),
+    };
+    store.answer_approval(row, state, None, &[], &audit, now).unwrap();
 }
 
 /// Two people say yes to a step.
-pub(super) fn say_yes(stage: &Stage, step: &Step) {
-    ask(stage, step, &[(BEN, ApprovalState::Approved), ("fin@example.com", ApprovalState::Approved)]);
+pub(super) fn say_yes(stage: &Stage, step: &Step) -> ActRequest {
+    let yes = [(BEN, ApprovalState::Approved), ("fin@example.com", ApprovalState::Approved)];
+    ask_of(stage, step, [BEN, "fin@example.com"], &yes)
+}
+
+#[tokio::test]
+async fn h10_what_people_decide_between_the_intent_and_the_call_still_stops_the_call() {
+    type Case = (&'static str, fn(&Store, &Step, &Later));
+    let cases: [Case; 5] = [
+        ("the finding is excepted", |store, step, _| {
+            let mut finding = store.finding(&step.finding).unwrap().unwrap();
+            finding.state = State::Excepted;
+            store.update_findings(&[finding], &[]).unwrap();
+        }),
+        ("is asked for and not decided", |store, _, later| {
+            let (wish, ask) = &later.wish;
+            save_in(store, None, wish.clone(), ask);
+        }),
+        ("fin@example.com refused the act", |store, _, later| {
+            let rows = store.approvals_of(ApprovalKind::Remediation, &later.request.subject()).unwrap();
+            let row = rows.iter().find(|row| row.approver == "fin@example.com").unwrap();
+            answer(store, &later.request, row, ApprovalState::Rejected, later.at);
+        }),
+        ("the arming of account", |store, step, later| {
+            assert!(store.disarm(step.key.account(), later.at).unwrap());
+        }),
+        ("frozen by eve", |store, _, later| {
+            store.freeze(&Freeze { at: later.at, by: "eve".into(), reason: "audit".into() }).unwrap();
+        }),
+    ];
+    for (id, action) in [(ORPHAN, Action::Terminate), (INSTANCE, Action::Stop)] {
+        for (words, decide) in cases {
+            let stage = two_people();
+            let finding = stage.due_finding(id, action);
+            let step = stage.step_of(&finding).await;
+            let request = say_yes(&stage, &step);
+            let (store, clock, own) = (stage.store.clone(), stage.clock.clone(), step.clone());
+            let wish = wish(&stage, &finding);
+            let late = Halt::meanwhile("J8.after", move || {
+                // The clock goes on by a moment: who disarms, disarms before the call.
+                clock.advance_to(clock.now() + TimeDelta::seconds(1));
+                decide(
+                    &store,
+                    &own,
+                    &Later {
+                        at: clock.now() - TimeDelta::milliseconds(1),
+                        request: request.clone(),
+                        wish: wish.clone(),
+                    },
+                );
+            });
+            let (remediator, run) = (stage.remediator(late), stage.run("run-1"));
+            let first = remediator.start(&step, "p-1", &run).await.unwrap();
+            let end = stage.play(&remediator, first, &run).await;
+            assert_eq!(end.progress, Progress::Ended(JournalState::Refused), "{id} {words}: {}", end.message);
+            assert!(end.message.contains("no call was made: ") && end.message.contains(words), "{id}: {}", end.message);
+            assert_eq!(stage.acts(), Vec::<String>::new(), "{id} {words}");
+            let passed = stage.store.gate_counts_of_run("run-1", &stage.place.account).unwrap();
+            assert_eq!(passed.rows(), [], "{id} {words}: it takes no place of the pace");
+        }
+    }
+}
+
+/// What is decided later.
+struct Later {
+    at: Instant,
+    request: ActRequest,
+    wish: (rules::Step, Vec<String>),
 }
 
 fn two_people() -> Stage {

@@ -39,7 +39,7 @@ fn an_act_is_told_step_by_step_and_its_finding_follows() {
 
     let intent = moved(&claimed, JournalState::ActIntent, "StopInstances");
     store.advance(&intent, fence, minute(2)).unwrap();
-    assert_eq!(store.last_act_on(&findings[0].key).unwrap(), Some((minute(2), Act::StopInstance)));
+    assert_eq!(store.last_act_on(&findings[0].key, None).unwrap(), Some((minute(2), Act::StopInstance)));
     let done = moved(&claimed, JournalState::Done, "done");
     let mail = Outgoing {
         kind: "notice".into(),

@@ -80,8 +80,6 @@ pub struct Book {
     pub slots: BTreeSet<(Job, Instant)>,
     pub jumped_at: Option<Instant>,
     pub stopping: bool,
-    /// When somebody last decided something while a call was on its way.
-    pub late_word: Option<Instant>,
     pub scanned_at: Option<Instant>,
 }
 

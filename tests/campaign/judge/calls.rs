@@ -145,11 +145,6 @@ impl Case<'_> {
         self.changes.iter().filter(about).any(|change| self.now - change.at <= horizon)
     }
 
-    /// Somebody decided otherwise between the gate's last question and the call; only a freeze is asked for there.
-    fn late_word(&self) -> bool {
-        self.director.with(|inner| inner.book.late_word == Some(self.now))
-    }
-
     fn finding(&self) -> Option<FindingId> {
         let act = self.act?;
         let (_, policy, rule) = ACTS.iter().find(|(own, _, _)| *own == act)?;
@@ -347,9 +342,6 @@ fn i07_people(case: &Case<'_>) -> Option<Verdict> {
     let id = case.call.target();
     let act = case.row.as_ref().map(|row| row.step.act)?;
     let rule = case.row.as_ref().map(|row| row.step.rule.clone())?;
-    if case.late_word() {
-        return None;
-    }
     let asked = matches!(act, Act::StopInstance | Act::DeleteVolume);
     let people = if asked { case.director.scene.people } else { 0 };
     case.director.with(|inner| {
@@ -483,8 +475,8 @@ fn i09_armed(case: &Case<'_>) -> Option<Verdict> {
         Some(format!("{} is not its place, or not listed", case.place))
     } else if !id.starts_with(prefix) {
         Some(format!("{id} is no id for it"))
-    } else if !case.late_word()
-        && armed.is_none_or(|(_, own)| own != edition && case.row.as_ref().is_none_or(|row| row.step.policy == "waste"))
+    } else if armed
+        .is_none_or(|(_, own)| own != edition && case.row.as_ref().is_none_or(|row| row.step.policy == "waste"))
     {
         // The other edition changes `waste` alone.
         Some(format!("armed {armed:?}, edition {edition} is in force"))
