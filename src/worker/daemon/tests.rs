@@ -405,7 +405,24 @@ async fn a_failed_job_is_recorded_and_told_but_freezes_nothing() {
     assert_eq!(*stage.jobs.alerts.lock().unwrap(), ["scan of 2026-11-23 02:00 UTC failed: the cloud said no"]);
     assert_eq!(stage.frozen(), None);
     stage.tick("2026-11-23T10:00:00Z").await;
-    assert_eq!(stage.rows().last().unwrap(), "act 23 10:00 missed: no complete scan since this daemon started");
+    let missed = "missed: the last scan failed, and what it could not read is not on file";
+    assert_eq!(stage.rows().last().unwrap(), &format!("act 23 10:00 {missed}"));
+}
+
+#[tokio::test]
+async fn i04_after_a_scan_that_failed_nothing_is_done_until_one_has_ended_whatever_was_known_before() {
+    let stage = Stage::new("2026-11-23T01:00:00Z").await;
+    let act_slots = || stage.rows().into_iter().filter(|row| row.starts_with("act")).collect::<Vec<_>>();
+    for (day, does) in [(23, Does::Complete), (24, Does::Fails), (25, Does::Complete)] {
+        stage.jobs.does(Job::Scan, does);
+        stage.tick(&format!("2026-11-{day}T02:00:00Z")).await;
+        stage.tick(&format!("2026-11-{day}T10:00:00Z")).await;
+    }
+    let missed = "missed: the last scan failed, and what it could not read is not on file";
+    assert_eq!(
+        act_slots(),
+        ["act 23 10:00 done: fine".to_owned(), format!("act 24 10:00 {missed}"), "act 25 10:00 done: fine".to_owned()]
+    );
 }
 
 #[tokio::test]

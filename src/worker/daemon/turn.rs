@@ -19,8 +19,7 @@ pub(super) struct Loop {
     parts: Daemon,
     guard: ClockGuard,
     trust: Trust,
-    /// A complete scan ended in this process.
-    scanned: bool,
+    scanned: Scanned,
     /// SIGHUP came.
     reload: bool,
     end: Option<DaemonEnd>,
@@ -33,6 +32,16 @@ pub(super) struct Loop {
     unwritten_freeze: Option<String>,
 }
 
+/// What this process knows from its own scans.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scanned {
+    Never,
+    /// A complete one ended; later ones may have been incomplete, which the state file tells by partition.
+    Complete,
+    /// The last one did not come to its end: what it could not read stands nowhere.
+    Failed,
+}
+
 impl Loop {
     /// A loop that has done nothing yet.
     ///
@@ -43,7 +52,7 @@ impl Loop {
             guard: ClockGuard::new(parts.ledger.clock_mark()?),
             parts,
             trust: Trust::Sane,
-            scanned: false,
+            scanned: Scanned::Never,
             reload: false,
             end: None,
             last_tick: Monotonic::now(),
@@ -186,10 +195,17 @@ impl Loop {
             End::Panicked(text) => (false, format!("panicked: {text}")),
             End::Hung { why, .. } => (false, format!("put down: {why}")),
         };
+        if job == Job::Scan {
+            self.scanned = match &end {
+                End::Finished(Ok(report)) if report.complete => Scanned::Complete,
+                End::Finished(Ok(_)) if self.scanned == Scanned::Complete => Scanned::Complete,
+                End::Finished(Ok(_)) => Scanned::Never,
+                _ => Scanned::Failed,
+            };
+        }
         // First the freeze, then the books.
         match end {
-            End::Finished(Ok(report)) => {
-                self.scanned |= job == Job::Scan && report.complete;
+            End::Finished(Ok(_)) => {
                 tracing::info!(%job, slot = %at, message, "slot done");
             }
             End::Finished(Err(_)) => {
@@ -205,8 +221,11 @@ impl Loop {
     fn acts_held_because(&self) -> Option<String> {
         match &self.trust {
             Trust::Behind(why) | Trust::Doubt(why) => Some(why.clone()),
-            Trust::Sane if !self.scanned => Some("no complete scan since this daemon started".to_owned()),
-            Trust::Sane => self.unwritten_freeze.clone(),
+            Trust::Sane => match self.scanned {
+                Scanned::Never => Some("no complete scan since this daemon started".to_owned()),
+                Scanned::Failed => Some("the last scan failed, and what it could not read is not on file".to_owned()),
+                Scanned::Complete => self.unwritten_freeze.clone(),
+            },
         }
     }
 
