@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use chrono::TimeDelta;
 use costwarden::cloud::sim::{Change, Usage};
-use costwarden::domain::exception::{ExceptionStatus, ExceptionType};
+use costwarden::domain::exception::{ExceptionRecord, ExceptionStatus, ExceptionType};
 use costwarden::domain::lifecycle::ApprovalKind;
 use costwarden::domain::mode::{Arming, Freeze, Mode};
 use costwarden::domain::place::Kind as Sort;
@@ -251,7 +251,11 @@ fn except(director: &Director, row: &Remediation, days: Option<i64>) -> bool {
         director.with(|inner| inner.book.grants.push(held));
     }
     let Some(days) = days else { return true };
-    if desk.approve(&asked.record.id, None, By { who: FIN, at: now }).is_err() {
+    // Who gets an error looks whether it was taken all the same.
+    let taken = |own: &ExceptionRecord| own.status_at(now) == ExceptionStatus::Approved;
+    let approved = desk.approve(&asked.record.id, None, By { who: FIN, at: now });
+    if approved.is_err() && !director.store.exception(&asked.record.id).is_ok_and(|own| own.as_ref().is_some_and(taken))
+    {
         return false;
     }
     director.with(|inner| {
@@ -273,7 +277,9 @@ fn revoke(director: &Director) -> bool {
         return false;
     };
     let desk = Desk::of(&director.store, &director.scene.settings);
-    if desk.revoke(&record.id, "no longer", By { who: FIN, at: now }).is_err() {
+    let revoked = desk.revoke(&record.id, "no longer", By { who: FIN, at: now });
+    let holds = |own: &ExceptionRecord| own.status_at(now) == ExceptionStatus::Approved;
+    if revoked.is_err() && director.store.exception(&record.id).is_ok_and(|own| own.as_ref().is_some_and(holds)) {
         return false;
     }
     director.with(|inner| {

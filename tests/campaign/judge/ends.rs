@@ -126,6 +126,7 @@ fn i20_alive(director: &Director) {
             _ => false,
         };
         let id = finding.key.id.to_string();
+        let there = director.cloud.truth(|truth| truth.resource(&id).is_some());
         let clean = scene.cards.get(&id).is_some_and(|card| card.bait == Bait::None)
             && !director.cloud.changes().iter().any(|change| change.target == id)
             && director.with(|inner| !inner.book.grants.iter().any(|own| own.resource == id));
@@ -134,7 +135,7 @@ fn i20_alive(director: &Director) {
             && finding.standing == Standing::Proven
             && !finding.suppressed
             && finding.seen_at > scene.end - days;
-        if !(room && clean && due && armed(&finding)) {
+        if !(room && there && clean && due && armed(&finding)) {
             continue;
         }
         let busy = director.with(|inner| {
