@@ -26,6 +26,7 @@ pub mod policies;
 pub mod recheck;
 pub mod rights;
 pub mod sample;
+pub mod scanned;
 pub mod schedule;
 pub mod signals;
 pub mod simulate;

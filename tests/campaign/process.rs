@@ -14,6 +14,7 @@ use costwarden::worker::daemon::{JobReport, Jobs};
 use costwarden::worker::ledger::Ledger;
 use costwarden::worker::nightly::{Loaded, Nightly};
 use costwarden::worker::outlets::Outlets;
+use costwarden::worker::scanned::Scanned;
 use costwarden::worker::schedule::{Job, Schedule};
 use costwarden::worker::slots::{self, Verdict};
 use costwarden::worker::supervise::Work;
@@ -32,7 +33,7 @@ pub struct Process {
     ledger: Ledger,
     guard: ClockGuard,
     trust: Trust,
-    scanned: bool,
+    scanned: Scanned,
     cloud_readings: u64,
 }
 
@@ -73,7 +74,7 @@ impl Process {
         let reload = Box::new(|_: &Context| anyhow::bail!("nobody reloads here"));
         let nightly = Nightly::new(Loaded { context, outlets }, Arc::new(actor), reload).with_halt(halt);
         let trust = Trust::Sane;
-        let (director, scanned, cloud_readings) = (director.clone(), false, 0);
+        let (director, scanned, cloud_readings) = (director.clone(), Scanned::default(), 0);
         Some(Process { id, nightly, schedule, director, ledger, guard, trust, scanned, cloud_readings })
     }
 
@@ -170,8 +171,7 @@ impl Process {
             Verdict::Missed(why) => Some(why),
             _ if slot.job == Job::Act => match &self.trust {
                 Trust::Behind(why) | Trust::Doubt(why) => Some(why.clone()),
-                Trust::Sane if !self.scanned => Some("no complete scan since this daemon started".to_owned()),
-                Trust::Sane => None,
+                Trust::Sane => self.scanned.holds().map(str::to_owned),
             },
             _ => None,
         };
@@ -193,8 +193,8 @@ impl Process {
             Err(error) => (false, format!("{error:#}")),
         };
         self.director.tell(|| format!("{} ok={ok}: {message}", slot.job));
-        if let Ok(report) = &result {
-            self.scanned |= slot.job == Job::Scan && report.complete;
+        if slot.job == Job::Scan {
+            self.scanned = self.scanned.and(result.as_ref().ok().map(|report| report.complete));
         }
         self.ledger.finish(slot.job, slot.at, ok, &message, self.director.wall.now())?;
         Ok(true)

@@ -9,6 +9,7 @@ use tokio::time::{Instant as Monotonic, MissedTickBehavior, interval, sleep_unti
 
 use super::{Daemon, DaemonEnd};
 use crate::worker::clock_guard::{ClockGuard, Reading, Trust};
+use crate::worker::scanned::Scanned;
 use crate::worker::schedule::Job;
 use crate::worker::signals::Event;
 use crate::worker::slots::{self, DueSlot, Verdict};
@@ -32,16 +33,6 @@ pub(super) struct Loop {
     unwritten_freeze: Option<String>,
 }
 
-/// What this process knows from its own scans.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Scanned {
-    Never,
-    /// A complete one ended; later ones may have been incomplete, which the state file tells by partition.
-    Complete,
-    /// The last one did not come to its end: what it could not read stands nowhere.
-    Failed,
-}
-
 impl Loop {
     /// A loop that has done nothing yet.
     ///
@@ -52,7 +43,7 @@ impl Loop {
             guard: ClockGuard::new(parts.ledger.clock_mark()?),
             parts,
             trust: Trust::Sane,
-            scanned: Scanned::Never,
+            scanned: Scanned::default(),
             reload: false,
             end: None,
             last_tick: Monotonic::now(),
@@ -196,12 +187,10 @@ impl Loop {
             End::Hung { why, .. } => (false, format!("put down: {why}")),
         };
         if job == Job::Scan {
-            self.scanned = match &end {
-                End::Finished(Ok(report)) if report.complete => Scanned::Complete,
-                End::Finished(Ok(_)) if self.scanned == Scanned::Complete => Scanned::Complete,
-                End::Finished(Ok(_)) => Scanned::Never,
-                _ => Scanned::Failed,
-            };
+            self.scanned = self.scanned.and(match &end {
+                End::Finished(Ok(report)) => Some(report.complete),
+                _ => None,
+            });
         }
         // First the freeze, then the books.
         match end {
@@ -221,11 +210,7 @@ impl Loop {
     fn acts_held_because(&self) -> Option<String> {
         match &self.trust {
             Trust::Behind(why) | Trust::Doubt(why) => Some(why.clone()),
-            Trust::Sane => match self.scanned {
-                Scanned::Never => Some("no complete scan since this daemon started".to_owned()),
-                Scanned::Failed => Some("the last scan failed, and what it could not read is not on file".to_owned()),
-                Scanned::Complete => self.unwritten_freeze.clone(),
-            },
+            Trust::Sane => self.scanned.holds().map(str::to_owned).or_else(|| self.unwritten_freeze.clone()),
         }
     }
 
