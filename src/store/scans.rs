@@ -116,6 +116,24 @@ impl Store {
             scans(connection, "WHERE started_at >= ?1 AND started_at < ?2 ORDER BY started_at, id", span)
         })
     }
+
+    /// The same scans without their summaries, in the same order.
+    pub fn scan_rows_between(&self, from: Instant, to: Instant) -> Result<Vec<Scan>> {
+        self.read(format_args!("reading the scans from {from} to {to}"), |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT doc FROM scan WHERE started_at >= ?1 AND started_at < ?2 ORDER BY started_at, id",
+            )?;
+            let mut rows = statement.query(params![row::micros(from), row::micros(to)])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                found.push(row::from_json(
+                    "scan",
+                    row.get_ref(0)?.as_str().map_err(|error| Fault::document("scan", error))?,
+                )?);
+            }
+            Ok(found)
+        })
+    }
 }
 
 fn begun(id: &str, now: Instant) -> Scan {

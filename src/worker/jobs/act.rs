@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use chrono::TimeDelta;
 
-use super::plan::posture;
+use super::plan::totals;
 use crate::cloud::CloudAct;
 use crate::domain::Instant;
 use crate::domain::plan::Step;
@@ -281,7 +281,7 @@ pub(super) fn interrupted(why: Interrupted) -> NotActing {
 }
 
 pub(super) fn remediator(cx: &Context, acting: &Acting<'_>) -> Result<Remediator, NotActing> {
-    let totals: BTreeMap<_, _> = posture(cx)?.totals.into_iter().collect();
+    let totals: BTreeMap<_, _> = totals(cx)?.into_iter().collect();
     let enforcement = &cx.settings.enforcement;
     let rules = GateRules {
         places: cx.places(),

@@ -108,15 +108,8 @@ pub fn posture(cx: &Context) -> anyhow::Result<Posture> {
 /// # Errors
 /// When the state cannot be read.
 pub fn posture_of(store: &Store, settings: &Settings, now: Instant) -> anyhow::Result<Posture> {
-    let mut newest = newest_coverage(store, now)?;
-    newest.retain(|partition, _| {
-        let place = &partition.place;
-        settings.accounts.iter().any(|own| own.id == place.account && own.regions.contains(&place.region))
-    });
-    let mut totals: HashMap<(AccountId, Kind), u64> = HashMap::new();
-    for (row, _) in newest.values().filter(|(row, _)| row.trusted()) {
-        *totals.entry((row.partition.place.account.clone(), row.partition.kind)).or_default() += row.resources;
-    }
+    let newest = newest_listed(store, settings, now)?;
+    let totals = totals_in(&newest);
     let midnight = now.date_naive().and_time(NaiveTime::MIN).and_utc();
     let mut today = Vec::new();
     let mut in_vain: HashMap<FindingId, u32> = HashMap::new();
@@ -145,6 +138,35 @@ pub fn posture_of(store: &Store, settings: &Settings, now: Instant) -> anyhow::R
         asked: store.exceptions()?.iter().filter_map(ExceptionRecord::asked).collect(),
         approved: act_approvals::approved(store, now)?,
     })
+}
+
+/// Resources by account and kind as last believed, without the rest of the posture: what the gate counts shares of.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn totals(cx: &Context) -> anyhow::Result<HashMap<(AccountId, Kind), u64>> {
+    Ok(totals_in(&newest_listed(&cx.store, &cx.settings, cx.clock.now())?))
+}
+
+fn newest_listed(
+    store: &Store,
+    settings: &Settings,
+    now: Instant,
+) -> anyhow::Result<HashMap<Partition, (Coverage, Instant)>> {
+    let mut newest = newest_coverage(store, now)?;
+    newest.retain(|partition, _| {
+        let place = &partition.place;
+        settings.accounts.iter().any(|own| own.id == place.account && own.regions.contains(&place.region))
+    });
+    Ok(newest)
+}
+
+fn totals_in(newest: &HashMap<Partition, (Coverage, Instant)>) -> HashMap<(AccountId, Kind), u64> {
+    let mut totals: HashMap<(AccountId, Kind), u64> = HashMap::new();
+    for (row, _) in newest.values().filter(|(row, _)| row.trusted()) {
+        *totals.entry((row.partition.place.account.clone(), row.partition.kind)).or_default() += row.resources;
+    }
+    totals
 }
 
 /// The planner's input from these parts.
@@ -189,7 +211,8 @@ pub fn input_of<'a>(
 /// When the state cannot be read.
 pub fn newest_coverage(store: &Store, now: Instant) -> anyhow::Result<HashMap<Partition, (Coverage, Instant)>> {
     let mut newest: HashMap<Partition, (Coverage, Instant)> = HashMap::new();
-    for (scan, _) in store.scans_between(now - LOOK_BACK, now + TimeDelta::seconds(1)).context("reading the scans")? {
+    let scans = store.scan_rows_between(now - LOOK_BACK, now + TimeDelta::seconds(1)).context("reading the scans")?;
+    for scan in scans {
         for row in scan.coverage {
             let known = newest.get(&row.partition).map(|(_, at)| *at);
             if known.is_none_or(|at| at <= scan.started_at) {

@@ -380,6 +380,10 @@ fn suspect(cx: &Context, coverage: &Coverage, now: Instant) -> anyhow::Result<Op
     let Some((before, at)) = cx.store.last_trusted_count(partition).context("reading the last inventory")? else {
         return Ok(None);
     };
+    // What did not shrink needs no look at what we removed ourselves.
+    if coverage.resources >= before {
+        return Ok(None);
+    }
     let removed = cx
         .store
         .remediations_between(at, now + TimeDelta::seconds(1))
