@@ -159,7 +159,12 @@ fn rule(state: &mut State, place: &Place, call: &Call, effects: &[Effect]) -> Re
     let volume = |id: &str| place.partition(Kind::Volume).key(id);
     let snapshot = |id: &str| place.partition(Kind::Snapshot).key(id);
     let copying = Copying {
-        fails: effects.contains(&Effect::SnapshotFails),
+        ends: effects.iter().find_map(|effect| match effect {
+            Effect::SnapshotFails => Some("error"),
+            Effect::SnapshotRecoverable => Some("recoverable"),
+            _ => None,
+        }),
+        another_size: effects.contains(&Effect::SnapshotOfAnotherSize),
         takes: effects.iter().find_map(|effect| match effect {
             Effect::SnapshotHours(hours) => Some(TimeDelta::hours(i64::from(*hours))),
             _ => None,

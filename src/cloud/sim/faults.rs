@@ -72,6 +72,8 @@ pub enum Effect {
     RefuseToken(u64),
     /// This page is empty and has a next one, counted from 1.
     EmptyPage(u64),
+    /// This page of a listing comes a second time as the one after it, counted from 1.
+    RepeatPage(u64),
     /// Resources come without their tag set.
     MissingTags,
     /// A listing lacks this many percent of its resources, chosen by the world's seed, and does not say so.
@@ -82,8 +84,18 @@ pub enum Effect {
     NoDatapoints,
     /// Series come back partial, so they are unknown.
     PartialMetrics,
+    /// Series have their datapoints, and each of them is no number.
+    NanMetrics,
+    /// Datapoints of the last hours, so many, have not arrived yet.
+    LateMetrics(u32),
+    /// Cost Explorer answers, and has no rows.
+    NoCosts,
     /// Snapshots begun in this time end in `error`.
     SnapshotFails,
+    /// Snapshots begun in this time complete with another size than their volume's.
+    SnapshotOfAnotherSize,
+    /// Snapshots begun in this time end in `recoverable`.
+    SnapshotRecoverable,
     /// Snapshots begun in this time take this many hours.
     SnapshotHours(u32),
     /// The credentials turn out to be this account's.
@@ -154,13 +166,21 @@ impl Effect {
             Effect::Throttle | Effect::Deny | Effect::Expired | Effect::Reject(_) => true,
             Effect::Timeout | Effect::TimeoutAfterEffect | Effect::Unavailable => true,
             Effect::CutPage(page) => request.form == Form::List && request.page >= *page,
-            Effect::RefuseToken(page) | Effect::EmptyPage(page) => request.form == Form::List && request.page == *page,
+            Effect::RefuseToken(page) | Effect::EmptyPage(page) | Effect::RepeatPage(page) => {
+                request.form == Form::List && request.page == *page
+            }
             Effect::MissingTags | Effect::Hide(_) => {
                 matches!(request.form, Form::List | Form::Single | Form::Tagged)
             }
             Effect::Shorter(_) => request.form == Form::List,
-            Effect::NoDatapoints | Effect::PartialMetrics => request.operation == "GetMetricData",
-            Effect::SnapshotFails | Effect::SnapshotHours(_) => request.form == Form::Change && snapshots(),
+            Effect::NoDatapoints | Effect::PartialMetrics | Effect::NanMetrics | Effect::LateMetrics(_) => {
+                request.operation == "GetMetricData"
+            }
+            Effect::NoCosts => request.operation == "GetCostAndUsage",
+            Effect::SnapshotFails
+            | Effect::SnapshotHours(_)
+            | Effect::SnapshotOfAnotherSize
+            | Effect::SnapshotRecoverable => request.form == Form::Change && snapshots(),
             Effect::WrongIdentity(_) => request.operation == "GetCallerIdentity",
         }
     }

@@ -235,7 +235,10 @@ impl CloudRead for SimReader {
     async fn costs(&self, account: &AccountId, query: &CostQuery) -> Result<Vec<CostRow>, CloudError> {
         let args = format!("{} to {} by {:?}", query.from, query.to, query.group_by);
         let asked = Asked::of_account("GetCostAndUsage", account, args);
-        self.ask(asked, USD_PER_COST_REQUEST, |state, _| Ok(cost_rows(state, account, query)))
+        self.ask(asked, USD_PER_COST_REQUEST, |state, effects| {
+            let none = effects.contains(&Effect::NoCosts);
+            Ok(if none { Vec::new() } else { cost_rows(state, account, query) })
+        })
     }
 
     async fn snapshots_tagged(&self, place: &Place, key: &str, value: &str) -> Result<Vec<Resource>, CloudError> {
@@ -317,6 +320,9 @@ fn list_page(state: &State, partition: &Partition, after: &str, page: u64, effec
         .filter(|resource| !hidden(resource, effects) && !left_out(resource, state.seed, effects));
     let resources: Vec<Resource> =
         rest.by_ref().take(size).map(|resource| as_listed(without_tags_if(effects, resource))).collect();
+    if effects.iter().any(|effect| matches!(effect, Effect::RepeatPage(_))) {
+        return Page { resources, next: next(after) };
+    }
     let next = rest.next().and_then(|_| next(&resources.last()?.key.id));
     Page { resources, next }
 }
@@ -377,10 +383,19 @@ fn series(state: &State, place: &Place, query: &MetricQuery, effects: &[Effect])
     if effects.contains(&Effect::NoDatapoints) {
         return Fact::Absent;
     }
-    match state.entries.get(&place.partition(Kind::Instance).key(&query.resource)) {
-        Some(entry) => metrics::answer(&entry.activity, query, state.at, state.seed),
+    let late = effects.iter().find_map(|effect| match effect {
+        Effect::LateMetrics(hours) => Some(chrono::TimeDelta::hours(i64::from(*hours))),
+        _ => None,
+    });
+    let arrived = state.at - late.unwrap_or_default();
+    let series = match state.entries.get(&place.partition(Kind::Instance).key(&query.resource)) {
+        Some(entry) => metrics::answer(&entry.activity, query, arrived, state.seed),
         None => Fact::Absent,
+    };
+    if effects.contains(&Effect::NanMetrics) {
+        return series.map(|points| points.into_iter().map(|(at, _)| (at, f64::NAN)).collect());
     }
+    series
 }
 
 fn cost_rows(state: &State, account: &AccountId, query: &CostQuery) -> Vec<CostRow> {

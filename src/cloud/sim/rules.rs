@@ -45,7 +45,10 @@ pub(super) struct Effect {
 /// How new snapshots go, where a fault says so.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Copying {
-    pub fails: bool,
+    /// The state in which they end, instead of `completed`.
+    pub ends: Option<&'static str>,
+    /// Their size is not their volume's.
+    pub another_size: bool,
     pub takes: Option<TimeDelta>,
 }
 
@@ -218,7 +221,7 @@ impl State {
                 state: "pending".into(),
                 progress: Fact::Known(0),
                 volume: key.id.clone(),
-                volume_size_gib: volume.size_gib,
+                volume_size_gib: volume.size_gib + u32::from(copying.another_size),
                 kms_key: volume.kms_key,
                 storage_tier: "standard".into(),
                 description: description.into(),
@@ -231,7 +234,7 @@ impl State {
             entry.copying = Some((begun, begun + takes));
         }
         let created = vec![(key.id.clone(), snapshot.id.clone())];
-        self.schedule(begun + takes, Due::Copied { snapshot, fails: copying.fails });
+        self.schedule(begun + takes, Due::Copied { snapshot, ends: copying.ends.unwrap_or("completed") });
         Ok(Effect { effective: true, created, ..Effect::default() })
     }
 

@@ -65,7 +65,7 @@ pub(super) enum Due {
     Terminated(ResourceKey),
     Gone(ResourceKey),
     Created(ResourceKey),
-    Copied { snapshot: ResourceKey, fails: bool },
+    Copied { snapshot: ResourceKey, ends: &'static str },
     Modified { volume: ResourceKey, to: Shape },
     Optimized(ResourceKey),
 }
@@ -280,11 +280,11 @@ impl State {
             }
             Due::Modified { volume, to } => self.modified(&volume, to),
             Due::Optimized(volume) => self.optimized(&volume),
-            Due::Copied { snapshot, fails } => {
+            Due::Copied { snapshot, ends } => {
                 self.change(&snapshot, |resource| {
                     if let Detail::Snapshot(snapshot) = &mut resource.detail {
-                        snapshot.state = if fails { "error".into() } else { "completed".into() };
-                        snapshot.progress = Fact::Known(if fails { 0 } else { 100 });
+                        snapshot.state = ends.into();
+                        snapshot.progress = Fact::Known(if ends == "completed" { 100 } else { 0 });
                     }
                 });
             }

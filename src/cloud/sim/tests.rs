@@ -220,6 +220,67 @@ async fn snapshots_can_fail_or_take_days() {
 }
 
 #[tokio::test]
+async fn snapshots_can_complete_with_a_wrong_size_or_end_recoverable() {
+    let mut world = tiny();
+    world.faults.push(Fault::on("CreateSnapshot", Effect::SnapshotOfAnotherSize).nth(1));
+    world.faults.push(Fault::on("CreateSnapshot", Effect::SnapshotRecoverable).nth(2));
+    let (cloud, clock, place) = begin(world);
+    let actor = cloud.actor();
+    let wrong = actor.execute(&place, &snapshot(ORPHAN)).await.unwrap().snapshots.remove(0).1;
+    let lost = actor.execute(&place, &snapshot(ORPHAN)).await.unwrap().snapshots.remove(0).1;
+    pass(&clock, 3_600);
+    let seen = |id: &str| {
+        cloud.truth(|truth| {
+            let snapshot = truth.resource(id).unwrap().snapshot().unwrap();
+            let size = truth.resource(ORPHAN).unwrap().volume().unwrap().size_gib;
+            (snapshot.state.to_string(), snapshot.volume_size_gib == size)
+        })
+    };
+    assert_eq!(seen(wrong.as_str()), ("completed".to_owned(), false));
+    assert_eq!(seen(lost.as_str()), ("recoverable".to_owned(), true));
+}
+
+#[tokio::test]
+async fn a_page_can_come_twice_and_metrics_can_be_late_or_no_numbers() {
+    let mut world = tiny();
+    world.timing.page_size = 1;
+    world.faults.push(Fault::on("DescribeVolumes", Effect::RepeatPage(1)));
+    world.faults.push(Fault::on("GetMetricData", Effect::NanMetrics).nth(1));
+    world.faults.push(Fault::on("GetMetricData", Effect::LateMetrics(48)).nth(2));
+    let (cloud, clock, place) = begin(world);
+    pass(&clock, 5 * 86_400 + 3_600);
+    let reader = cloud.reader();
+    let (mut cursor, mut ids) = (None, Vec::new());
+    loop {
+        let page = reader.list(&place.partition(Kind::Volume), cursor.as_deref()).await.unwrap();
+        ids.extend(page.resources.into_iter().map(|own| own.key.id));
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(ids[0], ids[1], "the first page came twice: {ids:?}");
+    let known = cloud.truth(|truth| truth.resources().filter(|own| own.volume().is_some()).count());
+    assert_eq!(ids.len(), known + 1, "and nothing else did");
+    let to = crate::domain::usage::last_midnight(clock.now());
+    let query = MetricQuery {
+        resource: IDLE.into(),
+        metric: Metric::Cpu,
+        statistic: Statistic::Average,
+        period_seconds: 86_400,
+        from: to - TimeDelta::days(3),
+        to,
+    };
+    let mut read = Vec::new();
+    for _ in 0..3 {
+        let answer = reader.metrics(&place, std::slice::from_ref(&query)).await.unwrap().remove(0);
+        read.push(answer.known().cloned().unwrap_or_default());
+    }
+    assert!(read[0].len() == 3 && read[0].iter().all(|(_, value)| value.is_nan()), "{read:?}");
+    assert_eq!((read[1].len(), read[2].len()), (2, 3), "the last two days had not arrived: {read:?}");
+}
+
+#[tokio::test]
 async fn people_change_things_at_their_hour_and_are_refused_like_everybody() {
     let mut world = tiny();
     let start = world.start;
