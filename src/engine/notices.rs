@@ -50,7 +50,7 @@ fn kind_due(finding: &Finding, now: Instant) -> Option<NoticeKind> {
         && finding.severity != Severity::Low
         && finding.action != Action::Report
         && finding.remediation.is_none()
-        && !finding.suppressed;
+        && (!finding.suppressed || planted!("act-after-an-undo"));
     if !tellable {
         return None;
     }

@@ -103,7 +103,11 @@ pub fn report(input: ReportInput<'_>) -> Report {
         top_violators: top_violators(&open, &winners),
         top_findings: top_findings(&open, &winners, input.now),
         exceptions: exceptions(&input),
-        gaps: input.scan.map(|(scan, _)| scan.gaps().cloned().collect()).unwrap_or_default(),
+        gaps: input
+            .scan
+            .filter(|_| !planted!("tell-of-no-gap"))
+            .map(|(scan, _)| scan.gaps().cloned().collect())
+            .unwrap_or_default(),
         unknown: input.scan.map(|(_, summary)| summary.unknown.clone().into_iter().collect()).unwrap_or_default(),
         recommendations: recommendations(&by_policy, open_savings),
         by_policy,

@@ -196,6 +196,7 @@ impl Remediator {
             return self.end(remediation, JournalState::Aborted, "this version has no handler for it", run).await;
         };
         if action.act == Act::TerminateInstance
+            && !planted!("terminate-without-an-image")
             && let Some(next) = self.ensure_image(remediation, action, run).await?
         {
             return Ok(next);

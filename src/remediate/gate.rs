@@ -345,7 +345,7 @@ fn not_due(facts: &Facts<'_>) -> Option<Ruling> {
     if finding.standing != crate::domain::check::Standing::Proven {
         return refuse(HoldCode::ReportedOnly, "the finding is not proven".into());
     }
-    if finding.suppressed {
+    if finding.suppressed && !planted!("act-after-an-undo") {
         return refuse(HoldCode::ActedRecently, "a person undid the last act".into());
     }
     if let Some(why) = excepted(facts, finding) {
@@ -442,7 +442,7 @@ fn untouchable(facts: &Facts<'_>) -> Option<Ruling> {
             {
                 return refuse(HoldCode::NotAvailable, "the new type is of another series");
             }
-            if changes && instance.lifecycle != Lifecycle::OnDemand {
+            if changes && instance.lifecycle != Lifecycle::OnDemand && !planted!("stop-spot-instances") {
                 return refuse(HoldCode::NotAvailable, "it was not bought on demand");
             }
             if changes && !off(&instance.instance_store) && !planted!("ignore-local-disks") {

@@ -154,6 +154,7 @@ impl Passage {
             (ChangeType, Seen) if !self.restart && has(&self.to) => {
                 Turn::Arrived(format!("it is {} with type {}", state(now), clean(&self.to)))
             }
+            (ChangeType, Seen) if stopped && planted!("leave-it-stopped") => self.arrived(),
             (ChangeType, Seen) if stopped && has(&self.to) => self.go(Start),
             (ChangeType, Refused | Throttled | NoEffect) if !self.restart => {
                 Turn::Back(format!("it keeps its type {}; {}", clean(&now.instance_type), clean(&last.words)))
