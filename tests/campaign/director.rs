@@ -49,9 +49,22 @@ pub struct Director {
     inner: Mutex<Inner>,
 }
 
+/// Something that happens while the program is at a point.
+#[derive(Clone, Copy, Debug)]
+pub struct Gap {
+    pub pass: u32,
+    pub kind: Kind,
+    pub deed: Deed,
+    pub tries: u32,
+}
+
+/// How often a deed is tried that needs something which is not there yet.
+const TRIES: u32 = 40;
+
 /// What changes.
 pub struct Inner {
-    pub gaps: Vec<(u32, Kind, Deed)>,
+    /// What happens at which pass; what cannot happen there is tried at the next ones, so many times more.
+    pub gaps: Vec<Gap>,
     /// The successor of a killed process dies at its n-th point.
     pub again: Option<(u32, u32)>,
     pub book: Book,
@@ -82,7 +95,7 @@ impl Director {
             .collect();
         let cloud = SimCloud::new(world, truth.clone()).expect("the generator makes sound worlds");
         let gap = |planned: &crate::faults::Planned| match planned.what {
-            What::Gap(pass, deed) => Some((pass, planned.kind, deed)),
+            What::Gap(pass, deed) => Some(Gap { pass, kind: planned.kind, deed, tries: TRIES }),
             _ => None,
         };
         let write = |planned: &crate::faults::Planned| match planned.what {
@@ -271,8 +284,8 @@ impl Director {
         }
         let pass = self.passes.fetch_add(1, SeqCst) + 1;
         let due = self.with(|inner| {
-            let due: Vec<_> = inner.gaps.iter().filter(|(own, _, _)| *own == pass).copied().collect();
-            inner.gaps.retain(|(own, _, _)| *own != pass);
+            let due: Vec<Gap> = inner.gaps.iter().filter(|gap| gap.pass == pass).copied().collect();
+            inner.gaps.retain(|gap| gap.pass != pass);
             due
         });
         let mut dies = self.with(|inner| match &mut inner.again {
@@ -286,8 +299,13 @@ impl Director {
             self.with(|inner| inner.again = None);
             self.reached(Kind::CrashPair);
         }
-        for (_, kind, deed) in due {
-            dies |= crate::people::in_gap(&self, process, kind, deed).await;
+        for gap in due {
+            let (done, died) = crate::people::in_gap(&self, process, gap.kind, gap.deed).await;
+            dies |= died;
+            if !done && gap.tries > 0 {
+                let later = Gap { pass: gap.pass + 1, tries: gap.tries - 1, ..gap };
+                self.with(|inner| inner.gaps.push(later));
+            }
         }
         if dies {
             self.dead.store(true, SeqCst);

@@ -85,6 +85,8 @@ pub enum Deed {
     Disarm(i64),
     /// What was stopped is started by hand.
     Undo,
+    /// A person lets the program take its last act back.
+    TakeBack,
     /// The other edition of the policies comes in force; armed again after so many hours.
     EditPolicies(i64),
     /// The first edition again.
@@ -112,12 +114,26 @@ pub fn plan(scene: &Scene, rng: &mut Rng) -> Vec<Planned> {
     let slots = |job| schedule.slots_between(job, scene.world.start, scene.calm_from);
     let planner = Planner { scene, scans: slots(Job::Scan), acts: slots(Job::Act) };
     // Those that need something to have happened before come more often.
-    const RARE: [Kind; 5] =
-        [Kind::Withdrawn, Kind::Undone, Kind::RolledBack, Kind::ActNotPermitted, Kind::SnapshotVanishes];
-    let count = rng.between(32, 48);
+    const RARE: [Kind; 14] = [
+        Kind::Withdrawn,
+        Kind::Undone,
+        Kind::RolledBack,
+        Kind::ActNotPermitted,
+        Kind::ActWrongState,
+        Kind::ActTimeoutAfter,
+        Kind::ActVolumeInUse,
+        Kind::SnapshotFails,
+        Kind::SnapshotSize,
+        Kind::SnapshotRecoverable,
+        Kind::SnapshotSlow,
+        Kind::SnapshotRate,
+        Kind::SnapshotUnanswered,
+        Kind::SnapshotVanishes,
+    ];
+    let count = rng.between(44, 62);
     (0..count)
         .filter_map(|_| {
-            let kind = if rng.chance(12) { *rng.pick(&RARE) } else { *rng.pick(Kind::ALL) };
+            let kind = if rng.chance(25) { *rng.pick(&RARE) } else { *rng.pick(Kind::ALL) };
             planner.one(kind, rng).map(|what| Planned { kind, what })
         })
         .collect()
@@ -137,7 +153,8 @@ struct Planner<'a> {
 const READS: [&str; 5] =
     ["DescribeInstances", "DescribeVolumes", "DescribeSnapshots", "DescribeAddresses", "DescribeImages"];
 const LISTED: [&str; 2] = ["DescribeInstances", "DescribeVolumes"];
-const ACTS: [&str; 3] = ["StopInstances", "DeleteVolume", "CreateTags"];
+/// Those that can meet an instance in another state.
+const STATES: [&str; 3] = ["StopInstances", "StopInstances", "StartInstances"];
 const SNAPSHOTS: [&str; 2] = ["CreateSnapshots", "CreateSnapshot"];
 
 impl Planner<'_> {
@@ -153,6 +170,7 @@ impl Planner<'_> {
             Kind::Expired => self.hour(rng, &READS, Effect::Expired),
             Kind::BadToken => self.form(rng, Form::List, &LISTED, Effect::RefuseToken(2)),
             Kind::EmptyPage => self.form(rng, Form::List, &LISTED, Effect::EmptyPage(1)),
+            Kind::RepeatedPage => self.form(rng, Form::List, &LISTED, Effect::RepeatPage(1)),
             Kind::CutPage => {
                 let page = rng.between(1, 2) as u64;
                 self.form(rng, Form::List, &LISTED, Effect::CutPage(page))
@@ -172,6 +190,13 @@ impl Planner<'_> {
             Kind::TagsMissing => self.hour(rng, &LISTED, Effect::MissingTags),
             Kind::MetricsNone => self.hour(rng, &["GetMetricData"], Effect::NoDatapoints),
             Kind::MetricsPartial => self.hour(rng, &["GetMetricData"], Effect::PartialMetrics),
+            Kind::MetricsNan => self.hour(rng, &["GetMetricData"], Effect::NanMetrics),
+            Kind::MetricsLate => {
+                let hours = rng.between(1, 60) as u32;
+                self.hour(rng, &["GetMetricData"], Effect::LateMetrics(hours))
+            }
+            Kind::CostsNone => self.costs(rng, Effect::NoCosts)?,
+            Kind::CostsThrottled => self.costs(rng, Effect::Throttle)?,
             Kind::Timeout => {
                 self.read(rng, &["DescribeInstances", "DescribeVolumes", "GetMetricData"], Effect::Timeout, 1)
             }
@@ -184,17 +209,21 @@ impl Planner<'_> {
                     region: Some(place.region.clone()),
                     ..Fault::on("", Effect::Reject("OptInRequired".into()))
                 };
-                What::Cloud(self.span(fault, self.slot(rng), TimeDelta::hours(rng.between(1, 50))))
+                What::Cloud(self.span(fault, self.slot(rng), TimeDelta::hours(rng.between(1, 20))))
             }
             Kind::ActThrottled => self.act(rng, Effect::Throttle),
             Kind::ActDenied => self.act(rng, Effect::Deny),
             Kind::ActTimeoutBefore => self.act(rng, Effect::Timeout),
             Kind::ActTimeoutAfter => self.act(rng, Effect::TimeoutAfterEffect),
             Kind::ActUnavailable => self.act(rng, Effect::Unavailable),
-            Kind::ActWrongState => self.act(rng, Effect::Reject("IncorrectInstanceState".into())),
+            Kind::ActWrongState => {
+                self.act_on(word(rng, &STATES), rng, Effect::Reject("IncorrectInstanceState".into()))
+            }
             Kind::ActNotPermitted => self.act(rng, Effect::Reject("OperationNotPermitted".into())),
-            Kind::ActVolumeInUse => self.act(rng, Effect::Reject("VolumeInUse".into())),
+            Kind::ActVolumeInUse => self.act_on("DeleteVolume", rng, Effect::Reject("VolumeInUse".into())),
             Kind::SnapshotFails => self.snapshot(rng, Effect::SnapshotFails),
+            Kind::SnapshotSize => self.snapshot(rng, Effect::SnapshotOfAnotherSize),
+            Kind::SnapshotRecoverable => self.snapshot(rng, Effect::SnapshotRecoverable),
             Kind::SnapshotSlow => {
                 let hours = rng.between(3, 72) as u32;
                 self.snapshot(rng, Effect::SnapshotHours(hours))
@@ -212,7 +241,7 @@ impl Planner<'_> {
             Kind::IoError => What::AnyWrite(rng.between(1, 600) as u32, Trouble::IoError),
             Kind::Ambiguous => What::Write(rng.between(1, 60) as u32, Trouble::Ambiguous),
             Kind::Busy => What::AnyWrite(rng.between(1, 600) as u32, Trouble::Busy),
-            Kind::Down => What::Time(self.slot(rng) - TimeDelta::minutes(5), Deed::Down(rng.between(1, 100))),
+            Kind::Down => What::Time(self.slot(rng) - TimeDelta::minutes(5), Deed::Down(rng.between(1, 30))),
             Kind::Sigterm => What::Gap(point(rng), Deed::Sigterm),
             Kind::ClockForward => self.clock(rng, 1),
             Kind::ClockBack => self.clock(rng, -1),
@@ -222,11 +251,11 @@ impl Planner<'_> {
             Kind::SecondStale => What::Gap(point(rng), Deed::TakeOver),
             Kind::Paused => What::Gap(point(rng), Deed::Pause(rng.between(1, 40))),
             Kind::ByHand => What::Time(self.beside_act(rng), Deed::ByHand),
-            Kind::MailDown => self.mail(rng, Mail::Down, 200),
-            Kind::MailLater => self.mail(rng, Mail::Later, 48),
+            Kind::MailDown => self.mail(rng, Mail::Down, 60),
+            Kind::MailLater => self.mail(rng, Mail::Later, 30),
             Kind::MailLost => self.mail(rng, Mail::Lost, 3),
             Kind::MailRefused => self.mail(rng, Mail::Refused, 3),
-            Kind::FreezeGap => What::Gap(point(rng), Deed::Freeze(rng.between(1, 60))),
+            Kind::FreezeGap => What::Gap(point(rng), Deed::Freeze(rng.between(1, 30))),
             Kind::GrantGap => What::Gap(point(rng), Deed::Grant(rng.between(1, 9))),
             Kind::AskGap => What::Gap(point(rng), Deed::Ask),
             Kind::Revoked => What::Gap(point(rng), Deed::Revoke),
@@ -237,14 +266,15 @@ impl Planner<'_> {
             Kind::AttachGap => What::Gap(point(rng), Deed::Attach),
             Kind::StopGap => What::Gap(point(rng), Deed::Stop),
             Kind::UseGap => What::Gap(point(rng), Deed::Use),
-            Kind::DisarmGap => What::Gap(point(rng), Deed::Disarm(rng.between(1, 60))),
+            Kind::DisarmGap => What::Gap(point(rng), Deed::Disarm(rng.between(1, 30))),
             Kind::Undone => What::Time(self.beside_act(rng), Deed::Undo),
+            Kind::TakenBack => What::Time(self.beside_act(rng), Deed::TakeBack),
             Kind::DryRun => What::Time(self.beside_act(rng), Deed::DryRun),
             Kind::PolicyEdited => {
-                What::Time(self.slot(rng) - TimeDelta::minutes(4), Deed::EditPolicies(rng.between(1, 60)))
+                What::Time(self.slot(rng) - TimeDelta::minutes(4), Deed::EditPolicies(rng.between(1, 30)))
             }
             Kind::RolledBack => What::Time(self.slot(rng) - TimeDelta::minutes(4), Deed::RollBack),
-            Kind::ModeChanged => What::Time(self.slot(rng) - TimeDelta::minutes(4), Deed::Observe(rng.between(1, 60))),
+            Kind::ModeChanged => What::Time(self.slot(rng) - TimeDelta::minutes(4), Deed::Observe(rng.between(1, 30))),
         })
     }
 
@@ -283,14 +313,34 @@ impl Planner<'_> {
         What::Cloud(self.span(fault, slot, TimeDelta::hours(1)))
     }
 
+    /// One of the first changes of the world, whatever it is.
     fn act(&self, rng: &mut Rng, effect: Effect) -> What {
-        let fault = Fault { form: Some(Form::Change), calls: vec![1], ..Fault::on(word(rng, &ACTS), effect) };
-        What::Cloud(self.span(fault, self.slot(rng), TimeDelta::days(30)))
+        let fault = Fault { operation: None, ..Fault::on("", effect) };
+        self.change(fault, rng.between(1, 6) as u64)
+    }
+
+    /// One of the first calls of an operation; in a world that terminates what it would stop, of that one.
+    fn act_on(&self, operation: &str, rng: &mut Rng, effect: Effect) -> What {
+        let ends = self.scene.ends && operation == "StopInstances";
+        let operation = if ends { "TerminateInstances" } else { operation };
+        self.change(Fault::on(operation, effect), rng.between(1, 2) as u64)
+    }
+
+    fn change(&self, fault: Fault, call: u64) -> What {
+        let fault = Fault { form: Some(Form::Change), calls: vec![call], ..fault };
+        What::Cloud(self.span(fault, self.scene.world.start, TimeDelta::days(60)))
+    }
+
+    /// Only where somebody pays for Cost Explorer.
+    fn costs(&self, rng: &mut Rng, effect: Effect) -> Option<What> {
+        let from = self.slot(rng);
+        let read = self.scene.settings.costs.enabled;
+        read.then(|| self.cloud("GetCostAndUsage", effect, from, TimeDelta::days(9)))
     }
 
     fn snapshot(&self, rng: &mut Rng, effect: Effect) -> What {
         let fault = Fault { form: Some(Form::Change), calls: vec![1], ..Fault::on(word(rng, &SNAPSHOTS), effect) };
-        What::Cloud(self.span(fault, self.slot(rng), TimeDelta::days(30)))
+        What::Cloud(self.span(fault, self.slot(rng), TimeDelta::days(60)))
     }
 
     fn stranger(&self, rng: &mut Rng, kind: Kind) -> What {

@@ -1,6 +1,8 @@
 //! The parts of a campaign, and the lines that say how each went.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -32,8 +34,8 @@ impl Size {
         let worlds = number("COSTWARDEN_WORLDS").unwrap_or(200);
         Size {
             worlds,
-            crowds: worlds.div_ceil(35),
-            pair_crowds: worlds.div_ceil(120),
+            crowds: worlds.div_ceil(12).next_multiple_of(5),
+            pair_crowds: worlds.div_ceil(130).next_multiple_of(5),
             replays: (worlds / 20).clamp(1, REPLAYS),
             whole: worlds >= WHOLE_WORLDS,
         }
@@ -47,74 +49,142 @@ pub fn run(words: &[String]) -> ExitCode {
     if std::env::var_os("COSTWARDEN_PLANTED").is_some() {
         return if crate::planted::all(words) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
+    let begun = Instant::now();
     let wanted = |part: &str| words.is_empty() || words.iter().any(|word| part.contains(word.as_str()));
-    let mut good = true;
+    let mut closing = Closing::default();
+    let told = Told::default();
     if wanted("worlds") {
-        good &= worlds(&size);
+        worlds(&size, &told, &mut closing);
     }
     if wanted("crashes") {
-        good &= all_crashes(&size);
+        all_crashes(&size, &mut closing);
     }
     if wanted("replay") {
-        good &= replays(&size);
+        replays(&size, &told, &mut closing);
     }
-    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!("campaign {} in {:.0?}", closing.words.join(" "), begun.elapsed());
+    if closing.missed.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("MISSED: {}", closing.missed.join("; "));
+    ExitCode::FAILURE
 }
 
-fn worlds(size: &Size) -> bool {
+/// The hashes of the first worlds' stories, by seed.
+type Told = Mutex<BTreeMap<u64, u64>>;
+
+/// What the last line says.
+#[derive(Default)]
+struct Closing {
+    words: Vec<String>,
+    missed: Vec<String>,
+}
+
+impl Closing {
+    /// A number that must be at least so large.
+    fn number(&mut self, name: &str, number: u64, least: u64) {
+        self.words.push(format!("{name}={number}(>={least})"));
+        if number < least {
+            self.missed.push(format!("{name} {number} of {least}"));
+        }
+    }
+
+    fn none(&mut self, name: &str, number: u64) {
+        self.words.push(format!("{name}={number}"));
+        if number > 0 {
+            self.missed.push(format!("{number} {name}"));
+        }
+    }
+}
+
+impl Size {
+    /// A floor of the whole campaign for a run of this size. What depends on chance has half of it to play with.
+    fn floor(&self, whole: u64, by_chance: bool) -> u64 {
+        if self.whole {
+            return whole;
+        }
+        whole * self.worlds / WHOLE_WORLDS / if by_chance { 2 } else { 1 }
+    }
+}
+
+fn worlds(size: &Size, told: &Told, closing: &mut Closing) {
     let begun = Instant::now();
-    let tally = share(1..=size.worlds, |seed| run::play(seed, None));
-    let mut good = true;
+    let tally = share(1..=size.worlds, |seed| {
+        let tally = run::play(seed, None);
+        if seed <= size.replays {
+            told.lock().expect("nobody panics with it").insert(seed, tally.hash);
+        }
+        tally
+    });
+    let floor = size.floor(EACH_KIND, true);
+    let reached = |kind: &Kind| tally.reached.get(kind).copied().unwrap_or(0);
     for kind in Kind::ALL {
-        let reached = tally.reached.get(kind).copied().unwrap_or(0);
-        let floor = if size.whole { EACH_KIND } else { u64::from(size.worlds >= 300) };
-        let short = reached < floor;
-        good &= !short;
-        println!("fault {:<40} reached={reached}{}", kind.word(), if short { "  TOO FEW" } else { "" });
+        let short = if reached(kind) < floor { "  TOO FEW" } else { "" };
+        println!("fault {:<40} reached={}{short}", kind.word(), reached(kind));
     }
-    good &= close("worlds", &tally, begun);
-    let floor = if size.whole { FAULTS } else { size.worlds * 10 };
-    let short = tally.faults() < floor;
-    good &= !short;
-    println!("faults reached={} at least={floor}{}", tally.faults(), if short { "  TOO FEW" } else { "" });
-    for act in ["StopInstances", "DeleteVolume", "CreateTags"] {
+    close("worlds", &tally, begun);
+    closing.number("worlds", tally.worlds, size.worlds);
+    closing.none("violations", tally.violations.len() as u64);
+    closing.number("faults", tally.faults(), size.floor(FAULTS, false));
+    closing.words.push(format!("kinds={}", Kind::ALL.len()));
+    if let Some(rarest) = Kind::ALL.iter().min_by_key(|kind| reached(kind)) {
+        closing.number(&format!("rarest:{}", rarest.word()), reached(rarest), floor);
+    }
+    // Safe because it does nothing would be no proof.
+    for (act, one_in) in [
+        ("StopInstances", 8),
+        ("DeleteVolume", 8),
+        ("CreateTags", 8),
+        ("ModifyInstanceAttribute", 20),
+        ("ModifyVolume", 20),
+        ("TerminateInstances", 60),
+        ("ReleaseAddress", 60),
+        ("DeleteSnapshot", 60),
+    ] {
         let done = tally.done.get(act).copied().unwrap_or(0);
-        let short = done * 8 < size.worlds;
-        good &= !short;
-        println!("alive {act} done={done}{}", if short { "  TOO FEW: safe because it does nothing" } else { "" });
+        println!("alive {act} done={done}");
+        closing.number(act, done, size.worlds / one_in);
     }
-    good
 }
 
-fn all_crashes(size: &Size) -> bool {
+fn all_crashes(size: &Size, closing: &mut Closing) {
     let begun = Instant::now();
     let mut tally = share(1..=size.crowds, |seed| crashes::play(seed, false));
     tally.merge(share(1..=size.pair_crowds, |seed| crashes::play(1_000_000 + seed, true)));
-    let mut good = close("crashes", &tally, begun);
+    close("crashes", &tally, begun);
     let pairs: u64 = tally.crashes.iter().filter(|(key, _)| key.ends_with(" pair")).map(|(_, count)| count).sum();
-    let singles = tally.crashes.iter().filter(|(key, _)| !key.ends_with(" pair"));
-    let (points, fewest) = singles.fold((0, u64::MAX), |(points, fewest), (_, count)| (points + 1, fewest.min(*count)));
-    let short = size.whole && (fewest < EACH_POINT || pairs < PAIRS);
-    good &= !short && points > 0;
-    println!("crash points={points} fewest={fewest} pairs={pairs}{}", if short { "  TOO FEW" } else { "" });
-    good
+    let singles: Vec<(&String, &u64)> = tally.crashes.iter().filter(|(key, _)| !key.ends_with(" pair")).collect();
+    for (point, count) in &singles {
+        println!("point {point:<48} died={count}");
+    }
+    closing.none("violations:crashes", tally.violations.len() as u64);
+    closing.words.push(format!("points={}", singles.len()));
+    let (rarest, fewest) =
+        singles.iter().min_by_key(|(_, count)| **count).map_or(("none", 0), |(key, own)| (key, **own));
+    closing.number(&format!("rarest:{}", rarest.replace(' ', "-")), fewest, size.floor(EACH_POINT, true).max(1));
+    closing.number("pairs", pairs, size.floor(PAIRS, false));
 }
 
-fn replays(size: &Size) -> bool {
+fn replays(size: &Size, told: &Told, closing: &mut Closing) {
     let begun = Instant::now();
     let tally = share(1..=size.replays, |seed| {
-        let (first, second) = (run::play(seed, None), run::play(seed, None));
-        let same = first.hash == second.hash;
+        let before = told.lock().expect("nobody panics with it").get(&seed).copied();
+        let first = before.unwrap_or_else(|| run::play(seed, None).hash);
+        let same = first == run::play(seed, None).hash;
         let what = "the same seed told another story".to_owned();
         let violations = if same { Vec::new() } else { vec![Violation { invariant: "replay", seed, what }] };
         Tally { worlds: 1, violations, ..Tally::default() }
     });
     println!("replay seeds={} different={} in {:.0?}", tally.worlds, tally.violations.len(), begun.elapsed());
-    tally.violations.is_empty()
+    for own in tally.violations.iter().take(3) {
+        println!("    COSTWARDEN_SEED={}: {}", own.seed, own.what);
+    }
+    closing.number("replayed", tally.worlds, size.replays);
+    closing.none("told-otherwise", tally.violations.len() as u64);
 }
 
 /// One line for each invariant; what was violated, with its seeds.
-fn close(part: &str, tally: &Tally, begun: Instant) -> bool {
+fn close(part: &str, tally: &Tally, begun: Instant) {
     for (invariant, says) in INVARIANTS {
         let judged = tally.judged.get(invariant).copied().unwrap_or(0);
         let violations: Vec<&Violation> = tally.violations.iter().filter(|own| own.invariant == invariant).collect();
@@ -125,7 +195,6 @@ fn close(part: &str, tally: &Tally, begun: Instant) -> bool {
     }
     let took = begun.elapsed();
     println!("{part} worlds={} violations={} in {took:.0?}; {:?}", tally.worlds, tally.violations.len(), tally.done);
-    tally.violations.is_empty()
 }
 
 /// Plays seeds on as many threads as there are cores.

@@ -15,6 +15,7 @@ use costwarden::domain::place::Kind as Sort;
 use costwarden::domain::plan::Step;
 use costwarden::domain::remediation::Remediation;
 use costwarden::engine::exceptions::Wish;
+use costwarden::remediate::undo::UndoRequest;
 use costwarden::remediate::{Halt, KEY_TAG};
 use costwarden::worker::act_approvals;
 use costwarden::worker::daemon::Jobs;
@@ -22,12 +23,13 @@ use costwarden::worker::exceptions::{By, Desk, Target};
 use costwarden::worker::jobs::act::{Acting, act};
 use costwarden::worker::jobs::announce::announce;
 use costwarden::worker::jobs::plan::plan;
+use costwarden::worker::jobs::undo::undo as undo_act;
 use costwarden::worker::schedule::Job;
 use costwarden::worker::supervise::Work;
 
 use crate::director::Director;
 use crate::faults::Deed;
-use crate::judge::{book::Grant, ends};
+use crate::judge::{book::Grant, ends, undos};
 use crate::kinds::Kind;
 use crate::policies;
 use crate::ports::Actor;
@@ -37,14 +39,14 @@ use crate::rng::Rng;
 const ANN: &str = "ann@example.com";
 const FIN: &str = "fin@example.com";
 
-/// Something happens while the program is at a point of an act; true kills the process.
-pub async fn in_gap(director: &Arc<Director>, process: u32, kind: Kind, deed: Deed) -> bool {
+/// Something happens while the program is at a point of an act: whether it did, and whether it kills the process.
+pub async fn in_gap(director: &Arc<Director>, process: u32, kind: Kind, deed: Deed) -> (bool, bool) {
     let now = director.truth.now();
     let (done, dies) = match deed {
         Deed::Crash => (true, true),
         Deed::CrashTwice(next) => {
             director.with(|inner| inner.again = Some((process, next)));
-            return true;
+            return (true, true);
         }
         Deed::Sigterm => {
             let cancel = director.with(|inner| {
@@ -70,7 +72,7 @@ pub async fn in_gap(director: &Arc<Director>, process: u32, kind: Kind, deed: De
     if done {
         director.reached(kind);
     }
-    dies
+    (done, dies)
 }
 
 /// Another worker runs an act job while the first one stands at a point.
@@ -104,6 +106,33 @@ pub async fn apply(director: &Arc<Director>, id: u32, plan: &str, steps: &[Step]
     let acted = act(&cx, &acting, plan, steps).await;
     director.acting.store(false, SeqCst);
     director.tell(|| format!("apply by hand: {} steps, {acted:?}", steps.len()));
+}
+
+/// A person runs `actions undo` on the last act that nobody asked to have back.
+pub async fn take_back(director: &Arc<Director>, id: u32) -> bool {
+    let last = director.with(|inner| {
+        let own = |own: &&crate::judge::book::Sent| own.effective && !inner.book.asked_back.contains(&own.row);
+        inner.book.sent.iter().rfind(own).map(|own| (own.row, own.resource.clone()))
+    });
+    let Some((row, resource)) = last else { return false };
+    director.with(|inner| {
+        inner.book.asked_back.insert(row);
+        inner.book.stopped.remove(&resource);
+    });
+    let cx = context(director);
+    let work = Work::default();
+    let actor = Arc::new(Actor { director: director.clone(), process: id, inner: director.cloud.actor() });
+    let asked = director.clone();
+    let halt = Halt::asking(Arc::new(move |point| Box::pin(asked.clone().pass(id, point))));
+    let acting = Acting { actor, by_hand: true, announce: announce(&cx), work: &work, halt };
+    let request = UndoRequest { act: row, by: "ann".into(), while_frozen: false };
+    director.acting.store(true, SeqCst);
+    let undone = undo_act(&cx, &acting, &request).await;
+    director.acting.store(false, SeqCst);
+    director.tell(|| format!("r-{row} is taken back: {undone:?}"));
+    let Ok(Ok(undone)) = undone else { return false };
+    undos::ended(director, &undone);
+    undone.undo.is_some()
 }
 
 /// A person runs `plan` on a copy of the state; nothing may change.
@@ -157,24 +186,28 @@ fn acting_on(director: &Director) -> Option<Remediation> {
 /// Changes the resource itself, in the account.
 fn meddle(director: &Director, row: &Remediation, deed: Deed) -> bool {
     let id = row.step.key.id.to_string();
-    let instance = row.step.key.kind() == Sort::Instance;
+    let kind = row.step.key.kind();
     let tag = |key: &str, value: &str| Change::Tag { resource: id.clone(), tags: vec![(key.into(), value.into())] };
-    let change = match deed {
-        Deed::Tag => tag("project", "changed"),
-        Deed::ProtectTag => tag("costwarden:protect", "true"),
-        Deed::Flag if instance => Change::Protect { instance: id.clone(), stop: Some(true), termination: None },
-        Deed::Attach => {
-            let (host, volume) = match instance {
-                true => (id.clone(), free_volume(director, row)),
-                false => (any_host(director, row).unwrap_or_default(), Some(id.clone())),
-            };
-            let Some(volume) = volume else { return false };
-            Change::Attach { volume, instance: host, device: "/dev/sdz".into() }
+    let host = || any_host(director, row).unwrap_or_default();
+    let change = match (deed, kind) {
+        (Deed::Tag, _) => tag("project", "changed"),
+        (Deed::ProtectTag, _) => tag("costwarden:protect", "true"),
+        (Deed::Flag, Sort::Instance) => Change::Protect { instance: id.clone(), stop: Some(true), termination: None },
+        (Deed::Flag, Sort::Snapshot) => Change::Lock(id.clone()),
+        (Deed::Attach, Sort::Instance) => {
+            let Some(volume) = free_volume(director, row) else { return false };
+            Change::Attach { volume, instance: id.clone(), device: "/dev/sdz".into() }
         }
-        Deed::Stop if instance => Change::Stop(id.clone()),
-        Deed::Stop => Change::Delete(id.clone()),
-        Deed::Use if instance => Change::Use { instance: id.clone(), usage: Box::new(Usage::constant(70.0, 1e9, 1e9)) },
-        Deed::LoseSnapshot => {
+        (Deed::Attach, Sort::Volume) => {
+            Change::Attach { volume: id.clone(), instance: host(), device: "/dev/sdz".into() }
+        }
+        (Deed::Attach, Sort::Address) => Change::Associate { address: id.clone(), instance: host() },
+        (Deed::Stop, Sort::Instance) => Change::Stop(id.clone()),
+        (Deed::Stop, _) => Change::Delete(id.clone()),
+        (Deed::Use, Sort::Instance) => {
+            Change::Use { instance: id.clone(), usage: Box::new(Usage::constant(70.0, 1e9, 1e9)) }
+        }
+        (Deed::LoseSnapshot, _) => {
             let own = director.cloud.truth(|truth| {
                 let mut all = truth.resources().filter(|one| one.snapshot().is_some() && one.tag(KEY_TAG).is_some());
                 all.next_back_id()
@@ -335,7 +368,16 @@ pub fn round(director: &Arc<Director>, rng: &mut Rng) {
     arm(director);
 }
 
+/// Everybody who is asked about an act says yes.
+pub fn all_say_yes(director: &Arc<Director>) {
+    answer(director, || Some(true));
+}
+
 fn answer_questions(director: &Arc<Director>, rng: &mut Rng) {
+    answer(director, || if rng.chance(15) { None } else { Some(rng.chance(90)) });
+}
+
+fn answer(director: &Arc<Director>, mut says: impl FnMut() -> Option<bool>) {
     let store = &director.store;
     let shown = director.wall.now();
     for row in store.approvals_pending(None).unwrap_or_default() {
@@ -345,10 +387,7 @@ fn answer_questions(director: &Arc<Director>, rng: &mut Rng) {
         let Ok(Some(request)) = store.act_request(&row.subject) else { continue };
         // A stranger tries first; that must never count.
         let _ = act_approvals::answer(store, &row, true, None, By { who: "mallory@example.com", at: shown });
-        if rng.chance(15) {
-            continue;
-        }
-        let yes = rng.chance(90);
+        let Some(yes) = says() else { continue };
         let by = By { who: &row.approver, at: shown };
         if act_approvals::answer(store, &row, yes, None, by).is_ok() {
             let now = director.truth.now();
@@ -369,7 +408,7 @@ pub fn arm(director: &Arc<Director>) {
         if !wanted {
             continue;
         }
-        let rules = &policies::set(director.scene.severity, director.scene.people, edition).rules;
+        let rules = &policies::of(&director.scene, edition).rules;
         let arming = Arming {
             account: account.id.clone(),
             by: "eve".into(),

@@ -11,13 +11,14 @@ use costwarden::cloud::{
 };
 use costwarden::domain::Instant;
 use costwarden::domain::budget::CostRow;
+use costwarden::domain::launch::{Launch, TypeFacts};
 use costwarden::domain::place::{AccountId, Kind, Partition, Place, ResourceKey};
 use costwarden::domain::resource::Resource;
 use costwarden::domain::scan::RequestCount;
 use costwarden::domain::usage::{MetricQuery, Series};
 
 use crate::director::Director;
-use crate::judge::calls;
+use crate::judge::{calls, made, parts, undos};
 
 /// The reading port of one process.
 pub struct Reader {
@@ -98,6 +99,16 @@ impl CloudRead for Reader {
         }
     }
 
+    async fn launch(&self, instance: &ResourceKey) -> Result<Launch, CloudError> {
+        self.alive("launch")?;
+        self.inner.launch(instance).await
+    }
+
+    async fn type_facts(&self, place: &Place, zone: &str, name: &str) -> Result<TypeFacts, CloudError> {
+        self.alive("DescribeInstanceTypes")?;
+        self.inner.type_facts(place, zone, name).await
+    }
+
     async fn recycled(&self, snapshot: &ResourceKey) -> Result<Option<Instant>, CloudError> {
         self.alive("ListSnapshotsInRecycleBin")?;
         self.inner.recycled(snapshot).await
@@ -134,6 +145,21 @@ impl CloudAct for Actor {
         self.director.sync();
         if self.director.dead.load(SeqCst) {
             return Err(dead(call.operation()));
+        }
+        if let Some(undo) = undos::before(&self.director, place, call) {
+            let answer = self.inner.execute(place, call).await;
+            undos::after(&self.director, &undo, call, &answer);
+            self.director.tell(|| format!("worker {}: {call} to take r-{} back -> {answer:?}", self.process, undo.act));
+            return answer;
+        }
+        if let Some(part) = parts::before(&self.director, place, call) {
+            let answer = self.inner.execute(place, call).await;
+            parts::after(&self.director, &part, &answer);
+            self.director.tell(|| format!("worker {}: {call}, half-way -> {answer:?}", self.process));
+            return answer;
+        }
+        if made::image_asked_for(&self.director, call) {
+            return self.inner.execute(place, call).await;
         }
         let case = calls::before(&self.director, self.process, place, call);
         let answer = self.inner.execute(place, call).await;

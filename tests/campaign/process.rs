@@ -47,7 +47,7 @@ pub fn context(director: &Arc<Director>) -> Context {
     let reader = Reader { director: director.clone(), inner: director.cloud.reader() };
     Context {
         settings: Arc::new(settings),
-        rules: policies::set(scene.severity, scene.people, edition).rules.clone(),
+        rules: policies::of(scene, edition).rules.clone(),
         store: director.store.clone(),
         cloud: Arc::new(reader),
         prices: book(),

@@ -170,6 +170,11 @@ impl Player {
             Timed::Fault(kind, deed) => {
                 if self.fault(deed, now).await {
                     director.reached(kind);
+                } else if matches!(deed, Deed::Undo | Deed::TakeBack)
+                    && now + TimeDelta::days(1) < director.scene.calm_from
+                {
+                    // Nothing was done yet that could be taken back.
+                    self.later(now + TimeDelta::days(1), Timed::Fault(kind, deed));
                 }
             }
         }
@@ -180,6 +185,7 @@ impl Player {
         let director = self.director.clone();
         match deed {
             Deed::ByHand => people::by_hand(&director, self.processes + 2_000).await,
+            Deed::TakeBack => people::take_back(&director, self.processes + 3_000).await,
             Deed::DryRun => people::dry_run(&director).await,
             Deed::JumpAndBack(seconds, minutes) => {
                 director.jump(TimeDelta::seconds(seconds));

@@ -9,6 +9,7 @@ use chrono::{Datelike, NaiveDate, TimeDelta};
 use costwarden::cloud::sim::{Change, Event, Planted, Usage, World, plant};
 use costwarden::domain::Instant;
 use costwarden::domain::fact::Fact;
+use costwarden::domain::finding::Act;
 use costwarden::domain::mode::{Breaker, Mode, Pace, Window};
 use costwarden::domain::place::{AccountId, Kind, Place, Region};
 use costwarden::domain::resource::Lifecycle;
@@ -18,11 +19,15 @@ use crate::faults::{self, Planned};
 use crate::policies::{COST_CENTER, Severity};
 use crate::rng::Rng;
 
+mod more;
+
 /// Why a resource that looks like waste must be left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bait {
     /// Nothing forbids it: the worker shall act.
     None,
+    /// Nothing forbids this act, and nothing asks for another one.
+    Only(Act),
     /// It is in use.
     InUse,
     /// `costwarden:protect`.
@@ -71,6 +76,8 @@ pub struct Scene {
     pub lag: TimeDelta,
     /// More waste than one policy may act on at once, until somebody arms again.
     pub flood: bool,
+    /// What is idle is terminated, not stopped.
+    pub ends: bool,
 }
 
 const OWNER: &str = "ann@example.com";
@@ -104,8 +111,14 @@ pub fn make(seed: u64, only: Option<&[usize]>) -> Scene {
     let people = *rng.pick(&[0, 0, 0, 1, 2, 2]);
     let places = places(&mut rng);
     let flood = rng.chance(6);
+    // What came later has a stream of its own.
+    let mut more = Rng::new(seed, "more");
+    let ends = more.chance(15);
+    let bin = more.chance(70).then_some(7);
     let mut world = World::empty(start);
     world.seed = seed;
+    // Now and then the settings claim a rule that is not there.
+    world.timing.recycle_bin_days = bin.filter(|_| !more.chance(4));
     world.timing.page_size = *rng.pick(&[2, 3, 100]);
     let lag = if rng.chance(40) { rng.between(1, 300) as u32 } else { 0 };
     world.timing.visibility_lag = (lag / 2, lag);
@@ -124,9 +137,17 @@ pub fn make(seed: u64, only: Option<&[usize]>) -> Scene {
         planned: Vec::new(),
         lag: TimeDelta::seconds(i64::from(lag)),
         flood,
+        ends,
     };
+    scene.settings.enforcement.allow_auto_terminate = ends && more.chance(90);
+    scene.settings.enforcement.recycle_bin_days = bin;
+    scene.settings.costs.enabled = more.chance(20);
+    if scene.settings.costs.enabled {
+        scene.world.spend = scene.settings.accounts.iter().map(|own| more::spend(&own.id)).collect();
+    }
     for (number, place) in places.iter().enumerate() {
         scene.furnish(&mut rng, place, number);
+        scene.furnish_more(&mut more, place, number);
     }
     if rng.chance(10) {
         let elsewhere = Place { account: places[0].account.clone(), region: Region::new("sa-east-1").unwrap() };
@@ -145,14 +166,34 @@ pub fn make(seed: u64, only: Option<&[usize]>) -> Scene {
     scene
 }
 
-/// A world for crashes alone: `count` resources for each act, all due on the same day, with nothing in the way.
-pub fn crowd(seed: u64, count: usize) -> Scene {
+/// The acts of a crowd, by its number: those that need much beside them have one for themselves.
+pub const CROWDS: [&[Act]; 4] = [
+    &[Act::StopInstance, Act::DeleteVolume],
+    &[Act::ResizeInstance],
+    &[Act::TerminateInstance, Act::AddTags],
+    &[Act::ModifyVolume, Act::ReleaseAddress, Act::DeleteSnapshot],
+];
+
+/// How many of a crowd there are for an act: more where there are more points to die at.
+fn size_of(act: Act) -> usize {
+    match act {
+        Act::StopInstance | Act::DeleteVolume | Act::ResizeInstance => 36,
+        Act::TerminateInstance => 48,
+        _ => 26,
+    }
+}
+
+/// A world for crashes alone: resources for each act of its crowd, all due on the same day, with nothing in the way.
+pub fn crowd(seed: u64) -> Scene {
+    let acts = crowd_of(seed);
     let mut rng = Rng::new(seed, "crowd");
     let start = day("2026-01-05") + TimeDelta::days(rng.between(0, 600));
     let place = places(&mut Rng::new(0, "crowd")).remove(0);
     let mut settings = settings(&mut rng, std::slice::from_ref(&place), false);
     let enforcement = &mut settings.enforcement;
     enforcement.allow_auto_delete_volumes = true;
+    enforcement.allow_auto_terminate = true;
+    enforcement.recycle_bin_days = Some(30);
     enforcement.create_snapshot_before_stop = true;
     enforcement.breaker = Breaker { count: 100_000, percent_of_kind: 100, usd: None };
     enforcement.window = Window {
@@ -166,6 +207,7 @@ pub fn crowd(seed: u64, count: usize) -> Scene {
     let mut world = with_place(World::empty(start), &place);
     world.seed = seed;
     world.timing.visibility_lag = (lag / 2, lag);
+    world.timing.recycle_bin_days = Some(30);
     let mut scene = Scene {
         seed,
         settings,
@@ -178,27 +220,19 @@ pub fn crowd(seed: u64, count: usize) -> Scene {
         planned: Vec::new(),
         lag: TimeDelta::seconds(i64::from(lag)),
         flood: false,
+        ends: acts.contains(&Act::TerminateInstance),
     };
-    let created = start - TimeDelta::days(20);
-    for number in 0..count {
-        let volumes = place.partition(Kind::Volume);
-        let full: [(&str, &str); 2] = [COST_CENTER, ("owner", OWNER)];
-        let mut stopped =
-            plant::instance(place.partition(Kind::Instance).key(&format!("i-{number}")), "m5.large", created)
-                .used(Usage::constant(1.0, 1e5, 1e5))
-                .tagged(&full);
-        let mut root = plant::volume(volumes.key(&format!("vol-{number}root")), "gp3", 8, created).tagged(&full);
-        plant::attach(&mut stopped, &mut root, "/dev/xvda", true);
-        let deleted = plant::volume(volumes.key(&format!("vol-{number}")), "gp2", 20, created).tagged(&full);
-        let tagged = plant::instance(place.partition(Kind::Instance).key(&format!("i-{number}t")), "m5.large", created)
-            .used(Usage::constant(50.0, 1e9, 1e9))
-            .tagged(&[("owner", OWNER)]);
-        scene.put(stopped, Bait::None);
-        scene.put(root, Bait::InUse);
-        scene.put(deleted, Bait::None);
-        scene.put(tagged, Bait::InUse);
+    for act in acts {
+        for number in 0..size_of(*act) {
+            scene.add_one_of_a_crowd(&place, *act, number);
+        }
     }
     scene
+}
+
+/// The acts of a seed's crowd. Every fifth is a resize, which has most points.
+pub fn crowd_of(seed: u64) -> &'static [Act] {
+    CROWDS[[0, 1, 2, 3, 1][(seed % 5) as usize]]
 }
 
 /// Midnight of a day.
@@ -332,21 +366,17 @@ impl Scene {
             let bait = *rng.pick(&VOLUME);
             self.add_volume(rng, place, &format!("vol-{number}b{index}"), bait);
         }
-        if rng.chance(30) {
-            let key = place.partition(Kind::Address).key(&format!("eipalloc-{number}"));
-            self.world.resources.push(plant::address(key, "203.0.113.7"));
-        }
-        if rng.chance(30) {
-            let key = place.partition(Kind::Snapshot).key(&format!("snap-{number}old"));
-            self.world.resources.push(plant::snapshot(key, "vol-gone", 8, self.world.start - TimeDelta::days(200)));
-        }
     }
 
     fn add_instance(&mut self, rng: &mut Rng, place: &Place, id: &str, bait: Bait) {
-        let launched = self.world.start - TimeDelta::days(rng.between(3, 90));
         let kind = if bait == Bait::LocalDisks && rng.chance(50) { "m5d.large" } else { "m5.large" };
+        self.add_instance_of(rng, place, id, kind, bait);
+    }
+
+    fn add_instance_of(&mut self, rng: &mut Rng, place: &Place, id: &str, kind: &str, bait: Bait) {
+        let launched = self.world.start - TimeDelta::days(rng.between(3, 90));
         let mut instance = plant::instance(place.partition(Kind::Instance).key(id), kind, launched);
-        let busy = if bait == Bait::InUse { 45.0 } else { 1.5 };
+        let busy = if matches!(bait, Bait::InUse | Bait::Only(_)) { 45.0 } else { 1.5 };
         instance = instance.used(Usage::constant(busy, 100_000.0, 100_000.0));
         let mut tags = self.tags(rng, bait);
         instance = match bait {
@@ -361,7 +391,7 @@ impl Scene {
                 instance
             }
             Bait::Spot => instance.with_instance(|own| own.lifecycle = Lifecycle::Spot),
-            Bait::LocalDisks if kind == "m5.large" => {
+            Bait::LocalDisks if !kind.starts_with("m5d") => {
                 instance.with_instance(|own| own.instance_store = Fact::Known(true))
             }
             Bait::PublicAddress => {
@@ -391,9 +421,10 @@ impl Scene {
             tags.push(*rng.pick(&MARKERS));
         }
         let size = rng.between(8, 200) as u32;
-        let mut volume = plant::volume(place.partition(Kind::Volume).key(id), "gp2", size, created).tagged(&tags);
+        let sort = if matches!(bait, Bait::Only(_)) || size % 4 == 0 { "gp2" } else { "gp3" };
+        let mut volume = plant::volume(place.partition(Kind::Volume).key(id), sort, size, created).tagged(&tags);
         match bait {
-            Bait::InUse => {
+            Bait::InUse | Bait::Only(_) => {
                 // A host of its own, which is busy.
                 let key = place.partition(Kind::Instance).key(&id.replace("vol-", "i-host"));
                 let mut host = plant::instance(key, "m5.large", created)

@@ -7,7 +7,7 @@ use costwarden::deliver::{Message, MessageKind};
 use costwarden::domain::Instant;
 use costwarden::domain::finding::Act;
 use costwarden::domain::mode::{Mode, Pace};
-use costwarden::domain::place::{AccountId, Kind};
+use costwarden::domain::place::{AccountId, Kind, Partition};
 use costwarden::worker::schedule::Job;
 
 use crate::scene::Scene;
@@ -81,6 +81,16 @@ pub struct Book {
     pub jumped_at: Option<Instant>,
     pub stopping: bool,
     pub scanned_at: Option<Instant>,
+    /// Acts that a person asked to have back, by row.
+    pub asked_back: BTreeSet<i64>,
+    /// Effective calls that took an act back: row and operation.
+    pub taken_back: BTreeSet<(i64, String)>,
+    /// Ids that came back anew: nobody acts on them without a person.
+    pub made_anew: BTreeSet<String>,
+    /// Partitions that the last finished scan could not read to their end.
+    pub gaps: BTreeSet<Partition>,
+    /// Later calls of acts of several: row, operation, whether it certainly did nothing.
+    pub parts: Vec<(i64, String, bool)>,
 }
 
 impl Book {

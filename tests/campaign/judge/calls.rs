@@ -12,38 +12,40 @@ use costwarden::domain::remediation::{JournalState, Remediation};
 use costwarden::domain::resource::Resource;
 use costwarden::remediate::KEY_TAG;
 use costwarden::store::ACTING_LEASE;
-use sha2::{Digest, Sha256};
 
 use super::book::{Sent, Word};
+use super::made;
 use crate::director::Director;
 use crate::faults::What;
-use crate::policies::{self, ACTS};
+use crate::policies::{self, ACTS, Class, class};
 use crate::scene::{Bait, Card, weekday};
 
 /// One request with everything that is true in its moment.
 pub struct Case<'a> {
-    director: &'a Director,
+    pub(super) director: &'a Director,
     process: u32,
     place: &'a Place,
-    call: &'a Call,
-    now: Instant,
+    pub(super) call: &'a Call,
+    pub(super) now: Instant,
     /// The act that is asked for; `None` for its backup.
-    act: Option<Act>,
+    pub(super) act: Option<Act>,
     /// The act that is under way.
-    row: Option<Remediation>,
+    pub(super) row: Option<Remediation>,
     truth: Option<Resource>,
     card: Option<Card>,
     changes: Vec<ChangeRecord>,
     calls: usize,
 }
 
-type Verdict = Option<String>;
+pub(super) type Verdict = Option<String>;
 type Judgement = fn(&Case<'_>) -> Option<Verdict>;
 
 /// Every judgement of a request: `None` where it has nothing to say.
-const JUDGEMENTS: [(&str, Judgement); 15] = [
+const JUDGEMENTS: [(&str, Judgement); 17] = [
     ("I01", i01_backup),
+    ("I01", made::i01_image),
     ("I02", i02_once),
+    ("I02", made::i02_taken_back),
     ("I03", i03_intent),
     ("I04", i04_complete),
     ("I05", i05_unchanged),
@@ -67,13 +69,7 @@ pub fn before<'a>(director: &'a Director, process: u32, place: &'a Place, call: 
         .cloud
         .truth(|truth| truth.resource(&id).cloned())
         .map_or_else(|| (None, Vec::new()), |resource| (Some(resource), director.cloud.changes()));
-    let act = match call {
-        Call::StopInstance { .. } => Some(Act::StopInstance),
-        Call::DeleteVolume { .. } => Some(Act::DeleteVolume),
-        Call::CreateTags { .. } => Some(Act::AddTags),
-        Call::CreateSnapshot { .. } | Call::CreateSnapshots { .. } => None,
-        _ => row.as_ref().map(|row| row.step.act),
-    };
+    let act = made::act_of(call, row.as_ref());
     let case = Case {
         director,
         process,
@@ -131,7 +127,7 @@ pub fn after(director: &Director, case: &Case<'_>, call: &Call, answer: &Result<
 
 impl Case<'_> {
     /// A change of the last moment that no read could show yet.
-    fn raced(&self) -> bool {
+    pub(super) fn raced(&self) -> bool {
         let horizon = self.director.scene.lag + TimeDelta::seconds(62);
         let mut ids: Vec<&str> = vec![self.call.target()];
         for resource in self.truth.iter() {
@@ -145,7 +141,7 @@ impl Case<'_> {
         self.changes.iter().filter(about).any(|change| self.now - change.at <= horizon)
     }
 
-    fn finding(&self) -> Option<FindingId> {
+    pub(super) fn finding(&self) -> Option<FindingId> {
         let act = self.act?;
         let (_, policy, rule) = ACTS.iter().find(|(own, _, _)| *own == act)?;
         Some(FindingId::derive(&self.truth.as_ref()?.key, policy, rule))
@@ -157,11 +153,11 @@ impl Case<'_> {
 
     fn set(&self) -> &'static policies::PolicySet {
         let edition = self.director.with(|inner| inner.book.edition);
-        policies::set(self.director.scene.severity, self.director.scene.people, edition)
+        policies::of(&self.director.scene, edition)
     }
 
     fn destructive(&self) -> bool {
-        self.act == Some(Act::DeleteVolume)
+        self.act.is_some_and(|act| class(act) == Class::Destructive)
     }
 }
 
@@ -169,7 +165,8 @@ fn i01_backup(case: &Case<'_>) -> Option<Verdict> {
     let truth = case.truth.as_ref()?;
     let volumes: Vec<String> = match case.act? {
         Act::DeleteVolume => vec![truth.key.id.to_string()],
-        Act::StopInstance if case.director.scene.settings.enforcement.create_snapshot_before_stop => {
+        Act::StopInstance if !case.director.scene.settings.enforcement.create_snapshot_before_stop => return None,
+        Act::StopInstance | Act::TerminateInstance | Act::ResizeInstance => {
             truth.instance()?.volumes.iter().map(|own| own.volume.to_string()).collect()
         }
         _ => return None,
@@ -242,8 +239,7 @@ fn reversed(case: &Case<'_>) -> Option<Instant> {
 fn i03_intent(case: &Case<'_>) -> Option<Verdict> {
     let Some(row) = &case.row else { return Some(Some("no open row in the journal".into())) };
     let wanted = if case.act.is_some() { JournalState::ActIntent } else { JournalState::SnapIntent };
-    let text = serde_json::to_string(case.call).expect("a call is plain data");
-    let hash: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = made::hash_of(case.call);
     let committed = case.director.store.remediation_history(row.id).unwrap_or_default();
     Some(if row.state != wanted || !committed.iter().any(|own| own.state == wanted) {
         Some(format!("r-{} is {}, no committed {}", row.id, row.state.word(), wanted.word()))
@@ -342,8 +338,7 @@ fn i07_people(case: &Case<'_>) -> Option<Verdict> {
     let id = case.call.target();
     let act = case.row.as_ref().map(|row| row.step.act)?;
     let rule = case.row.as_ref().map(|row| row.step.rule.clone())?;
-    let asked = matches!(act, Act::StopInstance | Act::DeleteVolume);
-    let people = if asked { case.director.scene.people } else { 0 };
+    let people = policies::people_for(act, case.director.scene.people);
     case.director.with(|inner| {
         let holds = |own: &&super::book::Grant| {
             own.resource == id && own.rule == rule && own.from < case.now && case.now <= own.until
@@ -375,11 +370,11 @@ fn i08_pace(case: &Case<'_>) -> Option<Verdict> {
         let own = |sent: &&Sent| sent.account == case.place.account && !sent.rejected;
         let today = |sent: &&Sent| sent.at.date_naive() == case.now.date_naive();
         let sent = || inner.book.sent.iter().filter(own);
-        let in_run = sent().filter(|own| own.fence == fence && own.act == act).count() as u32;
-        let limit = match act {
-            Act::DeleteVolume => pace.destructive_per_run,
-            Act::StopInstance => pace.disruptive_per_run,
-            _ => pace.tags_per_run,
+        let in_run = sent().filter(|own| own.fence == fence && class(own.act) == class(act)).count() as u32;
+        let limit = match class(act) {
+            Class::Destructive => pace.destructive_per_run,
+            Class::Disruptive => pace.disruptive_per_run,
+            Class::Tag => pace.tags_per_run,
         };
         if in_run >= limit {
             return Some(Some(format!("{in_run} in this run, {limit} are allowed")));
@@ -388,7 +383,7 @@ fn i08_pace(case: &Case<'_>) -> Option<Verdict> {
         if act == Act::AddTags || inner.book.jumped_at.is_some_and(|at| case.now - at < TimeDelta::days(2)) {
             return Some(None);
         }
-        let deletes = sent().filter(today).filter(|own| own.act == Act::DeleteVolume).count() as u32;
+        let deletes = sent().filter(today).filter(|own| class(own.act) == Class::Destructive).count() as u32;
         if case.destructive() && deletes >= pace.destructive_per_day {
             return Some(Some(format!("{deletes} deletes today")));
         }
@@ -410,12 +405,8 @@ fn i08_total(case: &Case<'_>, kind: Kind) -> u64 {
         truth.resources().filter(of).count() as u64
     });
     let lately = |at: Instant| case.now - at < TimeDelta::days(4);
-    let ours = case.director.with(|inner| {
-        let gone = |own: &&Sent| own.act == Act::DeleteVolume && own.effective && lately(own.at);
-        inner.book.sent.iter().filter(gone).count() as u64
-    });
     let theirs = case.changes.iter().filter(|own| own.refused.is_none() && own.what == "deletes" && lately(own.at));
-    now + if kind == Kind::Volume { ours + theirs.count() as u64 } else { 0 }
+    now + made::gone_lately(case, kind) + if kind == Kind::Instance { 0 } else { theirs.count() as u64 }
 }
 
 /// More than two of a policy became due at once, and nobody armed since: none of them may be touched.
@@ -503,9 +494,13 @@ fn i10_waste(case: &Case<'_>) -> Option<Verdict> {
         return None;
     }
     Some(match act {
-        Act::StopInstance if truth.state() != "running" => Some(format!("it is {}", truth.state())),
-        Act::StopInstance if card.bait == Bait::InUse => Some("it is in use".into()),
-        Act::StopInstance => busy_lately(case).map(|at| format!("it works since {at}")),
+        Act::StopInstance | Act::TerminateInstance if truth.state() != "running" => {
+            Some(format!("it is {}", truth.state()))
+        }
+        Act::StopInstance | Act::TerminateInstance if matches!(card.bait, Bait::InUse | Bait::Only(_)) => {
+            Some("it is in use".into())
+        }
+        Act::StopInstance | Act::TerminateInstance => busy_lately(case).map(|at| format!("it works since {at}")),
         Act::DeleteVolume if truth.state() != "available" => Some(format!("it is {}", truth.state())),
         Act::DeleteVolume => {
             let seen = case.director.with(|inner| inner.book.seen_attached.get(case.call.target()).copied());
@@ -519,9 +514,7 @@ fn i10_waste(case: &Case<'_>) -> Option<Verdict> {
             let wrong = tags.iter().find(odd).or_else(|| tags.iter().find(known));
             wrong.map(|(key, value)| format!("{key}={value} is not missing"))
         }
-        // Acts that no policy of these worlds asks for; what expires is judged by I14.
-        other if other.word() == "expire_snapshot" => None,
-        other => Some(format!("{other} is no act of these worlds")),
+        other => made::not_for_it(case, other, truth, card.bait),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Judges a world at its end, after days without a fault.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -12,11 +13,13 @@ use costwarden::worker::schedule::{Job, Schedule};
 
 use crate::director::Director;
 use crate::kinds::Kind;
+use crate::policies::class;
 use crate::scene::Bait;
 
 /// The whole world, once.
 pub fn judge(director: &Arc<Director>) {
     i15_every_act_ends(director);
+    super::parts::nothing_left_stopped(director);
     i16_the_chain_holds(director);
     i17_mail(director);
     i22_bounded(director);
@@ -116,18 +119,25 @@ fn i20_alive(director: &Director) {
     for finding in findings.unwrap_or_default() {
         let Some(act) = finding.act() else { continue };
         let room = match act {
-            Act::StopInstance => pace.disruptive_per_run > 0 && pace.percent_of_kind_per_day > 0,
-            Act::DeleteVolume => {
-                scene.settings.enforcement.allow_auto_delete_volumes
-                    && pace.destructive_per_run > 0
-                    && pace.percent_of_kind_per_day > 0
+            Act::StopInstance | Act::ResizeInstance | Act::ModifyVolume => {
+                pace.disruptive_per_run > 0 && pace.percent_of_kind_per_day > 0
+            }
+            Act::DeleteVolume | Act::TerminateInstance => {
+                let enforcement = &scene.settings.enforcement;
+                let on = match act {
+                    Act::DeleteVolume => enforcement.allow_auto_delete_volumes,
+                    _ => enforcement.allow_auto_terminate,
+                };
+                on && pace.destructive_per_run > 0 && pace.percent_of_kind_per_day > 0
             }
             Act::AddTags => pace.tags_per_run > 0,
+            // Two people must say yes, and may not.
             _ => false,
         };
         let id = finding.key.id.to_string();
         let there = director.cloud.truth(|truth| truth.resource(&id).is_some());
-        let clean = scene.cards.get(&id).is_some_and(|card| card.bait == Bait::None)
+        let invites = |bait: Bait| bait == Bait::None || bait == Bait::Only(act);
+        let clean = scene.cards.get(&id).is_some_and(|card| invites(card.bait))
             && !director.cloud.changes().iter().any(|change| change.target == id)
             && director.with(|inner| !inner.book.grants.iter().any(|own| own.resource == id));
         let due = finding.clock.due_at.is_some_and(|due| due < scene.end - days)
@@ -139,7 +149,8 @@ fn i20_alive(director: &Director) {
             continue;
         }
         let busy = director.with(|inner| {
-            let lately = |own: &&super::book::Sent| own.act == act && scene.end - own.at < days;
+            // Acts of one class share their room.
+            let lately = |own: &&super::book::Sent| class(own.act) == class(act) && scene.end - own.at < days;
             inner.book.sent.iter().filter(lately).any(|own| own.account == *finding.key.account())
         });
         director.judge(
@@ -172,8 +183,29 @@ fn why(director: &Director, finding: &Finding) -> String {
     format!("{:?}; {}", finding.unjudged, last.join(" / "))
 }
 
+/// Nothing grows without end: mails that wait, and nights that are kept.
 fn i22_bounded(director: &Director) {
     let counts = director.store.outbox_counts().unwrap_or_default();
     let waiting = counts.pending;
     director.judge("I22", (waiting > 50).then(|| format!("{waiting} mails wait")));
+    if director.with(|inner| inner.book.jumped_at.is_some()) {
+        return;
+    }
+    let mut asked: BTreeMap<_, u32> = BTreeMap::new();
+    for call in director.cloud.calls().iter().filter(|call| &*call.operation == "GetCostAndUsage") {
+        *asked.entry(call.at.date_naive()).or_default() += 1;
+    }
+    let most = director.scene.settings.costs.requests_per_day;
+    let over = asked.iter().find(|(_, count)| **count > most);
+    director.judge("I22", over.map(|(day, count)| format!("Cost Explorer was asked {count} times on {day}")));
+    let keep = TimeDelta::days(i64::from(director.scene.settings.inventory.keep_nights) + 1);
+    let mut newest = BTreeMap::new();
+    let nights = director.store.trusted_nights().unwrap_or_default();
+    for (_, at, partition) in &nights {
+        let last = newest.entry(partition).or_insert(*at);
+        *last = (*at).max(*last);
+    }
+    let old = nights.iter().filter(|(_, at, partition)| newest.get(partition).is_some_and(|last| *last - *at > keep));
+    let old = old.count();
+    director.judge("I22", (old > 0).then(|| format!("{old} nights are kept longer than {} days", keep.num_days() - 1)));
 }

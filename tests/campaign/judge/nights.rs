@@ -55,6 +55,8 @@ pub fn after_scan(director: &Director, before: Vec<Finding>, finished: bool) {
         && let Ok(Some((scan, summary))) = director.store.last_scan()
         && ours(scan.started_at)
     {
+        let gaps = broken.iter().filter(|(_, broken)| **broken).map(|(partition, _)| partition.clone()).collect();
+        director.with(|inner| inner.book.gaps = gaps);
         for row in &scan.coverage {
             if broken.get(&row.partition) == Some(&true) {
                 let believed = row.trusted().then(|| format!("{} counts as read", row.partition));
@@ -82,7 +84,8 @@ fn wrong_conclusion(director: &Director, before: Option<&Finding>, after: &Findi
         let once = before.is_some_and(|own| own.missing_since.is_none());
         director.judge("I04", once.then(|| format!("{} was closed by one listing", after.id)));
     }
-    let busy = director.scene.cards.get(&*after.key.id).is_some_and(|card| card.bait == Bait::InUse);
+    let busy =
+        director.scene.cards.get(&*after.key.id).is_some_and(|card| matches!(card.bait, Bait::InUse | Bait::Only(_)));
     if busy && before.is_none() && after.rule == "idle" {
         director.judge("I10", Some(format!("{} is in use and is called idle", after.key)));
     }
@@ -120,6 +123,11 @@ pub fn after_report(director: &Director, context: &Context) {
         let theirs = director.cloud.changes().iter().any(|change| change.target == row.resource);
         let known = theirs || done.contains(&(row.resource.clone(), row.act));
         director.judge("I18", (!known).then(|| format!("{} of {} is told as done", row.act, row.resource)));
+    }
+    let gaps = director.with(|inner| inner.book.gaps.clone());
+    for partition in gaps {
+        let told = report.gaps.iter().any(|own| own.partition == partition);
+        director.judge("I18", (!told).then(|| format!("{partition} could not be read and the report does not say so")));
     }
     let open = director.store.findings(&FindingFilter { states: vec![State::Open], ..FindingFilter::default() });
     let counted: u64 = report.by_severity.iter().map(|row| row.open.count).sum();
