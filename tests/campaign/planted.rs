@@ -61,7 +61,7 @@ fn hunt(word: &'static str) -> Option<(u64, &'static str, String)> {
 
 fn one(seed: u64) -> Tally {
     let mut tally = run::play(seed, None);
-    if seed % (BATCH / 5) == 0 {
+    if seed.is_multiple_of(BATCH / 5) {
         tally.merge(crashes::play(seed, false));
     }
     tally

@@ -421,7 +421,7 @@ impl Scene {
             tags.push(*rng.pick(&MARKERS));
         }
         let size = rng.between(8, 200) as u32;
-        let sort = if matches!(bait, Bait::Only(_)) || size % 4 == 0 { "gp2" } else { "gp3" };
+        let sort = if matches!(bait, Bait::Only(_)) || size.is_multiple_of(4) { "gp2" } else { "gp3" };
         let mut volume = plant::volume(place.partition(Kind::Volume).key(id), sort, size, created).tagged(&tags);
         match bait {
             Bait::InUse | Bait::Only(_) => {
