@@ -114,9 +114,13 @@ pub fn plan(scene: &Scene, rng: &mut Rng) -> Vec<Planned> {
     let slots = |job| schedule.slots_between(job, scene.world.start, scene.calm_from);
     let planner = Planner { scene, scans: slots(Job::Scan), acts: slots(Job::Act) };
     // Those that need something to have happened before come more often.
-    const RARE: [Kind; 14] = [
+    const RARE: [Kind; 18] = [
+        Kind::Withdrawn,
         Kind::Withdrawn,
         Kind::Undone,
+        Kind::TakenBack,
+        Kind::TakenBack,
+        Kind::WrongActor,
         Kind::RolledBack,
         Kind::ActNotPermitted,
         Kind::ActWrongState,
@@ -133,7 +137,7 @@ pub fn plan(scene: &Scene, rng: &mut Rng) -> Vec<Planned> {
     let count = rng.between(44, 62);
     (0..count)
         .filter_map(|_| {
-            let kind = if rng.chance(25) { *rng.pick(&RARE) } else { *rng.pick(Kind::ALL) };
+            let kind = if rng.chance(30) { *rng.pick(&RARE) } else { *rng.pick(Kind::ALL) };
             planner.one(kind, rng).map(|what| Planned { kind, what })
         })
         .collect()

@@ -141,7 +141,7 @@ pub fn make(seed: u64, only: Option<&[usize]>) -> Scene {
     };
     scene.settings.enforcement.allow_auto_terminate = ends && more.chance(90);
     scene.settings.enforcement.recycle_bin_days = bin;
-    scene.settings.costs.enabled = more.chance(20);
+    scene.settings.costs.enabled = more.chance(50);
     if scene.settings.costs.enabled {
         scene.world.spend = scene.settings.accounts.iter().map(|own| more::spend(&own.id)).collect();
     }
