@@ -53,7 +53,10 @@ pub async fn night(config: SdkConfig, folder: &Path, number: u32) -> anyhow::Res
     ensure!(policies.len() == 6, "{} policies are shipped, not six", policies.len());
 
     let entry = AwsAccount { id, role_arn: None, external_id: None, session_name: None };
-    let reader = Arc::new(AwsReader::with_config(config, &[entry], AwsOptions::default())?);
+    // The server on loopback answers at once, and AWS does not: the pauses by which requests leave others their part of
+    // the budget are taken on a clock of their own.
+    let options = AwsOptions { pacing: Clock::virtual_at(now()), ..AwsOptions::default() };
+    let reader = Arc::new(AwsReader::with_config(config, &[entry], options)?);
     let clock = Clock::virtual_at(now() + TimeDelta::days(i64::from(number) - 1));
     let cx = app::context(settings, &policies, Store::open_in(folder)?, reader, clock)?;
     let outcome = scan(&cx, &Choice::default(), &Work::default()).await?;

@@ -4,6 +4,7 @@
 //! adapters intern them. Any text from a tag or a name is hostile in every output (safety.md, H38):
 //! [`clean`] is the first step of each sink's own encoder, never the only one.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -49,6 +50,31 @@ pub fn clean(text: &str) -> String {
     out
 }
 
+/// The text without the user and password of each address in it (`http://user:password@host` becomes
+/// `http://[left out]@host`): endpoints and proxies come from the environment and are repeated by libraries
+/// (safety.md, H37).
+pub fn without_logins(text: &str) -> Cow<'_, str> {
+    if !text.contains("://") {
+        return Cow::Borrowed(text);
+    }
+    let ends = |character: char| character.is_whitespace() || "/?#\"'<>\\".contains(character);
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        out.push_str(before);
+        let authority = &after[..after.find(ends).unwrap_or(after.len())];
+        rest = match authority.rfind('@') {
+            Some(login) => {
+                out.push_str("[left out]");
+                &after[login..]
+            }
+            None => after,
+        };
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
 /// An instant as people read it in a zone, with the zone's short name: `Tue 24 Nov 2026, 10:00 CET`.
 pub fn shown_at(at: super::Instant, zone: chrono_tz::Tz) -> String {
     at.with_timezone(&zone).format("%a %-d %b %Y, %H:%M %Z").to_string()
@@ -75,6 +101,16 @@ pub(crate) fn is_hostile(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn h37_the_login_in_an_address_is_left_out_and_everything_else_stays() {
+        let told =
+            without_logins("via http://worker:hunter2@proxy:3128/x?a=b@c to \"https://u:p@q@h\", http://plain/a@b");
+        assert_eq!(told, "via http://[left out]@proxy:3128/x?a=b@c to \"https://[left out]@h\", http://plain/a@b");
+        for same in ["", "a@b.example", "://", "http://", "x://é@", "mailto:a@b"] {
+            assert_eq!(without_logins(same).replace("[left out]", "é"), same);
+        }
+    }
 
     #[test]
     fn an_instant_is_shown_with_its_zone_over_a_clock_change() {

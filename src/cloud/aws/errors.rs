@@ -11,7 +11,7 @@ use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use crate::cloud::{CloudError, ErrorKind};
-use crate::domain::text::clean;
+use crate::domain::text::{clean, without_logins};
 
 /// The meaning of `error`, which `service` gave to `operation`.
 pub(super) fn from_sdk<E>(service: &str, operation: &str, error: &SdkError<E, HttpResponse>) -> CloudError
@@ -89,6 +89,11 @@ const THROTTLED: [&str; 11] = [
     "SnapshotCreationPerVolumeRateExceeded",
 ];
 
+/// Whether the body of an error answer names one of [`THROTTLED`], in whichever form the service writes its errors.
+pub(super) fn names_throttling(body: &[u8]) -> bool {
+    THROTTLED.iter().any(|code| body.windows(code.len()).any(|part| part == code.as_bytes()))
+}
+
 /// No room for the instance now: definite whatever the status, EC2 counts these among its own failures.
 const FULL: [&str; 4] = [
     "InsufficientInstanceCapacity",
@@ -154,10 +159,31 @@ fn chain(error: &dyn Error) -> String {
     line
 }
 
-/// A message fit to be shown: without the encoded authorization blob, on one line.
+/// A message fit to be shown, on one line: without the encoded authorization blob, without the canonical request that a
+/// refused signature repeats (the session token stands in it), and without anything as long as a token.
 fn shown(message: &str) -> String {
-    let end = message.find("Encoded authorization failure message").unwrap_or(message.len());
-    clean(message[..end].trim())
+    let ends = ["Encoded authorization failure message", "The Canonical String for this request"];
+    let end = ends.iter().filter_map(|words| message.find(words)).min().unwrap_or(message.len());
+    clean(without_tokens(&without_logins(&message[..end])).trim())
+}
+
+/// STS's session tokens have several hundred characters, a container's or a proxy's about as many; nothing that a
+/// message should tell has so many without a blank or a colon.
+const TOKEN: usize = 100;
+
+fn without_tokens(message: &str) -> String {
+    let of_token = |character: char| character.is_ascii_alphanumeric() || "+/=_-.%".contains(character);
+    let mut told = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(start) = rest.find(of_token) {
+        told.push_str(&rest[..start]);
+        let length = rest[start..].find(|character| !of_token(character)).unwrap_or(rest.len() - start);
+        let (run, after) = rest[start..].split_at(length);
+        told.push_str(if run.len() >= TOKEN { "[left out]" } else { run });
+        rest = after;
+    }
+    told.push_str(rest);
+    told
 }
 
 #[cfg(test)]
@@ -186,6 +212,29 @@ mod tests {
         for (status, code, expected) in cases {
             assert_eq!(kind(status, code), expected, "{status} {code:?}");
         }
+    }
+
+    #[test]
+    fn h33_a_throttled_answer_is_known_by_its_code_in_xml_json_and_cbor() {
+        assert!(names_throttling(b"<Errors><Error><Code>RequestLimitExceeded</Code></Error></Errors>"));
+        assert!(names_throttling(br#"{"__type":"LimitExceededException"}"#));
+        assert!(names_throttling(b"\xbff__typex3com.amazonaws.cloudwatch#ThrottlingException\xff"));
+        assert!(!names_throttling(b"<Code>UnauthorizedOperation</Code>") && !names_throttling(b""));
+    }
+
+    #[test]
+    fn h37_a_refused_signature_shows_neither_the_request_nor_a_token() {
+        let token = "IQoJb3JpZ2luX2VjEJr//+=".repeat(20);
+        let told = format!(
+            "The request signature we calculated does not match. x-amz-security-token:{token} The Canonical String for \
+             this request should have been 'POST\n/\nx-amz-security-token:{token}'"
+        );
+        let expected = "The request signature we calculated does not match. x-amz-security-token:[left out]";
+        assert_eq!(shown(&told), expected);
+        let arn = "User: arn:aws:sts::111122223333:assumed-role/a-role-with-quite-a-long-name-for-a-worker/costwarden is \
+                   not authorized to perform: ec2:DescribeInstances";
+        assert_eq!(shown(arn), arn);
+        assert_eq!(shown(&format!("é{token}é")), "é[left out]é");
     }
 
     #[test]

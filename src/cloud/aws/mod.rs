@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::clock::Clock;
 use crate::cloud::{
     Answer, Call, CloudAct, CloudClock, CloudError, CloudRead, CostQuery, ErrorKind, Identity, Page, rights,
 };
@@ -30,6 +31,7 @@ mod errors;
 mod identity;
 mod kinds;
 mod launch;
+mod limiter;
 mod meter;
 mod metrics;
 mod probe;
@@ -53,7 +55,7 @@ pub struct AwsAccount {
 }
 
 /// Bounds of a request. [`Default`] has the values for production.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct AwsOptions {
     /// Longest TCP and TLS connect; 3.1 seconds, a little over one lost SYN.
     pub connect_timeout: Duration,
@@ -67,6 +69,9 @@ pub struct AwsOptions {
     pub read_attempts: u32,
     /// Longest pause between two attempts; 5 seconds.
     pub max_backoff: Duration,
+    /// By which requests wait for their part of the account's budget; the system's. On a virtual clock nobody really
+    /// waits.
+    pub pacing: Clock,
 }
 
 /// Reads the accounts that it was given. Cloning is not needed: share it behind an `Arc`.
@@ -88,6 +93,7 @@ impl Default for AwsOptions {
             operation_timeout: Duration::from_secs(30),
             read_attempts: 3,
             max_backoff: Duration::from_secs(5),
+            pacing: Clock::System,
         }
     }
 }
@@ -206,10 +212,16 @@ impl CloudAct for AwsActor {
     }
 
     async fn permitted(&self, place: &Place, call: &Call) -> Result<(), CloudError> {
-        act::permitted(&self.client_of(place, call).await?, call).await
+        let client = self.client_of(place, call).await?;
+        self.sessions.turn_of_question(place, call).await;
+        act::permitted(&client, call).await
     }
 
     async fn execute(&self, place: &Place, call: &Call) -> Result<Answer, CloudError> {
-        act::execute(&self.client_of(place, call).await?, call).await
+        let client = self.client_of(place, call).await?;
+        // Outside the call's time limits: a change that waited for its turn too long must not look like one that may
+        // have been made.
+        self.sessions.turn(place, call).await;
+        act::execute(&client, call).await
     }
 }

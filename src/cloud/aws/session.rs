@@ -21,9 +21,10 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 
+use super::limiter::{Limiter, Listening, Turnstile};
 use super::meter::{Meter, Metering};
 use super::{AwsAccount, AwsOptions};
-use crate::cloud::{CloudError, ErrorKind, rights};
+use crate::cloud::{Call, CloudError, ErrorKind, rights};
 use crate::domain::place::{AccountId, Place};
 
 /// The Region of calls that belong to no Region, when the ambient configuration names none. Cost Explorer has no
@@ -49,6 +50,8 @@ pub(super) struct Sessions {
     base: SdkConfig,
     accounts: HashMap<AccountId, AwsAccount>,
     meter: Arc<Meter>,
+    limiter: Arc<Limiter>,
+    attempts: Attempts,
     by_account: tokio::sync::Mutex<HashMap<AccountId, SdkConfig>>,
     ec2: Mutex<HashMap<Place, aws_sdk_ec2::Client>>,
     cloudwatch: Mutex<HashMap<Place, aws_sdk_cloudwatch::Client>>,
@@ -91,6 +94,8 @@ impl Sessions {
             base: bounded(ambient, options, attempts)?,
             accounts: by_id,
             meter: Arc::default(),
+            limiter: Arc::new(Limiter::new(options.pacing.clone())),
+            attempts,
             by_account: tokio::sync::Mutex::default(),
             ec2: Mutex::default(),
             cloudwatch: Mutex::default(),
@@ -108,8 +113,9 @@ impl Sessions {
     pub(super) async fn ec2(&self, place: &Place) -> Result<aws_sdk_ec2::Client, CloudError> {
         let config = self.config(&place.account, Some(place.region.as_str())).await?;
         Ok(cached(&self.ec2, place, || {
-            let config = aws_sdk_ec2::config::Builder::from(&config).interceptor(self.metering()).build();
-            aws_sdk_ec2::Client::from_conf(config)
+            let config = self.paced(config, &place.to_string());
+            let config = aws_sdk_ec2::config::Builder::from(&config).interceptor(self.metering());
+            aws_sdk_ec2::Client::from_conf(config.interceptor(self.listening(&place.to_string())).build())
         }))
     }
 
@@ -130,9 +136,9 @@ impl Sessions {
         }
         let region = Region::new(place.region.as_str().to_owned());
         let config = self.with_credentials(entry, Some(region.clone()), Some(&policy)).await;
-        let config = config.into_builder().region(region).build();
-        let config = aws_sdk_ec2::config::Builder::from(&config).interceptor(self.metering()).build();
-        let client = aws_sdk_ec2::Client::from_conf(config);
+        let config = self.paced(config.into_builder().region(region).build(), &place.to_string());
+        let config = aws_sdk_ec2::config::Builder::from(&config).interceptor(self.metering());
+        let client = aws_sdk_ec2::Client::from_conf(config.interceptor(self.listening(&place.to_string())).build());
         let mut narrowed = self.narrowed.lock().unwrap_or_else(PoisonError::into_inner);
         narrowed.push_front((place.clone(), policy, client.clone()));
         narrowed.truncate(NARROWED);
@@ -148,29 +154,58 @@ impl Sessions {
     pub(super) async fn cloudwatch(&self, place: &Place) -> Result<aws_sdk_cloudwatch::Client, CloudError> {
         let config = self.config(&place.account, Some(place.region.as_str())).await?;
         Ok(cached(&self.cloudwatch, place, || {
-            let config = aws_sdk_cloudwatch::config::Builder::from(&config).interceptor(self.metering()).build();
-            aws_sdk_cloudwatch::Client::from_conf(config)
+            let config = self.paced(config, &place.to_string());
+            let config = aws_sdk_cloudwatch::config::Builder::from(&config).interceptor(self.metering());
+            aws_sdk_cloudwatch::Client::from_conf(config.interceptor(self.listening(&place.to_string())).build())
         }))
     }
 
     pub(super) async fn cost_explorer(&self, account: &AccountId) -> Result<aws_sdk_costexplorer::Client, CloudError> {
         let config = self.config(account, Some(HOME_REGION)).await?;
         Ok(cached(&self.cost_explorer, account, || {
-            let config = aws_sdk_costexplorer::config::Builder::from(&config).interceptor(self.metering()).build();
-            aws_sdk_costexplorer::Client::from_conf(config)
+            let config = self.paced(config, &account.to_string());
+            let config = aws_sdk_costexplorer::config::Builder::from(&config).interceptor(self.metering());
+            aws_sdk_costexplorer::Client::from_conf(config.interceptor(self.listening(&account.to_string())).build())
         }))
     }
 
     pub(super) async fn sts(&self, account: &AccountId) -> Result<aws_sdk_sts::Client, CloudError> {
         let config = self.config(account, None).await?;
         Ok(cached(&self.sts, account, || {
-            let config = aws_sdk_sts::config::Builder::from(&config).interceptor(self.metering()).build();
-            aws_sdk_sts::Client::from_conf(config)
+            let config = self.paced(config, &account.to_string());
+            let config = aws_sdk_sts::config::Builder::from(&config).interceptor(self.metering());
+            aws_sdk_sts::Client::from_conf(config.interceptor(self.listening(&account.to_string())).build())
         }))
     }
 
     fn metering(&self) -> Metering {
         Metering(self.meter.clone())
+    }
+
+    fn listening(&self, scope: &str) -> Listening {
+        Listening { limiter: self.limiter.clone(), scope: scope.to_owned() }
+    }
+
+    /// A configuration whose every attempt waits for its turn. Acts take theirs before the call ([`Sessions::turn`]).
+    fn paced(&self, config: SdkConfig, scope: &str) -> SdkConfig {
+        match (self.attempts, config.identity_cache()) {
+            (Attempts::Retried, Some(behind)) => {
+                let limiter = self.limiter.clone();
+                let turnstile = Turnstile { behind, limiter, scope: scope.to_owned() };
+                config.into_builder().identity_cache(turnstile).build()
+            }
+            _ => config,
+        }
+    }
+
+    /// Waits until it may be asked whether a change is permitted.
+    pub(super) async fn turn_of_question(&self, place: &Place, call: &Call) {
+        self.limiter.turn_of_question(&place.to_string(), "EC2", call.operation()).await;
+    }
+
+    /// Waits until a change may leave.
+    pub(super) async fn turn(&self, place: &Place, call: &Call) {
+        self.limiter.turn(&place.to_string(), "EC2", call.operation()).await;
     }
 
     /// The account's configuration in a Region, or in the ambient one.
