@@ -1,9 +1,10 @@
 //! Logging of the whole program: to stderr, as text for people and as JSON lines for machines.
 //!
 //! `main` starts it once. Where nobody chose a format, a terminal gets text and anything else JSON lines. `-q` and `-v`
-//! choose how much; other people's crates always say one step less than we do. Data never comes this way.
+//! choose how much; other people's crates always say one step less than we do. Data never comes this way. The login in
+//! an address that a library repeats is left out of every line (safety.md, H37).
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
@@ -12,6 +13,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::{Cli, Command};
+use crate::domain::text::without_logins;
 
 /// How a line of the log looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -30,13 +32,27 @@ pub fn start(cli: &Cli) {
     let terminal = std::io::stderr().is_terminal();
     let (own, others) = levels(global.quiet, global.verbose, story);
     let filter = Targets::new().with_default(others).with_target("costwarden", own);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(|| Lines(std::io::stderr()));
     let layer = match format(global.log_format, terminal) {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
         LogFormat::Text => lines.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none()).boxed(),
     };
     // Only a test that runs commands in its own process comes here twice.
     let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+}
+
+/// Writes what it gets, without logins. tracing gives it each line whole.
+struct Lines<W>(W);
+
+impl<W: Write> Write for Lines<W> {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0.write_all(without_logins(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
 }
 
 fn format(chosen: Option<LogFormat>, terminal: bool) -> LogFormat {
@@ -64,6 +80,13 @@ mod tests {
         assert_eq!(format(None, false), LogFormat::Json);
         assert_eq!(format(Some(LogFormat::Text), false), LogFormat::Text);
         assert_eq!(format(Some(LogFormat::Json), true), LogFormat::Json);
+    }
+
+    #[test]
+    fn h37_a_line_of_the_log_goes_out_whole_and_without_the_login_in_an_address() {
+        let mut lines = Lines(Vec::new());
+        assert_eq!(lines.write(b"proxy http://u:hunter2@p:1 is used\n").unwrap(), 35);
+        assert_eq!(String::from_utf8(lines.0).unwrap(), "proxy http://[left out]@p:1 is used\n");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
-use crate::domain::text::{clean, is_hostile};
+use crate::domain::text::{clean, is_hostile, without_logins};
 
 /// Version of every JSON document that a command prints; raised when a key changes its meaning or goes away.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -123,7 +123,7 @@ impl Formatter for Plain {
 /// Tells people something beside the data.
 pub fn tell(text: &str) {
     // Nothing is left to do when even stderr is gone.
-    let _ = writeln!(anstream::stderr(), "{text}");
+    let _ = writeln!(anstream::stderr(), "{}", without_logins(text));
 }
 
 /// A table with these columns; rows are cleaned of control characters.

@@ -18,6 +18,7 @@ use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
+use super::conceal::Conceal;
 use super::{Message, MessageKind, Outcome, address};
 use crate::domain::Instant;
 use crate::domain::text::clean;
@@ -69,6 +70,7 @@ pub struct SmtpConfig {
 pub struct SmtpMailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Sender,
+    conceal: Conceal,
 }
 
 /// Mail as files.
@@ -131,10 +133,12 @@ impl Mailer {
             .port(config.port)
             .timeout(Some(STEP))
             .tls(tls);
+        let mut conceal = Conceal::default();
         if let Some((user, password)) = config.login {
+            conceal = Conceal::login(&user, &password);
             builder = builder.credentials(Credentials::new(user, password.expose_secret().to_owned()));
         }
-        Ok(Mailer::Smtp(SmtpMailer { transport: builder.build(), from: Sender::new(from)? }))
+        Ok(Mailer::Smtp(SmtpMailer { transport: builder.build(), from: Sender::new(from)?, conceal }))
     }
 
     /// Into a folder, made if it is missing. Only where `counts` (worlds, the demo) does a file count as delivery.
@@ -183,7 +187,7 @@ impl SmtpMailer {
     async fn send(&self, mail: lettre::Message) -> Outcome {
         match tokio::time::timeout(SESSION, self.transport.send(mail)).await {
             Ok(Ok(_)) => Outcome::Accepted,
-            Ok(Err(error)) => judge(&error),
+            Ok(Err(error)) => judge(&error, &self.conceal),
             Err(_) => Outcome::unreachable(format!("the SMTP server took longer than {} seconds", SESSION.as_secs())),
         }
     }
@@ -191,8 +195,8 @@ impl SmtpMailer {
 
 /// What an SMTP error means for this message. Only an answer that is about the recipient or the message itself ends
 /// it: a refused login or an unwilling server is ours to mend, and the message waits. 554 can be either, so it waits.
-fn judge(error: &lettre::transport::smtp::Error) -> Outcome {
-    let reason = clean(&chain(error));
+fn judge(error: &lettre::transport::smtp::Error, conceal: &Conceal) -> Outcome {
+    let reason = clean(&conceal.from(&chain(error)));
     let code = error.status().map(|code| code.to_string()).and_then(|code| code.parse::<u16>().ok());
     match code {
         Some(501 | 510 | 511 | 550..=553 | 555 | 556) => Outcome::Never(reason),

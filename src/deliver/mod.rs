@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub mod address;
 pub mod alert;
 pub mod budget;
+mod conceal;
 pub mod exception;
 pub mod frame;
 pub mod hook;
