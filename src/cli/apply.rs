@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::exit::{Exit, ExitError};
 use super::output::{self, Format, SCHEMA_VERSION};
-use super::{Global, interrupt, open};
+use super::{Global, interrupt, open, sending};
 use crate::app;
 use crate::deliver::outbox::deliver_due;
 use crate::domain::guard::{self, Reading};
@@ -100,9 +100,9 @@ pub async fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
         NotActing::Busy => ExitError::with(Exit::Busy, error),
         NotActing::Failed(error) => error,
     })?;
-    deliver_due(&cx.store, outlets.channels(), &cx.clock, grace::delivered).await?;
+    let sent = sending::told(&deliver_due(&cx.store, outlets.channels(), &cx.clock, grace::delivered).await?);
     print(global, &plan, &acted)?;
-    Ok(exit(&acted).and(stopped))
+    Ok(exit(&acted).and(sent).and(stopped))
 }
 
 fn read(file: &Path) -> anyhow::Result<Plan> {

@@ -46,6 +46,7 @@ pub mod sarif;
 pub mod scan;
 pub mod scan_json;
 pub mod schema;
+pub mod sending;
 pub mod simulate;
 pub mod story;
 pub mod undo;

@@ -9,7 +9,7 @@ use clap::Subcommand;
 
 use super::exit::{Exit, ExitError};
 use super::output::{self, Format};
-use super::{Global, open};
+use super::{Global, open, sending};
 use crate::app;
 use crate::clock::Clock;
 use crate::cloud::none::NoCloud;
@@ -60,6 +60,9 @@ pub async fn run(global: &Global, command: &Command) -> anyhow::Result<Exit> {
     if !args.to.is_empty() {
         settings.reports.to = args.to.clone();
     }
+    if args.send && settings.reports.to.is_empty() {
+        return Err(ExitError::bad_use("--send, and nobody to send to: name recipients in reports.to, or give --to"));
+    }
     let outlets = if args.send { Some(Outlets::open(&settings, false)?) } else { None };
     // Sending writes the outbox; printing only reads.
     let store = if args.send { open::store(&settings)? } else { open::read_store(&settings)? };
@@ -68,10 +71,12 @@ pub async fn run(global: &Global, command: &Command) -> anyhow::Result<Exit> {
     for file in &args.out {
         write(&report, file)?;
     }
+    let mut sent = Exit::Done;
     if let Some(outlets) = &outlets {
         let mails = report::queue(&cx, &report)?;
         let delivered = deliver_due(&cx.store, outlets.channels(), &cx.clock, grace::delivered).await?;
         output::tell(&format!("{mails} queued, {} delivered, {} waiting", delivered.accepted, delivered.waiting));
+        sent = sending::told(&delivered);
     }
     if args.out.is_empty() && !args.send {
         match global.output {
@@ -79,7 +84,8 @@ pub async fn run(global: &Global, command: &Command) -> anyhow::Result<Exit> {
             _ => output::print(&layout::text::render(&report))?,
         }
     }
-    Ok(if report.gaps.is_empty() && report.score.is_some() { Exit::Done } else { Exit::Incomplete })
+    let complete = report.gaps.is_empty() && report.score.is_some();
+    Ok(sent.and(if complete { Exit::Done } else { Exit::Incomplete }))
 }
 
 fn make(cx: &Context, kind: ReportKind, period: Option<&str>) -> anyhow::Result<Report> {

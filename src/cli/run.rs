@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::exit::{Exit, ExitError};
 use super::output::{self, Format, SCHEMA_VERSION};
-use super::{Global, interrupt, open};
+use super::{Global, interrupt, open, sending};
 use crate::app;
 use crate::clock::Clock;
 use crate::domain::Instant;
@@ -91,28 +91,31 @@ pub async fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let loaded = Loaded { context, outlets: Arc::new(outlets) };
     let nightly = Nightly::new(loaded, actor, Box::new(|_| anyhow::bail!("`run` reads its settings once")));
     let (ended, stopped) = interrupt::watch(&work, one_cycle(&nightly, &work)).await;
-    let (night, planned, acted) = ended?;
+    let (night, planned, acted, sent) = ended?;
     let context = nightly.context();
     let report = report::make(&context, ReportKind::Daily)?;
     let scan = &night.scan.scan;
     let seen = context.store.findings_seen_since(scan.started_at)?;
     let queued = night.notices.notices;
     print(global, false, &Cycle { scan, seen: &seen, queued, planned: &planned, acted: &acted, report: &report })?;
-    Ok(exit(scan.complete(), &planned, &acted).and(stopped))
+    Ok(exit(scan.complete(), &planned, &acted).and(sent).and(stopped))
 }
 
 async fn one_cycle(
     nightly: &Nightly,
     work: &Work,
-) -> anyhow::Result<(crate::worker::nightly::ScanNight, PlanOutcome, ActOutcome)> {
+) -> anyhow::Result<(crate::worker::nightly::ScanNight, PlanOutcome, ActOutcome, Exit)> {
     let night = nightly.scan_night(&Choice::default(), work).await?;
-    nightly.deliver().await?;
+    let mut delivered = nightly.deliver().await?;
     let (planned, acted) = nightly.act_night(work).await.map_err(|error| match error {
         NotActing::Busy => ExitError::with(Exit::Busy, error),
         NotActing::Failed(error) => error,
     })?;
-    nightly.deliver().await?;
-    Ok((night, planned, acted))
+    let after = nightly.deliver().await?;
+    // What a dead channel left in the first delivery is left in the second one too.
+    delivered.waiting = delivered.waiting.max(after.waiting);
+    delivered.dead.extend(after.dead);
+    Ok((night, planned, acted, sending::told(&delivered)))
 }
 
 fn exit(complete: bool, planned: &PlanOutcome, acted: &ActOutcome) -> Exit {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::apply::typed_account;
 use super::exit::{Exit, ExitError};
 use super::output::{self, Format, SCHEMA_VERSION};
-use super::{Global, interrupt, open};
+use super::{Global, interrupt, open, sending};
 use crate::app;
 use crate::deliver::outbox::deliver_due;
 use crate::domain::Instant;
@@ -120,10 +120,10 @@ pub async fn run(global: &Global, args: &Args, act: i64) -> anyhow::Result<Exit>
         NotActing::Busy => ExitError::with(Exit::Busy, error),
         NotActing::Failed(error) => error,
     })?;
-    deliver_due(&cx.store, outlets.channels(), &cx.clock, grace::delivered).await?;
+    let sent = sending::told(&deliver_due(&cx.store, outlets.channels(), &cx.clock, grace::delivered).await?);
     let done = done.map_err(ExitError::bad_use)?;
     show(global, &told, &done)?;
-    Ok(exit(&done).and(stopped))
+    Ok(exit(&done).and(sent).and(stopped))
 }
 
 fn dry_run(global: &Global, told: &Preview) -> anyhow::Result<Exit> {
