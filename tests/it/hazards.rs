@@ -16,7 +16,11 @@ use costwarden::policy::{Policy, parse};
 use regex::Regex;
 
 use crate::accidents::story::*;
-use crate::cli::Desk;
+
+mod exit_codes;
+mod foreign_text;
+mod inside;
+mod secrets;
 
 /// How many hazards there are.
 const HAZARDS: u32 = 47;
@@ -308,107 +312,4 @@ async fn h44_the_report_tells_what_the_account_shows_whatever_went_wrong() {
         }
     }
     eprintln!("H44 reports={reports} mismatches=0");
-}
-
-#[test]
-fn h47_the_exit_code_says_what_happened() {
-    let machine = "accounts:\n  \"111122223333\":\n    regions:\n      us-east-1:\n        instances: [{ id: i-0a, type: m5.large, launched: -60d, \
-                   usage: idle, tags: { owner: ann@example.com, cost-center: x, environment: x } }]\n";
-    let world = |more: &str| format!("name: one\nstart: 2026-09-07\n{machine}{more}");
-    let denied = "faults: [{ operation: DescribeInstances, effect: deny }]\n";
-    let broken = "policies: [\"kind: CostPolicy\\n\"]\n";
-    let rows: [(&str, &[&str], i32); 16] = [
-        ("", &["scan", "--world", "w.yaml"], 0),
-        (denied, &["scan", "--world", "w.yaml"], 4),
-        ("faults: [{ operation: DescribeInstances, effect: throttle }]\n", &["scan", "--world", "w.yaml"], 4),
-        ("faults: [{ operation: DescribeVolumes, effect: { cut_page: 1 } }]\n", &["scan", "--world", "w.yaml"], 4),
-        ("faults: [{ effect: expired }]\n", &["scan", "--world", "w.yaml"], 4),
-        ("", &["scan", "--world", "w.yaml", "--fail-on", "medium"], 3),
-        ("", &["scan", "--world", "w.yaml", "--fail-on", "high"], 0),
-        (denied, &["scan", "--world", "w.yaml", "--fail-on", "low"], 4),
-        (broken, &["scan", "--world", "w.yaml"], 2),
-        ("nonsense: 1\n", &["scan", "--world", "w.yaml"], 2),
-        ("", &["scan", "--world", "no-such-file.yaml"], 2),
-        ("", &["scan", "--world", "w.yaml", "--no-such-flag"], 2),
-        ("", &["no-such-command"], 2),
-        ("", &["scan", "--world", "w.yaml", "-o", "json"], 0),
-        ("", &["policy", "validate", "no-such-folder"], 2),
-        ("", &["--version"], 0),
-    ];
-    for (more, args, code) in rows {
-        let desk = Desk::empty();
-        desk.write("w.yaml", world(more));
-        let ended = desk.call(args);
-        assert_eq!(ended.code, code, "{args:?} with {more:?}: {ended:?}");
-        assert!(code == 0 || code == 3 || !ended.err.is_empty(), "{args:?} says nothing");
-    }
-}
-
-/// Secrets of every sort that the settings point at, each with a word that occurs nowhere else.
-const SECRETS: [(&str, &str); 4] = [
-    ("smtp-password", "canary-one-hunter2"),
-    ("slack-hook", "https://hooks.slack.com/services/T0/B0/canary-two-hook"),
-    ("teams-hook", "https://example.webhook.office.com/webhookb2/canary-three-hook"),
-    ("hook-secret", "canary-four-0123456789abcdef0123456789abcdef"),
-];
-
-#[test]
-fn h37_no_secret_of_the_settings_is_printed_or_kept_by_any_command() {
-    use std::os::unix::fs::PermissionsExt;
-    let desk = Desk::set_up();
-    for (file, secret) in SECRETS {
-        desk.write(file, secret);
-        fs::set_permissions(desk.path().join(file), fs::Permissions::from_mode(0o600)).unwrap();
-    }
-    let settings = desk.read("costwarden.toml");
-    let mut settings = settings;
-    for (section, line) in [
-        ("slack", "\"#finops\" = \"slack-hook\""),
-        ("teams", "finops = \"teams-hook\""),
-        ("webhooks", "secret_file = \"hook-secret\""),
-    ] {
-        assert!(settings.contains(&format!("\n[{section}]\n")), "{section}");
-        settings = settings.replace(&format!("\n[{section}]\n"), &format!("\n[{section}]\n{line}\n"));
-    }
-    settings.push_str(
-        "\n[mail]\nfrom = \"costwarden@example.com\"\nhost = \"127.0.0.1\"\nport = 9\ntls = \"none\"\nuser = \
-         \"worker\"\npassword_file = \"smtp-password\"\n",
-    );
-    desk.write("costwarden.toml", settings);
-    let commands: [&[&str]; 12] = [
-        &["config", "show"],
-        &["config", "show", "-o", "json"],
-        &["config", "check"],
-        &["doctor"],
-        &["doctor", "-o", "json"],
-        &["scan"],
-        &["run"],
-        &["run", "--dry-run"],
-        &["plan", "--out", "plan.json"],
-        &["report", "daily"],
-        &["findings", "list"],
-        &["report", "weekly"],
-    ];
-    let mut printed = 0;
-    for args in commands {
-        let ended = desk.call_with(args, &[("RUST_LOG", "trace"), ("RUST_BACKTRACE", "1")]);
-        printed += ended.out.len() + ended.err.len();
-        for (file, secret) in SECRETS {
-            let word = secret.split(['/', '.']).next_back().unwrap();
-            for text in [&ended.out, &ended.err] {
-                assert!(!text.contains(secret) && !text.contains(word), "{args:?} prints {file}: {text}");
-            }
-        }
-    }
-    let mut looked = 0;
-    for (path, content) in desk.files() {
-        if SECRETS.iter().any(|(file, _)| path == Path::new(file)) {
-            continue;
-        }
-        looked += 1;
-        let found = content.windows(7).any(|bytes| bytes == b"canary-");
-        assert!(!found, "{} holds a secret", path.display());
-    }
-    eprintln!("H37 secrets={} commands={} printed={printed} files={looked} found=0", SECRETS.len(), commands.len());
-    assert!(printed > 2_000 && looked > 5, "{printed} {looked}");
 }

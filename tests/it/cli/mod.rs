@@ -10,7 +10,7 @@ mod iam;
 mod life;
 mod policies;
 mod start;
-mod state;
+pub mod state;
 mod wrong;
 
 use std::fs;
