@@ -2,12 +2,13 @@
 //!
 //! `cargo test --test campaign` plays a short one; `.ci/run` plays the whole in an optimised build. `COSTWARDEN_WORLDS`
 //! sets the number of worlds, `COSTWARDEN_SEED` replays one with its story and its shortest list of faults. Words after
-//! `--` choose parts: `worlds`, `crashes`, `replay`.
+//! `--` choose parts: `worlds`, `crashes`, `replay`, `dry`.
 
 #![expect(clippy::print_stdout, reason = "its numbers are what it is run for")]
 
 mod crashes;
 mod director;
+mod dry;
 mod faults;
 mod judge;
 mod kinds;

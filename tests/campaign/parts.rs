@@ -62,6 +62,9 @@ pub fn run(words: &[String]) -> ExitCode {
     if wanted("replay") {
         replays(&size, &told, &mut closing);
     }
+    if wanted("dry") && !crate::dry::all(size.worlds) {
+        closing.missed.push("dry runs that change nothing".to_owned());
+    }
     println!("campaign {} in {:.0?}", closing.words.join(" "), begun.elapsed());
     if closing.missed.is_empty() {
         return ExitCode::SUCCESS;
