@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::doctor::{Health, Line, line};
 use crate::app;
-use crate::cloud::rights::documents::Scope;
+use crate::cloud::rights::documents::{Scope, only_marked};
 use crate::cloud::rights::probes::{Holds, Judged, judge, needed};
 use crate::domain::mode::Mode;
 use crate::domain::place::Place;
@@ -89,13 +89,19 @@ fn how_it_acts(settings: &Settings, account: &AccountSettings) -> Option<Line> {
 /// What the answers say of a role, for people.
 fn told(mode: Mode, scope: &Scope, acting: bool, answers: &[(&'static str, Holds)]) -> (Judged, Health, String) {
     let needed = if acting { needed(scope) } else { Default::default() };
-    let judged = judge(&needed, answers);
+    let marked = if acting { only_marked(scope) } else { Default::default() };
+    let judged = judge(&needed, &marked, answers);
     let mut parts = Vec::new();
     if !judged.missing.is_empty() {
         parts.push(format!("missing {}", judged.missing.join(", ")));
     }
     if !judged.surplus.is_empty() {
-        parts.push(format!("not needed and better taken away: {}", judged.surplus.join(", ")));
+        let named = |action: &String| match marked.contains(action.as_str()) {
+            true => format!("{action} on what does not carry our mark"),
+            false => action.clone(),
+        };
+        let names: Vec<String> = judged.surplus.iter().map(named).collect();
+        parts.push(format!("not needed and better taken away: {}", names.join(", ")));
     }
     if !judged.unknown.is_empty() {
         let names: Vec<String> = judged.unknown.iter().map(|(action, why)| format!("{action} ({why})")).collect();
@@ -109,6 +115,10 @@ fn told(mode: Mode, scope: &Scope, acting: bool, answers: &[(&'static str, Holds
         ));
     } else {
         parts.push("`costwarden iam print` has what the role needs".to_owned());
+    }
+    if !judged.only_marked.is_empty() {
+        let names = judged.only_marked.join(", ");
+        parts.push(format!("refused for what does not carry our mark, as it should be: {names}"));
     }
     parts.push("rights outside EC2 cannot be asked for".to_owned());
     // What is missing only matters once something may be done.

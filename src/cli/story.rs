@@ -235,6 +235,7 @@ fn acted(act: &Remediation) -> Row {
             let word = match act.step.act {
                 Act::StopInstance => "stopped",
                 Act::DeleteVolume | Act::DeleteSnapshot | Act::ExpireSnapshot => "deleted",
+                Act::ExpireImage => "deregistered",
                 Act::ModifyVolume => "modified",
                 Act::ReleaseAddress => "released",
                 Act::AddTags => "tagged",

@@ -52,6 +52,17 @@ pub enum Call {
         /// Which.
         snapshot: SnapshotId,
     },
+    /// Deletes a safety snapshot of ours whose time is over: the same operation, under a session that reaches only
+    /// what carries our mark.
+    ExpireSnapshot {
+        /// Which.
+        snapshot: SnapshotId,
+    },
+    /// Deregisters a safety image of ours; its snapshots stay.
+    DeregisterImage {
+        /// Which.
+        image: ImageId,
+    },
     /// Takes a snapshot out of the Recycle Bin, under its old id.
     RestoreSnapshot {
         /// Which.
@@ -247,7 +258,8 @@ impl Call {
             Call::ModifyVolume { .. } => "ModifyVolume",
             Call::ReleaseAddress { .. } => "ReleaseAddress",
             Call::AllocateAddress(_) => "AllocateAddress",
-            Call::DeleteSnapshot { .. } => "DeleteSnapshot",
+            Call::DeleteSnapshot { .. } | Call::ExpireSnapshot { .. } => "DeleteSnapshot",
+            Call::DeregisterImage { .. } => "DeregisterImage",
             Call::RestoreSnapshot { .. } => "RestoreSnapshotFromRecycleBin",
             Call::CreateVolume(_) => "CreateVolume",
             Call::CreateSnapshot { .. } => "CreateSnapshot",
@@ -275,7 +287,10 @@ impl Call {
             }
             Call::ReleaseAddress { address } => address.as_str(),
             Call::AllocateAddress(wanted) => &wanted.public_ip,
-            Call::DeleteSnapshot { snapshot } | Call::RestoreSnapshot { snapshot } => snapshot.as_str(),
+            Call::DeleteSnapshot { snapshot }
+            | Call::ExpireSnapshot { snapshot }
+            | Call::RestoreSnapshot { snapshot } => snapshot.as_str(),
+            Call::DeregisterImage { image } => image.as_str(),
             Call::RegisterImage(new) => &new.name,
             Call::RunInstance(new) => new.image.as_str(),
             Call::CreateTags { resource, .. } | Call::DeleteTags { resource, .. } => &resource.id,

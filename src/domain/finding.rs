@@ -74,6 +74,8 @@ pub enum Act {
     DeleteSnapshot,
     /// `expire_snapshot`: no policy asks for it, see `remediate::expire`
     ExpireSnapshot,
+    /// `expire_image`: no policy asks for it either
+    ExpireImage,
     /// `add_tags`
     AddTags,
     /// `send_notification`
@@ -341,6 +343,7 @@ impl Act {
             Act::ReleaseAddress => "release the address",
             Act::DeleteSnapshot => "delete the snapshot",
             Act::ExpireSnapshot => "delete the safety snapshot whose time is over",
+            Act::ExpireImage => "deregister the safety image whose time is over",
             Act::AddTags => "add the missing tags",
             Act::SendNotification => "tell the owner",
         }
@@ -361,7 +364,12 @@ impl Act {
 
     /// The resource is in no listing afterwards: what the inventory floor must not take for a shrunken listing.
     pub fn removes(self) -> bool {
-        self.destructive() || self == Act::ExpireSnapshot
+        self.destructive() || self.expires()
+    }
+
+    /// Ends a backup of our own whose time is over: no policy, finding or notice stands behind it.
+    pub fn expires(self) -> bool {
+        matches!(self, Act::ExpireSnapshot | Act::ExpireImage)
     }
 
     /// Stop, resize or modify: an outage or a change in place, not a loss.
@@ -413,7 +421,7 @@ words!(
     StopInstance => "stop_instance", TerminateInstance => "terminate_instance",
     ResizeInstance => "resize_instance", DeleteVolume => "delete_volume", ModifyVolume => "modify_volume",
     ReleaseAddress => "release_address", DeleteSnapshot => "delete_snapshot",
-    ExpireSnapshot => "expire_snapshot", AddTags => "add_tags",
+    ExpireSnapshot => "expire_snapshot", ExpireImage => "expire_image", AddTags => "add_tags",
     SendNotification => "send_notification",
 );
 // Worst first, as people read them.
@@ -460,10 +468,12 @@ mod tests {
     #[test]
     fn what_we_remove_ourselves_is_no_shrunken_listing() {
         use Act::*;
-        let gone = [TerminateInstance, DeleteVolume, ReleaseAddress, DeleteSnapshot, ExpireSnapshot];
+        let gone = [TerminateInstance, DeleteVolume, ReleaseAddress, DeleteSnapshot, ExpireSnapshot, ExpireImage];
         let stays = [StopInstance, ResizeInstance, ModifyVolume, AddTags, SendNotification];
         assert!(gone.into_iter().all(Act::removes) && !stays.into_iter().any(Act::removes));
-        assert!(!ExpireSnapshot.destructive(), "its own limit, not the pace of deletions");
+        for ends in [ExpireSnapshot, ExpireImage] {
+            assert!(ends.expires() && !ends.destructive(), "its own limit, not the pace of deletions");
+        }
     }
 
     #[test]

@@ -84,7 +84,8 @@ pub fn switched_off(act: Act, switches: &Switches) -> Option<(HoldCode, String)>
         | Act::DeleteVolume
         | Act::AddTags
         | Act::SendNotification => None,
-        Act::ModifyVolume | Act::ReleaseAddress | Act::DeleteSnapshot | Act::ExpireSnapshot => None,
+        Act::ModifyVolume | Act::ReleaseAddress | Act::DeleteSnapshot => None,
+        Act::ExpireSnapshot | Act::ExpireImage => None,
     }
 }
 
@@ -104,8 +105,8 @@ pub fn refusal(
         Fact::Absent => Tags::default(),
         Fact::Unknown(why) => return Some((HoldCode::Incomplete, format!("its tags could not be read: {why}"))),
     };
-    if act == Act::ExpireSnapshot {
-        return expiring(resource, &tags, rules);
+    if act.expires() {
+        return expiring(act, resource, &tags, rules);
     }
     protection(resource, &tags, rules, reading)
         .map(|why| (HoldCode::Protected, why))
@@ -122,9 +123,13 @@ pub fn refusal(
 
 /// Why a backup of our own stays although its time is over. The tag that protects it from every other act is what makes
 /// it one of ours.
-fn expiring(resource: &Resource, tags: &Tags, rules: &GuardRules) -> Option<(HoldCode, String)> {
+fn expiring(act: Act, resource: &Resource, tags: &Tags, rules: &GuardRules) -> Option<(HoldCode, String)> {
     let protected = |why: &str| Some((HoldCode::Protected, why.to_owned()));
-    let Some(snapshot) = resource.snapshot() else { return protected("it is no snapshot") };
+    match act {
+        Act::ExpireSnapshot if resource.snapshot().is_none() => return protected("it is no snapshot"),
+        Act::ExpireImage if resource.image().is_none() => return protected("it is no image"),
+        _ => {}
+    }
     if tags.get(&format!("{OWN_TAGS}safety-snapshot")).is_none() {
         return protected("it is no safety snapshot of ours");
     }
@@ -134,9 +139,16 @@ fn expiring(resource: &Resource, tags: &Tags, rules: &GuardRules) -> Option<(Hol
     if let Some(entry) = rules.protect.iter().find(|entry| listed(entry, resource, tags)) {
         return Some((HoldCode::Protected, format!("the protect list of the settings names it ({})", clean(entry))));
     }
-    match (&snapshot.image, &snapshot.locked) {
-        (Fact::Absent, Fact::Known(false) | Fact::Absent) => None,
-        (Fact::Known(image), _) => Some((HoldCode::ReportedOnly, format!("image {} uses it", clean(image)))),
+    if let Some(image) = resource.image() {
+        return match (&image.user, &image.shared, &image.protected) {
+            (Fact::Absent, Fact::Known(false), Fact::Known(false)) => None,
+            (Fact::Known(user), ..) => Some((HoldCode::ReportedOnly, format!("{} uses it", clean(user)))),
+            _ => protected("it is shared or protected, or whether it is shared, protected or used is not known"),
+        };
+    }
+    match resource.snapshot().map(|snapshot| (&snapshot.image, &snapshot.locked)) {
+        Some((Fact::Absent, Fact::Known(false) | Fact::Absent)) => None,
+        Some((Fact::Known(image), _)) => Some((HoldCode::ReportedOnly, format!("image {} uses it", clean(image)))),
         _ => protected("it is locked, or whether it is locked or used is not known"),
     }
 }

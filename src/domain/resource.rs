@@ -233,6 +233,18 @@ pub struct Image {
     pub snapshots: Box<[Str]>,
     /// Name.
     pub name: Str,
+    /// When an instance was last launched from it; absent when none ever was. EC2 tells it a day late.
+    #[serde(default = "not_asked", skip_serializing_if = "Fact::is_unknown")]
+    pub launched: Fact<Instant>,
+    /// Protected against deregistration.
+    #[serde(default = "not_asked", skip_serializing_if = "Fact::is_unknown")]
+    pub protected: Fact<bool>,
+    /// What refers to it: an instance, a launch template, a parameter, a recipe. Asked for only where it decides.
+    #[serde(default = "not_asked", skip_serializing_if = "Fact::is_unknown")]
+    pub user: Fact<Str>,
+    /// Others may launch from it. Asked for only where it decides.
+    #[serde(default = "not_asked", skip_serializing_if = "Fact::is_unknown")]
+    pub shared: Fact<bool>,
 }
 
 impl Resource {

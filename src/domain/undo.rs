@@ -90,6 +90,11 @@ pub enum Restore {
         /// It ran before.
         restart: bool,
     },
+    /// None: a backup whose time was over was ended.
+    Nothing {
+        /// The snapshot or image.
+        ended: String,
+    },
     /// Launch a new instance from the image of the safety snapshots. Its id and addresses are new.
     LaunchInstance {
         /// The instance that was terminated.
@@ -201,6 +206,7 @@ impl Restore {
             Restore::ResizeInstance { instance, from, .. } => {
                 format!("give {} its type {} again", clean(instance), clean(from))
             }
+            Restore::Nothing { ended } => format!("nothing is kept of {}: its time was over", clean(ended)),
             Restore::LaunchInstance { instance } => {
                 format!("launch a new instance from the safety snapshots of {}", clean(instance))
             }
@@ -227,6 +233,7 @@ pub fn standing(act: &Remediation, undone: bool, prices: &PriceBook, now: Instan
             }
             Some(until)
         }
+        Restore::Nothing { .. } => return Err(recipe.restore.words()),
         // In the bin it is billed as before.
         Restore::RecoverSnapshot { .. } => {
             gib = recipe.resource.snapshot().map_or(gib, |own| own.volume_size_gib);

@@ -104,7 +104,7 @@ pub fn has_handler(act: Act) -> bool {
         Act::StopInstance | Act::ResizeInstance | Act::TerminateInstance | Act::DeleteVolume | Act::AddTags => true,
         Act::ModifyVolume | Act::ReleaseAddress | Act::DeleteSnapshot => true,
         // No finding asks for an expiry.
-        Act::SendNotification | Act::ExpireSnapshot => false,
+        Act::SendNotification | Act::ExpireSnapshot | Act::ExpireImage => false,
     }
 }
 

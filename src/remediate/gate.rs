@@ -175,7 +175,7 @@ pub(super) fn day_start(now: Instant) -> Instant {
 
 /// The decision. Pure.
 pub(super) fn judge(facts: &Facts<'_>) -> Ruling {
-    if facts.step.act == Act::ExpireSnapshot {
+    if facts.step.act.expires() {
         let ruling = foreign(facts).or_else(|| halted(facts)).or_else(|| expiry::stays(facts));
         return ruling.unwrap_or(Ruling::Pass);
     }
@@ -228,9 +228,9 @@ fn foreign(facts: &Facts<'_>) -> Option<Ruling> {
         | (Act::DeleteVolume, Kind::Volume, Call::CreateSnapshot { .. }) => facts.purpose == Purpose::Backup,
         (Act::ModifyVolume, Kind::Volume, Call::ModifyVolume { .. })
         | (Act::ReleaseAddress, Kind::Address, Call::ReleaseAddress { .. })
-        | (Act::DeleteSnapshot | Act::ExpireSnapshot, Kind::Snapshot, Call::DeleteSnapshot { .. }) => {
-            facts.purpose != Purpose::Backup
-        }
+        | (Act::DeleteSnapshot, Kind::Snapshot, Call::DeleteSnapshot { .. })
+        | (Act::ExpireSnapshot, Kind::Snapshot, Call::ExpireSnapshot { .. })
+        | (Act::ExpireImage, Kind::Image, Call::DeregisterImage { .. }) => facts.purpose != Purpose::Backup,
         (Act::AddTags, _, Call::CreateTags { resource, .. }) => {
             *resource == step.key && facts.purpose != Purpose::Backup
         }
@@ -312,7 +312,7 @@ fn unarmed(facts: &Facts<'_>) -> Option<Ruling> {
         Act::TerminateInstance => rules.switches.allow_auto_terminate,
         Act::SendNotification => false,
         // Judged by `expiry` alone.
-        Act::ExpireSnapshot => false,
+        Act::ExpireSnapshot | Act::ExpireImage => false,
     };
     if !allowed {
         return refuse(HoldCode::SwitchedOff, format!("{} is switched off", step.act));

@@ -85,7 +85,7 @@ impl Remediator {
             return Ok(Judged::refuse(code, why));
         }
         // What expires rests on the journal, not on a finding and its rule: the gate asks for that.
-        let expires = step.act == Act::ExpireSnapshot;
+        let expires = step.act.expires();
         match self.tools.store.finding(&step.finding)? {
             _ if expires => {}
             None => {
@@ -232,7 +232,7 @@ fn covers(planned: &[String], fresh: &Fresh, backup: Backup) -> Result<(), Strin
 /// One fresh read, with the particulars that this act depends on.
 pub(super) async fn read_one(read: &dyn CloudRead, act: Act, key: &ResourceKey) -> Result<Resource, CloudError> {
     let mut resource = read.describe(key).await?;
-    if matches!(act, Act::ModifyVolume | Act::DeleteSnapshot | Act::ExpireSnapshot) {
+    if matches!(act, Act::ModifyVolume | Act::DeleteSnapshot) || act.expires() {
         read.particulars(&mut resource).await;
     }
     Ok(resource)

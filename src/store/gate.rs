@@ -51,7 +51,7 @@ impl GateClass {
             Act::StopInstance | Act::ResizeInstance | Act::ModifyVolume => Some(GateClass::Disruptive),
             Act::AddTags => Some(GateClass::Tag),
             // What expires has a limit of its own, counted by the journal.
-            Act::ExpireSnapshot | Act::SendNotification => None,
+            Act::ExpireSnapshot | Act::ExpireImage | Act::SendNotification => None,
         }
     }
 

@@ -14,7 +14,7 @@ use super::leases::{ACTING_LEASE, check_fence};
 use super::outbox::{self, Outgoing};
 use super::{Result, Store, StoreError, row, undos};
 use crate::domain::Instant;
-use crate::domain::finding::{Act, FindingEvent, FindingId, OpenRemediation, State};
+use crate::domain::finding::{FindingEvent, FindingId, OpenRemediation, State};
 use crate::domain::place::ResourceKey;
 use crate::domain::plan::Step;
 use crate::domain::remediation::{JournalState, Remediation};
@@ -242,7 +242,7 @@ fn note(transaction: &Transaction<'_>, remediation: &Remediation, fence: i64, no
 
 /// Lets the finding follow its act; `None` is a stuck act that a person settled.
 fn follow(transaction: &Transaction<'_>, id: &FindingId, act: Option<&Remediation>, now: Instant) -> Inner<()> {
-    if let Some(act) = act.filter(|act| act.step.act == Act::ExpireSnapshot) {
+    if let Some(act) = act.filter(|act| act.step.act.expires()) {
         return tell(transaction, id, act, now);
     }
     let mut finding = findings::load(transaction, id)?.ok_or_else(|| Fault::Missing(format!("finding {id}")))?;
@@ -285,7 +285,8 @@ fn tell(transaction: &Transaction<'_>, id: &FindingId, act: &Remediation, now: I
         return Ok(());
     }
     let detail = format!("r-{}: {} ({}): {}", act.id, act.step.act.words(), act.step.key.id, act.message);
-    let event = FindingEvent { finding: id.clone(), at: now, what: "backup_expired".into(), detail };
+    let what = if act.state == JournalState::Done { "backup_expired" } else { "backup_kept" };
+    let event = FindingEvent { finding: id.clone(), at: now, what: what.into(), detail };
     findings::append_events(transaction, [&event])
 }
 

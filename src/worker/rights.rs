@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::cloud::rights::Changes;
 use crate::cloud::rights::documents::Scope;
 use crate::domain::finding::{Act, Action};
 use crate::domain::guard::{Switches, switched_off};
@@ -31,6 +32,7 @@ pub fn scope(settings: &Settings, rules: &Ruleset, policies: &[Policy], account:
             let able = act.changes_cloud() && switched_off(act, &switches).is_none();
             if able && (act != Act::AddTags || !tag_keys.is_empty()) {
                 acts.insert((act, *kind));
+                acts.extend(Changes::of(act).endings());
             }
         }
     }

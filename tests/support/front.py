@@ -250,7 +250,9 @@ class Handler(BaseHTTPRequestHandler):
         scope = self.credential_scope()
         session = FRONT.sessions.get(scope[0]) if scope else None
         rights = FRONT.rights.get(request["account"])
-        refused = session is not None and not iam.permitted(session, request)
+        one = request["targets"][0] if len(request["targets"]) == 1 else None
+        tags = patches.tags_of(request["account"], request["region"], one) if session is not None and one else {}
+        refused = session is not None and not iam.permitted(session, {**request, "tags": tags})
         if refused or (rights is not None and request["operation"] not in rights):
             return 403, "UnauthorizedOperation", "You are not authorized to perform this operation."
         if rights is not None and request["dry_run"]:

@@ -31,11 +31,11 @@ def authorizations(request):
     named = [arn(NOUNS.get(target.split("-")[0], "unknown"), target) for target in request["targets"]]
     along = [arn(*what.split("/")) for what in ALONG.get(operation, ())]
     made = [arn(noun, "*") for noun in MAKES.get(operation, ())]
-    own = dict(context)
+    own = {**context, **{f"aws:ResourceTag/{key}": [value] for key, value in request.get("tags", {}).items()}}
     if operation in ("CreateTags", "DeleteTags"):
         own["aws:TagKeys"] = keys
     if operation == "ModifyInstanceAttribute":
-        own["ec2:Attribute"] = sorted({name.split(".")[0] for name in parameters if name.endswith(".Value")})
+        own.update({f"ec2:Attribute/{name[:-6]}": [value] for name, value in parameters.items() if name.endswith(".Value")})
     checks = [(f"ec2:{operation}", named + along + made or ["*"], own)]
     if made and keys:
         # The program tags what it launches, not the disks and interfaces that come with it.

@@ -64,6 +64,11 @@ def backed_up(account, region):
     return sorted({snapshot.volume.id for snapshot in snapshots if snapshot.status == "completed"})
 
 
+def tags_of(account, region, resource):
+    """The tags of a resource, as the conditions of policies see them."""
+    return dict(ec2_backends[account][region].tags.get(resource, {}))
+
+
 def foreign_snapshot(account, region):
     """A snapshot of someone else that the account may use, and therefore sees unless it asks for its own."""
     backend = ec2_backends[account][region]

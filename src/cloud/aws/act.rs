@@ -142,8 +142,14 @@ async fn send(client: &Client, call: &Call, dry_run: bool) -> Result<Answer, Clo
                 .map_err(|error| errors::unreadable("ec2", operation, &error.to_string()))?;
             Ok(Answer { address: Some(address), ..answer(output.request_id(), Vec::new()) })
         }
-        Call::DeleteSnapshot { snapshot } => {
+        Call::DeleteSnapshot { snapshot } | Call::ExpireSnapshot { snapshot } => {
             let request = client.delete_snapshot().snapshot_id(snapshot.as_str()).set_dry_run(dry_run);
+            let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
+            Ok(answer(output.request_id(), Vec::new()))
+        }
+        // Its snapshots end by themselves, each asked for by itself.
+        Call::DeregisterImage { image } => {
+            let request = client.deregister_image().image_id(image.as_str()).set_dry_run(dry_run);
             let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
             Ok(answer(output.request_id(), Vec::new()))
         }

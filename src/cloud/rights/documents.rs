@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::session::{TO_EC2, add, arn, beside, keys, roles, via};
-use super::{COSTS, Change, Changes, IDENTITY, METRICS, On, Right, When, reads};
+use super::session::{NEW_TYPE, TO_EC2, add, arn, beside, keys, our_mark, roles, through_images, via};
+use super::{COSTS, Change, Changes, IDENTITY, IMAGE_REFERENCES, METRICS, On, Right, When, reads};
 use crate::domain::finding::Act;
 use crate::domain::place::{AccountId, Kind, Place, Region};
 
@@ -119,6 +119,12 @@ pub fn reader(scope: &Scope) -> Value {
     let mut inventory: Vec<&str> = Kind::ALL.iter().flat_map(|kind| reads(*kind)).map(|right| right.action).collect();
     inventory.sort_unstable();
     statements.push(Statement::allow("ReadInventory", &inventory, vec!["*".into()], in_regions(scope)));
+    if scope.acts.iter().any(|(act, _)| *act == Act::ExpireImage) {
+        let actions: Vec<&str> = IMAGE_REFERENCES.iter().map(|right| right.action).collect();
+        let mut conditions = Map::new();
+        through_images(&mut conditions);
+        statements.push(Statement::allow("ReadImageReferences", &actions, vec!["*".into()], conditions));
+    }
     if scope.metrics {
         statements.push(Statement::allow("ReadMetrics", &[METRICS.action], vec!["*".into()], in_regions(scope)));
     }
@@ -145,6 +151,13 @@ pub fn actor(scope: &Scope) -> Option<Value> {
     statements.push(Statement::deny_all_but("NoOtherRegion", except(&[]), elsewhere));
     let never = NEVER.iter().filter(|action| !granted.contains(**action)).map(|action| (*action).to_owned()).collect();
     statements.push(Statement::deny("Never", never, Map::new()));
+    let ours = only_marked(scope);
+    if !ours.is_empty() {
+        let mut conditions = Map::new();
+        our_mark(&mut conditions, "StringNotEquals");
+        let actions = ours.iter().map(|action| (*action).to_owned()).collect();
+        statements.push(Statement::deny("OnlyOurBackups", actions, conditions));
+    }
     statements.extend(protections(scope, &granted));
     Some(document(&statements))
 }
@@ -152,6 +165,14 @@ pub fn actor(scope: &Scope) -> Option<Value> {
 /// The actions that the acting role needs.
 pub fn actions(scope: &Scope) -> BTreeSet<&'static str> {
     changes(scope).iter().flat_map(|(change, _)| change.rights()).map(|right| right.action).collect()
+}
+
+/// The actions that are needed on what carries our mark, and on nothing else.
+pub fn only_marked(scope: &Scope) -> BTreeSet<&'static str> {
+    let rights = || changes(scope).into_iter().flat_map(|(change, _)| change.rights());
+    let marked = |right: &Right| right.when.contains(&When::OurMark);
+    let elsewhere: BTreeSet<&str> = rights().filter(|own| !marked(own)).map(|own| own.action).collect();
+    rights().filter(|own| marked(own) && !elsewhere.contains(own.action)).map(|own| own.action).collect()
 }
 
 /// Who may assume a role: one principal, with the external id where the settings have one.
@@ -255,7 +276,10 @@ fn conditions(scope: &Scope, right: &Right) -> Map<String, Value> {
                 add(&mut conditions, "StringEquals", "kms:ViaService", services);
             }
             When::ForAwsResource => add(&mut conditions, "Bool", "kms:GrantIsForAWSResource", "true"),
-            When::Attribute(name) => add(&mut conditions, "StringEquals", "ec2:Attribute", *name),
+            // To which one, the session of each act says.
+            When::NewType => add(&mut conditions, "Null", NEW_TYPE, "false"),
+            When::OurMark => our_mark(&mut conditions, "StringEquals"),
+            When::ThroughImages => through_images(&mut conditions),
             When::PassedToEc2 => add(&mut conditions, "StringEquals", "iam:PassedToService", TO_EC2),
         }
     }
@@ -268,7 +292,7 @@ fn protections(scope: &Scope, granted: &BTreeSet<&str>) -> Vec<Statement> {
     let harmful: BTreeSet<String> = scope
         .acts
         .iter()
-        .filter(|(act, _)| act.destructive() || act.disruptive())
+        .filter(|(act, _)| act.destructive() || act.disruptive() || act.expires())
         .flat_map(|(act, _)| Changes::of(*act).act)
         .map(|change| change.rights()[0].action.to_owned())
         .collect();

@@ -70,6 +70,14 @@ pub fn requests(place: &Place, call: &Call) -> Vec<Request> {
         Call::DeleteSnapshot { snapshot: id } => {
             vec![request("ec2:DeleteSnapshot", vec![snapshot(id.as_str())], &[])]
         }
+        // These are asked of something that carries our mark.
+        Call::ExpireSnapshot { snapshot: id } => {
+            vec![request("ec2:DeleteSnapshot", vec![snapshot(id.as_str())], &[marked()])]
+        }
+        Call::DeregisterImage { image } => {
+            let image = format!("arn:{partition}:ec2:{region}::image/{image}");
+            vec![request("ec2:DeregisterImage", vec![image], &[marked()])]
+        }
         Call::RestoreSnapshot { snapshot: id } => {
             vec![request("ec2:RestoreSnapshotFromRecycleBin", vec![snapshot(id.as_str())], &[])]
         }
@@ -85,9 +93,9 @@ pub fn requests(place: &Place, call: &Call) -> Vec<Request> {
             let resources = vec![owned("instance", instance.as_str()), owned("volume", "vol-0a"), snapshot("*")];
             vec![request("ec2:CreateSnapshots", resources, &[]), born(snapshot("*"), "CreateSnapshots", tags)]
         }
-        Call::ModifyInstanceType { instance, .. } => {
+        Call::ModifyInstanceType { instance, to } => {
             let resources = vec![owned("instance", instance.as_str())];
-            let context = [("ec2:Attribute", vec!["InstanceType".to_owned()])];
+            let context = [("ec2:Attribute/InstanceType", vec![to.clone()])];
             vec![request("ec2:ModifyInstanceAttribute", resources, &context)]
         }
         Call::TerminateInstance { instance } => {
@@ -130,6 +138,10 @@ pub fn requests(place: &Place, call: &Call) -> Vec<Request> {
             vec![request(action, vec![named], &[("aws:TagKeys", keys(tags))])]
         }
     }
+}
+
+fn marked() -> (&'static str, Vec<String>) {
+    ("aws:ResourceTag/costwarden:safety-snapshot", vec!["true".to_owned()])
 }
 
 /// Whether all documents allow the request: a role's policy and the session's, for example.

@@ -62,8 +62,12 @@ pub enum When {
     ThroughEc2,
     /// Only for an AWS resource's own use.
     ForAwsResource,
-    /// Only this attribute.
-    Attribute(&'static str),
+    /// Only a new type: the same API changes protection flags.
+    NewType,
+    /// Only what carries the mark of our own backups.
+    OurMark,
+    /// Only when EC2 looks on the caller's behalf for what refers to an image.
+    ThroughImages,
     /// Only for instances.
     PassedToEc2,
 }
@@ -85,6 +89,10 @@ pub enum Change {
     AllocateAddress,
     /// [`Call::DeleteSnapshot`]
     DeleteSnapshot,
+    /// [`Call::ExpireSnapshot`]
+    ExpireSnapshot,
+    /// [`Call::DeregisterImage`]
+    DeregisterImage,
     /// [`Call::RestoreSnapshot`]
     RestoreSnapshot,
     /// [`Call::CreateVolume`]
@@ -122,6 +130,11 @@ const fn right(action: &'static str, on: On) -> Right {
     Right { action, on, when: &[] }
 }
 
+/// A right on one of our own backups.
+const fn of_ours(action: &'static str, kind: Kind) -> Right {
+    Right { action, on: On::Target(kind), when: &[When::OurMark] }
+}
+
 const fn tagging(kind: Kind, creating: &'static [When]) -> Right {
     Right { action: "ec2:CreateTags", on: On::New(kind), when: creating }
 }
@@ -135,7 +148,7 @@ const GRANT: Right = key("kms:CreateGrant", &[When::ThroughEc2, When::ForAwsReso
 
 impl Change {
     /// All of them, in the order of the calls.
-    pub const ALL: [Change; 17] = [
+    pub const ALL: [Change; 19] = [
         Change::StopInstance,
         Change::StartInstance,
         Change::DeleteVolume,
@@ -143,6 +156,8 @@ impl Change {
         Change::ReleaseAddress,
         Change::AllocateAddress,
         Change::DeleteSnapshot,
+        Change::ExpireSnapshot,
+        Change::DeregisterImage,
         Change::RestoreSnapshot,
         Change::CreateVolume,
         Change::CreateSnapshot,
@@ -165,6 +180,8 @@ impl Change {
             Call::ReleaseAddress { .. } => Change::ReleaseAddress,
             Call::AllocateAddress(_) => Change::AllocateAddress,
             Call::DeleteSnapshot { .. } => Change::DeleteSnapshot,
+            Call::ExpireSnapshot { .. } => Change::ExpireSnapshot,
+            Call::DeregisterImage { .. } => Change::DeregisterImage,
             Call::RestoreSnapshot { .. } => Change::RestoreSnapshot,
             Call::CreateVolume(_) => Change::CreateVolume,
             Call::CreateSnapshot { .. } => Change::CreateSnapshot,
@@ -196,6 +213,8 @@ impl Change {
                 }
             }
             Change::DeleteSnapshot => const { &[right("ec2:DeleteSnapshot", On::Target(Kind::Snapshot))] },
+            Change::ExpireSnapshot => const { &[of_ours("ec2:DeleteSnapshot", Kind::Snapshot)] },
+            Change::DeregisterImage => const { &[of_ours("ec2:DeregisterImage", Kind::Image)] },
             Change::RestoreSnapshot => {
                 const { &[right("ec2:RestoreSnapshotFromRecycleBin", On::Target(Kind::Snapshot))] }
             }
@@ -236,13 +255,12 @@ impl Change {
             Change::CreateTags => {
                 const { &[Right { action: "ec2:CreateTags", on: On::Named, when: &[When::OurTagKeys] }] }
             }
-            // The type alone: the same API changes protection flags.
             Change::ModifyInstanceType => {
                 const {
                     &[Right {
                         action: "ec2:ModifyInstanceAttribute",
                         on: On::Target(Kind::Instance),
-                        when: &[When::Attribute("InstanceType")],
+                        when: &[When::NewType],
                     }]
                 }
             }
@@ -307,8 +325,9 @@ impl Changes {
             Act::DeleteSnapshot => {
                 Changes { backup: &[], act: &[Change::DeleteSnapshot], undo: &[Change::RestoreSnapshot] }
             }
-            // No policy leads to it, so no document grants it by itself; see operations.md.
-            Act::ExpireSnapshot => Changes { backup: &[], act: &[Change::DeleteSnapshot], undo: &[] },
+            // No policy leads to these: they come with the acts that make such backups, see `Changes::endings`.
+            Act::ExpireSnapshot => Changes { backup: &[], act: &[Change::ExpireSnapshot], undo: &[] },
+            Act::ExpireImage => Changes { backup: &[], act: &[Change::DeregisterImage], undo: &[] },
             Act::AddTags => Changes { backup: &[], act: &[Change::CreateTags], undo: &[Change::DeleteTags] },
             // The start belongs to the act as well; under `undo` the protect tag, put on meanwhile, does not forbid it.
             Act::ResizeInstance => Changes {
@@ -323,6 +342,16 @@ impl Changes {
             },
             Act::SendNotification => Changes { backup: &[], act: &[], undo: &[] },
         }
+    }
+
+    /// The acts that end the backups that are made before it, with the kind that each is on.
+    pub fn endings(self) -> Vec<(Act, Kind)> {
+        let endings = self.backup.iter().filter_map(|change| match change {
+            Change::CreateSnapshot | Change::CreateSnapshots => Some((Act::ExpireSnapshot, Kind::Snapshot)),
+            Change::RegisterImage => Some((Act::ExpireImage, Kind::Image)),
+            _ => None,
+        });
+        endings.collect()
     }
 
     /// All three parts.
@@ -363,8 +392,34 @@ pub fn reads(kind: Kind) -> &'static [Right] {
             }
         }
         Kind::Address => const { &[right("ec2:DescribeAddresses", On::Everything)] },
-        Kind::Image => const { &[right("ec2:DescribeImages", On::Everything)] },
+        Kind::Image => {
+            const {
+                &[
+                    right("ec2:DescribeImages", On::Everything),
+                    // Before a safety image ends: who uses it, and with whom it is shared.
+                    right("ec2:DescribeImageAttribute", On::Everything),
+                    right("ec2:DescribeImageReferences", On::Everything),
+                ]
+            }
+        }
     }
+}
+
+/// What EC2 reads on the reader's behalf to tell what refers to an image (the EC2 user guide's list, and that of the AWS
+/// managed policy AmazonEC2ImageReferencesAccessPolicy v3). By themselves these rights reach nothing.
+pub const IMAGE_REFERENCES: &[Right] = &[
+    through_images("ec2:DescribeInstances"),
+    through_images("ec2:DescribeLaunchTemplateVersions"),
+    through_images("ec2:DescribeLaunchTemplates"),
+    through_images("imagebuilder:GetContainerRecipe"),
+    through_images("imagebuilder:ListContainerRecipes"),
+    through_images("imagebuilder:ListImageRecipes"),
+    through_images("ssm:DescribeParameters"),
+    through_images("ssm:GetParameters"),
+];
+
+const fn through_images(action: &'static str) -> Right {
+    Right { action, on: On::Everything, when: &[When::ThroughImages] }
 }
 
 /// Metrics of a place.

@@ -9,10 +9,11 @@ use std::collections::BTreeSet;
 
 use serde_json::Map;
 
-use super::documents::{Scope, Statement, document};
+use super::documents::{Scope, Statement, document, only_marked};
 use super::{Change, Changes};
 use crate::cloud::{Call, CloudError, ErrorKind, ImageDisk, NewImage, NewInstance, NewVolume, WantedAddress};
 use crate::domain::place::{AddressId, ImageId, InstanceId, Kind, Place, SnapshotId, VolumeId};
+use crate::domain::resource::Resource;
 
 /// The hexadecimal digits of every made-up id.
 pub const NOWHERE: &str = "00000000000000000";
@@ -93,6 +94,9 @@ pub struct Judged {
     pub missing: Vec<String>,
     /// There and not needed.
     pub surplus: Vec<String>,
+    /// Needed on what carries our mark alone, and refused for what does not. Whether it is there for what does cannot be
+    /// asked, because no question names anything that exists.
+    pub only_marked: Vec<String>,
     /// What could not be told: the action, and why.
     pub unknown: Vec<(String, String)>,
 }
@@ -100,8 +104,9 @@ pub struct Judged {
 impl Probe {
     /// All probes of a place: every change, then everything else. No action is asked for twice.
     pub fn all(place: &Place, tag_key: &str) -> Vec<Probe> {
-        // It names nothing that could be told not to exist.
-        let asked = Change::ALL.iter().filter(|change| **change != Change::AllocateAddress);
+        // The one names nothing that could be told not to exist, the other's action is asked for already.
+        let asked =
+            Change::ALL.iter().filter(|change| !matches!(change, Change::AllocateAddress | Change::ExpireSnapshot));
         let changes: Vec<Probe> = asked.map(|change| Probe::Call(made_up(*change, place, tag_key))).collect();
         let known: BTreeSet<&str> = changes.iter().map(Probe::action).collect();
         let others =
@@ -116,6 +121,26 @@ impl Probe {
             Probe::Other(other) => other.action(),
         }
     }
+}
+
+/// A volume made of a snapshot: what an undo would ask for.
+///
+/// # Errors
+/// It is no snapshot, in words.
+pub fn restore(place: &Place, resource: &Resource) -> Result<Call, String> {
+    let snapshot = resource.snapshot().ok_or_else(|| format!("{} is no snapshot", resource.key))?;
+    Ok(Call::CreateVolume(Box::new(NewVolume {
+        snapshot: SnapshotId::new(&resource.key.id).map_err(|error| error.to_string())?,
+        zone: format!("{}a", place.region),
+        volume_type: "gp3".to_owned(),
+        size_gib: snapshot.volume_size_gib,
+        iops: None,
+        throughput: None,
+        encrypted: snapshot.kms_key.is_some(),
+        kms_key: snapshot.kms_key.as_deref().map(str::to_owned),
+        tags: Vec::new(),
+        token: "costwarden-doctor".to_owned(),
+    })))
 }
 
 /// The session policy under which a role is asked: these actions and no other, whatever the role may do.
@@ -145,12 +170,13 @@ pub fn holds(answer: Result<(), CloudError>) -> Holds {
 
 /// The APIs that a role needs for the enabled acts: what is called by itself, not what comes along with a call.
 pub fn needed(scope: &Scope) -> BTreeSet<&'static str> {
+    let marked = only_marked(scope);
     let changes = scope.acts.iter().flat_map(|(act, _)| Changes::of(*act).all());
-    changes.map(|change| change.rights()[0].action).collect()
+    changes.map(|change| change.rights()[0].action).filter(|action| !marked.contains(action)).collect()
 }
 
-/// Compares what a role has with what it needs.
-pub fn judge(needed: &BTreeSet<&str>, answers: &[(&'static str, Holds)]) -> Judged {
+/// Compares what a role has with what it needs, and with what it needs on our own backups alone.
+pub fn judge(needed: &BTreeSet<&str>, marked: &BTreeSet<&str>, answers: &[(&'static str, Holds)]) -> Judged {
     let mut judged = Judged::default();
     for (action, holds) in answers {
         let name = (*action).to_owned();
@@ -158,6 +184,7 @@ pub fn judge(needed: &BTreeSet<&str>, answers: &[(&'static str, Holds)]) -> Judg
             (Holds::Yes, true) => judged.there.push(name),
             (Holds::Yes, false) => judged.surplus.push(name),
             (Holds::No, true) => judged.missing.push(name),
+            (Holds::No, false) if marked.contains(action) => judged.only_marked.push(name),
             (Holds::No, false) => {}
             (Holds::Unknown(why), _) => judged.unknown.push((name, why.clone())),
         }
@@ -176,6 +203,7 @@ pub fn made_up(change: Change, place: &Place, tag_key: &str) -> Call {
     let instance = || InstanceId::new(&id(Kind::Instance)).expect("a made-up instance id is well-formed");
     let volume = || VolumeId::new(&id(Kind::Volume)).expect("a made-up volume id is well-formed");
     let snapshot = || SnapshotId::new(&id(Kind::Snapshot)).expect("a made-up snapshot id is well-formed");
+    let image = || ImageId::new(&id(Kind::Image)).expect("a made-up image id is well-formed");
     let tags = vec![(tag_key.to_owned(), "probe".to_owned())];
     let description = "a question about rights".to_owned();
     let resource = place.partition(Kind::Volume).key(&id(Kind::Volume));
@@ -196,6 +224,8 @@ pub fn made_up(change: Change, place: &Place, tag_key: &str) -> Call {
             tags,
         })),
         Change::DeleteSnapshot => Call::DeleteSnapshot { snapshot: snapshot() },
+        Change::ExpireSnapshot => Call::ExpireSnapshot { snapshot: snapshot() },
+        Change::DeregisterImage => Call::DeregisterImage { image: image() },
         Change::RestoreSnapshot => Call::RestoreSnapshot { snapshot: snapshot() },
         Change::CreateVolume => Call::CreateVolume(Box::new(NewVolume {
             snapshot: snapshot(),
@@ -234,7 +264,7 @@ pub fn made_up(change: Change, place: &Place, tag_key: &str) -> Call {
             tags,
         })),
         Change::RunInstance => Call::RunInstance(Box::new(NewInstance {
-            image: ImageId::new(&id(Kind::Image)).expect("a made-up image id is well-formed"),
+            image: image(),
             instance_type: "t3.micro".to_owned(),
             subnet: format!("subnet-{NOWHERE}"),
             security_groups: Vec::new(),
@@ -300,11 +330,15 @@ mod tests {
             ("ec2:DeleteVolume", Holds::Unknown("throttled".into())),
             ("ec2:RunInstances", Holds::Yes),
             ("ec2:DeleteVpc", Holds::No),
+            ("ec2:DeleteSnapshot", Holds::No),
+            ("ec2:DeregisterImage", Holds::Yes),
         ];
-        let judged = judge(&needed, &answers);
+        let marked = BTreeSet::from(["ec2:DeleteSnapshot", "ec2:DeregisterImage"]);
+        let judged = judge(&needed, &marked, &answers);
+        assert_eq!(judged.only_marked, ["ec2:DeleteSnapshot"]);
         assert_eq!(judged.there, ["ec2:StopInstances"]);
         assert_eq!(judged.missing, ["ec2:CreateTags"]);
-        assert_eq!(judged.surplus, ["ec2:RunInstances"]);
+        assert_eq!(judged.surplus, ["ec2:RunInstances", "ec2:DeregisterImage"], "of images of others as well");
         let unknown: Vec<&str> = judged.unknown.iter().map(|(action, _)| action.as_str()).collect();
         assert_eq!(unknown, ["ec2:DeleteVolume", "ec2:StartInstances"]);
     }

@@ -10,6 +10,7 @@ use super::documents::{Statement, document, ec2_partition};
 use super::{Change, On, When};
 use crate::cloud::Call;
 use crate::domain::place::{Kind, Place};
+use crate::domain::plan::OWN_TAGS;
 
 /// How long the credentials of one call live, seconds; STS's shortest.
 pub const SESSION_SECONDS: u64 = 900;
@@ -96,6 +97,8 @@ fn named_kind(call: &Call) -> Kind {
         Call::DeleteVolume { .. } | Call::ModifyVolume { .. } | Call::CreateSnapshot { .. } => Kind::Volume,
         Call::ReleaseAddress { .. } | Call::AllocateAddress(_) => Kind::Address,
         Call::CreateVolume(_) | Call::DeleteSnapshot { .. } | Call::RestoreSnapshot { .. } => Kind::Snapshot,
+        Call::ExpireSnapshot { .. } => Kind::Snapshot,
+        Call::DeregisterImage { .. } => Kind::Image,
         Call::ModifyInstanceType { .. } | Call::TerminateInstance { .. } => Kind::Instance,
         Call::RegisterImage(_) | Call::RunInstance(_) => Kind::Image,
     }
@@ -113,7 +116,12 @@ fn condition(into: &mut Map<String, Value>, when: When, place: &Place, call: &Ca
         When::Creating(operation) => add(into, "StringEquals", "ec2:CreateAction", operation),
         When::ThroughEc2 => add(into, "StringEquals", "kms:ViaService", via(place.region.as_str())),
         When::ForAwsResource => add(into, "Bool", "kms:GrantIsForAWSResource", "true"),
-        When::Attribute(name) => add(into, "StringEquals", "ec2:Attribute", name),
+        When::NewType => {
+            let Call::ModifyInstanceType { to, .. } = call else { return };
+            add(into, "StringEquals", NEW_TYPE, to.as_str());
+        }
+        When::OurMark => our_mark(into, "StringEquals"),
+        When::ThroughImages => through_images(into),
         When::PassedToEc2 => add(into, "StringEquals", "iam:PassedToService", TO_EC2),
     }
 }
@@ -123,6 +131,20 @@ pub(super) fn add(into: &mut Map<String, Value>, operator: &str, key: &str, valu
     if let Some(block) = entry.as_object_mut() {
         block.insert(key.to_owned(), value.into());
     }
+}
+
+/// EC2's condition key for an attribute that is being set, here the type; it is there only when the request sets it. What
+/// a resource has now is told by other keys (service authorization reference for EC2, read 2026-11).
+pub(super) const NEW_TYPE: &str = "ec2:Attribute/InstanceType";
+
+/// The tag that every backup of ours carries from its birth.
+pub(super) fn our_mark(into: &mut Map<String, Value>, operator: &str) {
+    add(into, operator, &format!("aws:ResourceTag/{OWN_TAGS}safety-snapshot"), "true");
+}
+
+/// Through EC2's own look for what refers to an image.
+pub(super) fn through_images(into: &mut Map<String, Value>) {
+    add(into, "ForAnyValue:StringEquals", "aws:CalledVia", "ec2-images.amazonaws.com");
 }
 
 /// The service principal through which EC2 uses keys in a Region.

@@ -183,7 +183,10 @@ fn rule(state: &mut State, place: &Place, call: &Call, effects: &[Effect]) -> Re
             state.release_address(&place.partition(Kind::Address).key(address.as_str()))
         }
         Call::AllocateAddress(wanted) => state.allocate_address(place, wanted),
-        Call::DeleteSnapshot { snapshot: id } => state.delete_snapshot(&snapshot(id.as_str())),
+        Call::DeleteSnapshot { snapshot: id } | Call::ExpireSnapshot { snapshot: id } => {
+            state.delete_snapshot(&snapshot(id.as_str()))
+        }
+        Call::DeregisterImage { image } => state.deregister_image(&place.partition(Kind::Image).key(image.as_str())),
         Call::RestoreSnapshot { snapshot: id } => state.restore_snapshot(&snapshot(id.as_str())),
         Call::CreateSnapshot { volume: id, description, tags } => {
             state.snapshot_volume(&volume(id.as_str()), description, tags, copying)
@@ -208,6 +211,7 @@ fn arguments(call: &Call) -> String {
     match call {
         Call::StopInstance { .. } | Call::StartInstance { .. } | Call::DeleteVolume { .. } => String::new(),
         Call::ReleaseAddress { .. } | Call::DeleteSnapshot { .. } | Call::RestoreSnapshot { .. } => String::new(),
+        Call::ExpireSnapshot { .. } | Call::DeregisterImage { .. } => String::new(),
         Call::ModifyVolume { volume_type, iops, throughput, .. } => {
             format!("to {volume_type}, iops {iops:?}, MiB/s {throughput:?}")
         }

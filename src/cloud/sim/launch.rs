@@ -3,14 +3,14 @@
 
 use chrono::TimeDelta;
 
-use super::rules::{Effect, Refusal, Ruled, check_tags, not_found, rejected};
+use super::rules::{Effect, Refusal, Ruled, check_tags, done, not_found, rejected};
 use super::state::{Due, State};
 use super::{hash, plant};
 use crate::cloud::{NewImage, NewInstance};
 use crate::domain::fact::Fact;
 use crate::domain::launch::{Launch, TypeFacts};
 use crate::domain::place::{Kind, Place, ResourceKey};
-use crate::domain::resource::{AttachedVolume, Attachment, Detail, Instance, InstanceState, Tags};
+use crate::domain::resource::{AttachedVolume, Attachment, Detail, Image, Instance, InstanceState, Tags};
 use crate::domain::text::Str;
 
 /// Series that run on Xen.
@@ -132,6 +132,30 @@ impl State {
         Ok(Effect { effective: true, made: Some(key.id), ..Effect::default() })
     }
 
+    /// Ends an image; its snapshots stay, and what was launched from it goes on.
+    pub fn deregister_image(&mut self, key: &ResourceKey) -> Ruled {
+        let image = self.existing(key)?.image().ok_or_else(|| not_found(Kind::Image, &key.id))?;
+        if image.protected == Fact::Known(true) {
+            let message = format!("image {} is protected against deregistration", key.id);
+            return Err(rejected("OperationNotPermitted", message));
+        }
+        self.remove(key);
+        done(true)
+    }
+
+    /// What refers to an image: what somebody said of it, or an instance that was launched from it.
+    pub fn user_of(&self, key: &ResourceKey) -> Option<Str> {
+        let said = self.get(key).and_then(|own| own.image()?.user.known().cloned());
+        said.or_else(|| {
+            let instances = key.partition.place.partition(Kind::Instance);
+            self.partition(&instances, "").find_map(|(instance, entry)| {
+                let own = entry.now.as_ref()?.instance()?;
+                let lives = own.state != InstanceState::Terminated;
+                (lives && own.image.as_ref() == Some(&key.id)).then(|| instance.id.clone())
+            })
+        })
+    }
+
     /// One instance from an image, with new volumes from its snapshots. The same token with the same arguments answers
     /// with the first one.
     pub fn run_instance(&mut self, place: &Place, new: &NewInstance) -> Ruled {
@@ -203,9 +227,20 @@ impl State {
             self.launches.insert(key.id.to_string(), own);
         }
         self.plant(planted, true);
+        let at = self.at;
+        self.change_image(&image_key, |image| image.launched = Fact::Known(at));
         self.launched.insert(new.token.clone(), (key.id.clone(), new.clone()));
         self.schedule(self.at + TimeDelta::seconds(i64::from(self.timing.start_seconds)), Due::Running(key.clone()));
         Ok(Effect { effective: true, made: Some(key.id), ..Effect::default() })
+    }
+
+    /// Changes an image, if it is one.
+    pub fn change_image(&mut self, key: &ResourceKey, edit: impl FnOnce(&mut Image)) {
+        self.change(key, |resource| {
+            if let Detail::Image(image) = &mut resource.detail {
+                edit(image);
+            }
+        });
     }
 
     fn fresh_key(&mut self, place: &Place, kind: Kind, of: &str) -> ResourceKey {

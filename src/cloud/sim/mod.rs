@@ -14,6 +14,8 @@ use crate::clock::Clock;
 use crate::cloud::CloudClock;
 use crate::domain::Instant;
 use crate::domain::launch::{Launch, TypeFacts};
+use crate::domain::place::ResourceKey;
+use crate::domain::resource::Image;
 
 mod act;
 mod actors;
@@ -151,6 +153,11 @@ impl SimCloud {
     /// Says how an instance was launched; without that it is launched in the plainest way. Unknown ids change nothing.
     pub fn set_launch(&self, instance: &str, launch: Launch) {
         self.with(|state| drop(state.launches.insert(instance.to_owned(), launch)));
+    }
+
+    /// Changes an image by other hands: shared, protected, referred to, launched from. Unknown ids change nothing.
+    pub fn set_image(&self, image: &ResourceKey, edit: impl FnOnce(&mut Image)) {
+        self.with(|state| state.change_image(image, edit));
     }
 
     /// Says what an instance type can run; without that its name tells.

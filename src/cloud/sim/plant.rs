@@ -98,8 +98,15 @@ pub fn address(key: ResourceKey, public_ip: &str) -> Planted {
 pub fn image(key: ResourceKey, name: &str, snapshots: &[&str], created: Instant) -> Planted {
     let mut snapshots: Vec<Str> = snapshots.iter().map(|id| Str::from(*id)).collect();
     snapshots.sort();
-    let detail =
-        Detail::Image(Box::new(Image { state: "available".into(), snapshots: snapshots.into(), name: name.into() }));
+    let detail = Detail::Image(Box::new(Image {
+        state: "available".into(),
+        snapshots: snapshots.into(),
+        name: name.into(),
+        launched: Fact::Absent,
+        protected: Fact::Known(false),
+        user: Fact::Absent,
+        shared: Fact::Known(false),
+    }));
     Planted::quiet(resource(key, created, detail))
 }
 

@@ -274,7 +274,16 @@ impl CloudRead for SimReader {
                 let seen = self.ask(about("DescribeLockedSnapshots"), Usd::ZERO, |state, _| Ok(seen(state, &key)));
                 snapshot.locked = told(seen, |seen| seen.snapshot().map(|own| own.locked.clone()));
             }
-            Detail::Instance(_) | Detail::Address(_) | Detail::Image(_) => {}
+            Detail::Image(image) => {
+                let user = self.ask(about("DescribeImageReferences"), Usd::ZERO, |state, _| Ok(state.user_of(&key)));
+                image.user = match user {
+                    Ok(user) => user.into(),
+                    Err(error) => Fact::unknown(&error.to_string()),
+                };
+                let seen = self.ask(about("DescribeImageAttribute"), Usd::ZERO, |state, _| Ok(seen(state, &key)));
+                image.shared = told(seen, |seen| seen.image().map(|own| own.shared.clone()));
+            }
+            Detail::Instance(_) | Detail::Address(_) => {}
         }
     }
 
@@ -340,7 +349,8 @@ fn not_asked_for(mut resource: Resource) -> Resource {
     match &mut resource.detail {
         Detail::Volume(volume) => volume.modification = not_asked(),
         Detail::Snapshot(snapshot) => (snapshot.image, snapshot.locked) = (not_asked(), not_asked()),
-        Detail::Instance(_) | Detail::Address(_) | Detail::Image(_) => {}
+        Detail::Image(image) => (image.user, image.shared) = (not_asked(), not_asked()),
+        Detail::Instance(_) | Detail::Address(_) => {}
     }
     resource
 }

@@ -322,6 +322,10 @@ mod tests {
             state: "available".into(),
             snapshots: Box::new(["snap-1".into()]),
             name: "web".into(),
+            launched: Fact::Absent,
+            protected: Fact::Known(false),
+            user: Fact::Absent,
+            shared: Fact::Known(false),
         };
         let resources = [
             instance("i-1", "m5.large", 3),

@@ -22,7 +22,7 @@ fn backup(_: &Switches) -> Backup {
 
 fn call(asked: &Asked<'_>) -> Result<Call, String> {
     let snapshot = SnapshotId::new(&asked.step.key.id).map_err(|error| error.to_string())?;
-    Ok(Call::DeleteSnapshot { snapshot })
+    Ok(Call::ExpireSnapshot { snapshot })
 }
 
 /// A snapshot that still shows was not deleted, or not yet.
@@ -31,7 +31,7 @@ fn look(_: &Remediation, _: &Resource) -> Look {
 }
 
 fn restore(step: &Step, _: &Resource, _: &Call) -> Restore {
-    Restore::RecoverSnapshot { snapshot: step.key.id.to_string() }
+    Restore::Nothing { ended: step.key.id.to_string() }
 }
 
 fn undo(_: &Undoing<'_>) -> Result<Call, String> {

@@ -41,6 +41,13 @@
 //!
 //! ```compile_fail
 //! use costwarden::cloud::Call;
+//! use costwarden::domain::place::SnapshotId;
+//! // A snapshot is not deregistered.
+//! let call = Call::DeregisterImage { image: SnapshotId::new("snap-0a1b").unwrap() };
+//! ```
+//!
+//! ```compile_fail
+//! use costwarden::cloud::Call;
 //! use costwarden::domain::place::VolumeId;
 //! // A volume has no instance's type.
 //! let call = Call::ModifyInstanceType { instance: VolumeId::new("vol-0a1b").unwrap(), to: "m5.large".into() };
@@ -58,6 +65,7 @@ pub use crate::domain::undo::{Recipe, Restore};
 pub mod add_tags;
 pub mod delete_snapshot;
 pub mod delete_volume;
+pub mod expire_image;
 pub mod expire_snapshot;
 pub mod modify_volume;
 pub mod release_address;
@@ -132,6 +140,7 @@ pub fn action(act: Act) -> Result<&'static Action, String> {
         Act::ReleaseAddress => Ok(&release_address::ACTION),
         Act::DeleteSnapshot => Ok(&delete_snapshot::ACTION),
         Act::ExpireSnapshot => Ok(&expire_snapshot::ACTION),
+        Act::ExpireImage => Ok(&expire_image::ACTION),
         Act::AddTags => Ok(&add_tags::ACTION),
         Act::TerminateInstance => Ok(&terminate_instance::ACTION),
         Act::ResizeInstance => Ok(&resize_instance::ACTION),

@@ -1,44 +1,49 @@
-//! The gate's questions about a safety snapshot of ours whose time is said to be over (safety.md, H26 and I14).
+//! The gate's questions about a backup of ours whose time is said to be over: a safety snapshot, or the safety image of
+//! a termination (safety.md, H26 and I14).
 //!
-//! No policy, finding or notice stands behind such a step, so everything is asked of the journal and of the snapshot, by
+//! No policy, finding or notice stands behind such a step, so everything is asked of the journal and of the resource, by
 //! code of its own: the mark, the row that it names, the age by the cloud's clock and by ours, who still needs it.
 
 use chrono::{NaiveDate, TimeDelta};
 
 use super::super::{Remediator, Ruling, Run};
 use super::Facts;
+use crate::domain::Instant;
 use crate::domain::fact::Fact;
 use crate::domain::finding::Act;
 use crate::domain::mode::Mode;
 use crate::domain::plan::{HoldCode, Step};
 use crate::domain::remediation::Remediation;
-use crate::domain::resource::{Detail, Resource};
+use crate::domain::resource::{Detail, Image, Resource, Snapshot};
 use crate::store::StoreError;
 
-/// How long a safety snapshot is promised, in days.
+/// How long a safety snapshot is promised, in days. An image is kept as long, and as long after it was last used.
 const PROMISED: i64 = 90;
 
-/// Most that may go in one run and account.
+/// Most of each sort that may go in one run and account.
 const MOST: usize = 100;
 
-/// What the state says about where a safety snapshot comes from.
+/// What the state says about where a backup comes from.
 pub(in crate::remediate) struct Origin {
     /// The act that it was made for.
     row: Option<Remediation>,
     /// Somebody takes that act back just now, or a person has not settled it.
     needed: bool,
-    /// Snapshots that this run expired already.
+    /// What this run expired of its sort already.
     in_run: usize,
 }
 
 impl Remediator {
-    /// Reads the origin of the snapshot of an expiry; nothing for any other act.
+    /// Reads the origin of what an expiry ends; nothing for any other act.
     pub(super) fn origin(&self, step: &Step, fresh: &Resource, run: &Run) -> Result<Option<Origin>, StoreError> {
-        if step.act != Act::ExpireSnapshot {
-            return Ok(None);
-        }
+        // A snapshot names its row by a tag, an image by its name, which nobody can change.
+        let named = match step.act {
+            Act::ExpireSnapshot => fresh.tag("costwarden:remediation"),
+            Act::ExpireImage => fresh.image().map(|image| &*image.name),
+            _ => return Ok(None),
+        };
         let store = &self.tools.store;
-        let named = fresh.tag("costwarden:remediation").and_then(|value| value.rsplit_once("-r"));
+        let named = named.and_then(|value| value.rsplit_once("-r"));
         let own = store.state_id()?;
         let id = named.filter(|(state, _)| *state == own).and_then(|(_, id)| id.parse::<i64>().ok());
         let row = id.map(|id| store.remediation(id)).transpose()?.flatten();
@@ -50,12 +55,12 @@ impl Remediator {
             None => true,
         };
         let acts = store.acts_since(step.key.account(), run.started_at)?;
-        let in_run = acts.iter().filter(|(act, _, _)| *act == Act::ExpireSnapshot).count();
+        let in_run = acts.iter().filter(|(act, _, _)| *act == step.act).count();
         Ok(Some(Origin { row, needed, in_run }))
     }
 }
 
-/// Why the snapshot stays; `None` when its time is over and nobody needs it.
+/// Why the backup stays; `None` when its time is over and nobody needs it.
 pub(super) fn stays(facts: &Facts<'_>) -> Option<Ruling> {
     let refuse = |code, why: &str| Some(Ruling::Refuse(code, why.into()));
     let account = facts.step.key.account();
@@ -69,8 +74,8 @@ pub(super) fn stays(facts: &Facts<'_>) -> Option<Ruling> {
             }
         }
     }
-    let (Fact::Known(tags), Detail::Snapshot(snapshot)) = (&facts.fresh.tags, &facts.fresh.detail) else {
-        return refuse(HoldCode::Incomplete, "its tags are not known, or it is no snapshot");
+    let Fact::Known(tags) = &facts.fresh.tags else {
+        return refuse(HoldCode::Incomplete, "its tags are not known");
     };
     if tags.get("costwarden:safety-snapshot") != Some("true") {
         return refuse(HoldCode::Protected, "it does not carry our mark");
@@ -90,22 +95,53 @@ pub(super) fn stays(facts: &Facts<'_>) -> Option<Ruling> {
     if row.step.key.partition.place != facts.step.key.partition.place {
         return refuse(HoldCode::Protected, "the act that it names was elsewhere");
     }
-    if !row.snapshots.iter().any(|own| own.volume == snapshot.volume) {
-        return refuse(HoldCode::Protected, "the act that it names backed up another volume");
-    }
     if !row.state.ended() || origin.needed {
         return refuse(HoldCode::Protected, "the act that it was made for is not over, or is being taken back");
     }
-    let old = |at| facts.now - at > TimeDelta::days(PROMISED);
-    let by_cloud = facts.fresh.created_at.known().copied().is_some_and(old);
-    if !by_cloud || !row.snapshots.iter().filter_map(|own| own.requested_at).all(old) {
+    let old = |at: Instant| facts.now - at > TimeDelta::days(PROMISED);
+    let asked = row.snapshots.iter().filter_map(|own| own.requested_at).chain(row.image.iter().map(|own| own.asked_at));
+    if !facts.fresh.created_at.known().copied().is_some_and(old) || !asked.into_iter().all(old) {
         return refuse(HoldCode::Protected, "its 90 days are not over");
     }
+    let reason = match (facts.step.act, &facts.fresh.detail) {
+        (Act::ExpireSnapshot, Detail::Snapshot(snapshot)) => snapshot_stays(row, snapshot),
+        (Act::ExpireImage, Detail::Image(image)) => image_stays(row, image, old),
+        _ => Some((HoldCode::Protected, "it is of another kind")),
+    };
+    if let Some((code, why)) = reason {
+        return refuse(code, why);
+    }
+    (origin.in_run >= MOST).then(|| Ruling::Freeze(format!("more than {MOST} backups of a sort expire in one run")))
+}
+
+fn snapshot_stays(row: &Remediation, snapshot: &Snapshot) -> Option<(HoldCode, &'static str)> {
+    if !row.snapshots.iter().any(|own| own.volume == snapshot.volume) {
+        return Some((HoldCode::Protected, "the act that it names backed up another volume"));
+    }
     if !matches!(&*snapshot.state, "completed" | "error") {
-        return refuse(HoldCode::ReportedOnly, "it is neither completed nor failed");
+        return Some((HoldCode::ReportedOnly, "it is neither completed nor failed"));
     }
-    if snapshot.locked != Fact::Known(false) || snapshot.image != Fact::Absent {
-        return refuse(HoldCode::Protected, "it is locked or an image uses it, or may");
+    let free = snapshot.locked == Fact::Known(false) && snapshot.image == Fact::Absent;
+    (!free).then_some((HoldCode::Protected, "it is locked or an image uses it, or may"))
+}
+
+fn image_stays(row: &Remediation, image: &Image, old: impl Fn(Instant) -> bool) -> Option<(HoldCode, &'static str)> {
+    if row.step.act != Act::TerminateInstance || row.image.as_ref().is_none_or(|own| *own.name != *image.name) {
+        return Some((HoldCode::Protected, "the act that it names made no such image"));
     }
-    (origin.in_run >= MOST).then(|| Ruling::Freeze(format!("more than {MOST} safety snapshots expire in one run")))
+    let ours = |id| row.snapshots.iter().any(|own| own.snapshot.as_ref() == Some(id));
+    if image.snapshots.is_empty() || !image.snapshots.iter().all(ours) {
+        return Some((HoldCode::Protected, "it is not made of the safety snapshots of the act that it names"));
+    }
+    // A launch shows a day late, and whoever launched from it may want to again.
+    let unused = match &image.launched {
+        Fact::Absent => true,
+        Fact::Known(at) => old(*at),
+        Fact::Unknown(_) => false,
+    };
+    if !unused || image.user != Fact::Absent {
+        return Some((HoldCode::Protected, "something uses it or was launched from it lately, or may"));
+    }
+    let free = image.shared == Fact::Known(false) && image.protected == Fact::Known(false);
+    (!free).then_some((HoldCode::Protected, "it is shared or protected, or may be"))
 }

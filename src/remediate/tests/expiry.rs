@@ -10,7 +10,7 @@ use crate::remediate::expire;
 
 impl Stage {
     /// Armed for as long as these stories take.
-    fn armed_for_years(self) -> Stage {
+    pub(super) fn armed_for_years(self) -> Stage {
         self.store
             .arm(&Arming {
                 account: self.place.account.clone(),
@@ -23,13 +23,15 @@ impl Stage {
         self
     }
 
-    async fn expiring(&self) -> Vec<Step> {
+    pub(super) async fn expiring(&self) -> Vec<Step> {
         let (reader, now) = (self.cloud.reader(), self.clock.now());
-        expire::due(&self.store, &reader, &self.place, &self.rules.ignore_tags, now).await.unwrap()
+        expire::due(&self.store, &reader, &self.place, &self.rules.ignore_tags, expire::MOST_PER_RUN, now)
+            .await
+            .unwrap()
     }
 
     /// Expires what is due, as the act slot does.
-    async fn expire(&self, run: &str) -> Vec<Outcome> {
+    pub(super) async fn expire(&self, run: &str) -> Vec<Outcome> {
         let (remediator, run) = (self.remediator(Halt::none()), self.run(run));
         let mut ends = Vec::new();
         for step in self.expiring().await {
@@ -184,7 +186,7 @@ async fn i14_the_gate_keeps_a_safety_snapshot_whose_mark_row_age_or_user_speaks_
     assert_refused_expiry(&young, &step, "90 days are not over").await;
 }
 
-async fn assert_refused_expiry(stage: &Stage, step: &Step, words: &str) {
+pub(super) async fn assert_refused_expiry(stage: &Stage, step: &Step, words: &str) {
     let mut step = step.clone();
     step.fingerprint = crate::domain::plan::Fingerprint::of(
         &stage.cloud.reader().describe(&step.key).await.unwrap(),
@@ -208,6 +210,51 @@ async fn i14_a_safety_snapshot_that_an_undo_needs_just_now_stays() {
     assert_eq!(outcome.progress, Progress::Ended(JournalState::Refused), "{}", outcome.message);
     assert!(outcome.message.contains("being taken back"), "{}", outcome.message);
     assert_eq!(stage.truth(&snapshot), "completed");
+}
+
+#[tokio::test]
+async fn i14_the_backups_of_acts_that_came_to_nothing_go_as_well_once_nobody_needs_them() {
+    let after = |days: i64| monday() + TimeDelta::days(days);
+    // Refused after its snapshot: somebody tagged the volume meanwhile.
+    let refused = Stage::new().armed_for_years();
+    let step = refused.due_step(ORPHAN, Action::Terminate).await;
+    assert!(die_at(&refused, &step, "J7.before").await);
+    refused.tag(ORPHAN, "team", "data");
+    assert_eq!(refused.resume("run-2").await[0].progress, Progress::Ended(JournalState::Refused));
+    // Aborted: its snapshot failed.
+    let aborted = Stage::new().armed_for_years();
+    change_fault(&aborted, "CreateSnapshot", Effect::SnapshotFails);
+    let step = aborted.due_step(ORPHAN, Action::Terminate).await;
+    assert_eq!(aborted.act(&step).await.progress, Progress::Ended(JournalState::Aborted));
+    for stage in [refused, aborted] {
+        let snapshot = stage.snapshots_of(ORPHAN).remove(0).key.id.to_string();
+        stage.clock.advance_to(after(90));
+        assert_eq!(stage.expiring().await, [], "not before its time");
+        stage.clock.advance_to(after(91));
+        let ends = stage.expire("run-e").await;
+        assert_eq!(ends[0].progress, Progress::Ended(JournalState::Done), "{}", ends[0].message);
+        assert_eq!(
+            (ends.len(), stage.truth(&snapshot).as_str(), stage.truth(ORPHAN).as_str()),
+            (1, "gone", "available")
+        );
+    }
+    // Stuck: nobody knows whether the volume is gone, so its snapshot stays until a person has said so.
+    let stuck = Stage::new().armed_for_years();
+    let step = stuck.due_step(ORPHAN, Action::Terminate).await;
+    assert!(die_at(&stuck, &step, "J8.after").await);
+    let outcome = stuck.resume("run-2").await.remove(0);
+    assert_eq!(outcome.progress, Progress::Ended(JournalState::Stuck));
+    assert!(stuck.store.unfreeze("eve", stuck.clock.now()).unwrap());
+    let snapshot = stuck.snapshots_of(ORPHAN).remove(0).key.clone();
+    stuck.clock.advance_to(after(203));
+    assert_eq!(stuck.expiring().await, []);
+    let mut dressed = step.clone();
+    (dressed.act, dressed.key) = (crate::domain::finding::Act::ExpireSnapshot, snapshot.clone());
+    assert_refused_expiry(&stuck, &dressed, "is not over").await;
+    stuck.store.settle_stuck(outcome.id.unwrap(), "eve", "it is still there", stuck.clock.now()).unwrap();
+    stuck.clock.advance_to(after(210));
+    assert_eq!(stuck.expire("run-e").await[0].progress, Progress::Ended(JournalState::Done));
+    assert_eq!((stuck.truth(&snapshot.id).as_str(), stuck.truth(ORPHAN).as_str()), ("gone", "available"));
 }
 
 #[tokio::test]
@@ -250,7 +297,7 @@ async fn h01_nothing_expires_when_the_snapshots_cannot_be_listed_or_their_tags_a
     let (stage, _, _) = Stage::with_a_backup_of(91).await;
     stage.fault("DescribeSnapshots", Effect::Throttle);
     let (reader, now) = (stage.cloud.reader(), stage.clock.now());
-    assert!(expire::due(&stage.store, &reader, &stage.place, &[], now).await.is_err());
+    assert!(expire::due(&stage.store, &reader, &stage.place, &[], expire::MOST_PER_RUN, now).await.is_err());
 
     let (stage, _, snapshot) = Stage::with_a_backup_of(91).await;
     let step = stage.expiring().await.remove(0);

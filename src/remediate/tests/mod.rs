@@ -22,6 +22,7 @@ mod answers;
 mod between;
 mod crashes;
 mod expiry;
+mod expiry_image;
 mod gates;
 mod pairs;
 mod people;

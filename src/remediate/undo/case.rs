@@ -121,6 +121,7 @@ pub(super) async fn before(read: &dyn CloudRead, case: &Case) -> Result<Before, 
     let act = &case.act.step;
     let recipe = || Before::Fits(Box::new(case.recipe.resource.clone()));
     match &case.recipe.restore {
+        Restore::Nothing { .. } => Ok(Before::Refused(case.recipe.restore.words())),
         Restore::RecoverSnapshot { .. } => Ok(match read.recycled(&act.key).await? {
             Some(_) => recipe(),
             None => Before::Refused(format!("{} is not in the Recycle Bin any more", act.key.id)),

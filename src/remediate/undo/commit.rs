@@ -105,6 +105,8 @@ fn follow(finding: &mut Finding, undo: &Undo, done: Option<&Recipe>) -> FindingE
                     finding.state = State::Resolved;
                     finding.closed_at = Some(at);
                 }
+                // No undo of it is ever done.
+                Restore::Nothing { .. } => {}
                 Restore::StartInstance { .. }
                 | Restore::RemoveTags { .. }
                 | Restore::ModifyVolume { .. }

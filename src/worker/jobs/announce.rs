@@ -8,7 +8,6 @@ use super::notices::backup_words;
 use crate::deliver::alert;
 use crate::deliver::notice::{DigestContext, Ending, NoticeItem, digest};
 use crate::deliver::outbox::outgoing;
-use crate::domain::finding::Act;
 use crate::domain::notice::NoticeKind;
 use crate::domain::remediation::Remediation;
 use crate::remediate::{Announce, Event};
@@ -21,7 +20,7 @@ pub fn announce(cx: &Context) -> Arc<Announce> {
     Arc::new(move |event: &Event<'_>| {
         let made = match event {
             // What it was a backup of is long gone from its owner's mind, and 90 days were promised.
-            Event::Done(remediation) if remediation.step.act == Act::ExpireSnapshot => Ok(Vec::new()),
+            Event::Done(remediation) if remediation.step.act.expires() => Ok(Vec::new()),
             Event::Done(remediation) => owner_mail(&cx, remediation, NoticeKind::Done),
             // There was an outage and nothing came of it: somebody should look why.
             Event::TakenBack(remediation) => owner_mail(&cx, remediation, NoticeKind::Stuck),

@@ -46,6 +46,8 @@ fn the_shipped_policies_come_to_a_reader_that_reads_and_an_actor_that_stops_and_
         [
             "cloudwatch:GetMetricData",
             "ec2:DescribeAddresses",
+            "ec2:DescribeImageAttribute",
+            "ec2:DescribeImageReferences",
             "ec2:DescribeImages",
             "ec2:DescribeInstanceAttribute",
             "ec2:DescribeInstanceTypeOfferings",

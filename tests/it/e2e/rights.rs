@@ -5,11 +5,13 @@ use serde_json::{Value, json};
 
 use super::{BUILT, Estate};
 
-/// The EC2 operations that a printed document allows by themselves. Tags on what is being made come along with it.
+/// The EC2 operations that a printed document allows by themselves. Tags on what is being made come along with it, and
+/// what is allowed on our own backups alone is refused for anything else.
 fn operations(document: &Value) -> Vec<String> {
     let statements = document["Statement"].as_array().expect("statements").iter();
     let allowed = statements
-        .filter(|own| own["Effect"] == "Allow" && own["Condition"]["StringEquals"]["ec2:CreateAction"].is_null());
+        .filter(|own| own["Effect"] == "Allow" && own["Condition"]["StringEquals"]["ec2:CreateAction"].is_null())
+        .filter(|own| !own["Condition"].to_string().contains("costwarden:safety-snapshot"));
     let mut operations = Vec::new();
     for statement in allowed {
         let actions = match &statement["Action"] {

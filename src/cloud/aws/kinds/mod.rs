@@ -55,7 +55,11 @@ pub(super) async fn particulars(client: &Client, resource: &mut Resource) {
             own.image = image::of_snapshot(client, &resource.key).await;
             own.locked = snapshot::locked(client, &resource.key.id).await;
         }
-        Detail::Instance(_) | Detail::Address(_) | Detail::Image(_) => {}
+        Detail::Image(own) => {
+            own.user = image::user(client, &resource.key.id).await;
+            own.shared = image::shared(client, &resource.key.id).await;
+        }
+        Detail::Instance(_) | Detail::Address(_) => {}
     }
 }
 
