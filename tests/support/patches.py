@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError, InvalidParameterCombination
 from moto.ec2.models import ec2_backends
+from moto.ec2.models.amis import Ami
 from moto.ec2.models.elastic_block_store import Snapshot, VolumeAttachment
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ec2.models.instances import Instance, InstanceBackend
@@ -129,6 +130,55 @@ def describe_images(self):
 ElasticBlockStore.describe_volumes = describe_volumes
 ElasticBlockStore.describe_snapshots = describe_snapshots
 AmisResponse.describe_images = describe_images
+
+# moto registers an image without the disks, the machine and the tags that it is given, and launches from it what it
+# launches from any other.
+moto_image_disks = Ami.block_device_mappings
+moto_default_disks = Instance.setup_defaults
+
+
+def image_disks(image):
+    return image.__dict__.get("_disks") or moto_image_disks.fget(image)
+
+
+def register_image(self):
+    name = self._get_param("Name")
+    self.error_on_dryrun()
+    backend = self.ec2_backend
+    taken = [own.id for own in backend.amis.values() if own.name == name]
+    if taken:
+        raise EC2ClientError("InvalidAMIName.Duplicate", f"AMI name {name} is already in use by AMI {taken[0]}")
+    image = backend.register_image(name, self._get_param("Description", ""))
+    # The snapshot that moto makes of nothing.
+    del backend.snapshots[image.ebs_snapshot.id]
+    image.__dict__["_disks"] = self._parse_block_device_mapping()
+    for disk in image.__dict__["_disks"]:
+        backend.get_snapshot(disk["Ebs"]["SnapshotId"])
+    image.architecture = self._get_param("Architecture")
+    image.virtualization_type = self._get_param("VirtualizationType")
+    image.boot_mode = self._get_param("BootMode")
+    image.root_device_name = self._get_param("RootDeviceName")
+    image.root_device_type = "ebs"
+    image.add_tags(self._parse_tag_specification().get("image", {}))
+    return ActionResult({"ImageId": image.id})
+
+
+def default_disks(self):
+    image = self.ec2_backend.amis.get(self.image_id)
+    disks = image.__dict__.get("_disks") if image else None
+    if not disks:
+        return moto_default_disks(self)
+    for disk in disks:
+        ebs = disk["Ebs"]
+        dies = str(ebs["DeleteOnTermination"]).lower() == "true"
+        kind = ebs["VolumeType"]
+        self.add_block_device(ebs["VolumeSize"], disk["DeviceName"], ebs["SnapshotId"], False, dies, None, kind)
+    return None
+
+
+Ami.block_device_mappings = property(image_disks)
+AmisResponse.register_image = register_image
+Instance.setup_defaults = default_disks
 
 moto_stop_instances = InstanceBackend.stop_instances
 

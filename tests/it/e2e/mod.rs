@@ -11,6 +11,7 @@ mod plans;
 mod resize;
 mod rights;
 mod runs;
+mod terminate;
 mod undo;
 mod wrong;
 
