@@ -15,6 +15,7 @@ use crate::cloud::sim::{SimCloud, World};
 use crate::cloud::{CloudAct, CloudRead};
 use crate::domain::mode::Mode;
 use crate::domain::place::Place;
+use crate::domain::resource::Resource;
 use crate::engine::ruleset::Ruleset;
 use crate::policy::{self, Policy};
 use crate::settings::{self, PoliciesFrom, Settings};
@@ -99,6 +100,30 @@ pub async fn rights(
     });
     let prober = AwsProber::connect(&accounts, AwsOptions::default()).await?;
     Ok(prober.rights(place, tag_key).await?)
+}
+
+/// Whether the acting role of a place would be let make a volume of a snapshot; asked with a dry run alone.
+///
+/// # Errors
+/// As [`rights`].
+#[cfg(feature = "aws")]
+pub async fn restorable(settings: &Settings, place: &Place, snapshot: &Resource) -> anyhow::Result<Holds> {
+    use crate::cloud::aws::{AwsOptions, AwsProber};
+    let accounts = aws_accounts(settings, |account| match &account.actor_role_arn {
+        Some(actor) => Some(actor.clone()),
+        None => account.role_arn.clone(),
+    });
+    let prober = AwsProber::connect(&accounts, AwsOptions::default()).await?;
+    Ok(prober.restorable(place, snapshot).await?)
+}
+
+/// Whether the acting role would be let make a volume of a snapshot.
+///
+/// # Errors
+/// Always: this build has no AWS adapter.
+#[cfg(not(feature = "aws"))]
+pub async fn restorable(_settings: &Settings, _place: &Place, _snapshot: &Resource) -> anyhow::Result<Holds> {
+    anyhow::bail!("this build has no AWS adapter (feature `aws`)")
 }
 
 /// Whether the ambient credentials are a user's access key; `None` when that cannot be told.

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use super::output::{self, Format, SCHEMA_VERSION};
-use super::{Global, open, rights};
+use super::{Global, backups, open, rights};
 use crate::app;
 use crate::clock::Clock;
 use crate::cloud::prices;
@@ -79,6 +79,7 @@ pub async fn run(global: &Global, _args: &Args) -> anyhow::Result<Exit> {
             let scope = crate::worker::rights::scope(&settings, &rules, &policies, account);
             let (more, roles) = rights::of_account(&settings, account, &scope).await?;
             lines.extend(more);
+            lines.extend(backups::of_account(&settings, account, &scope).await?);
             found.extend(roles);
         }
     }

@@ -12,6 +12,7 @@ pub mod apply;
 pub mod approval;
 pub mod arm;
 pub mod audit;
+mod backups;
 pub mod checks;
 pub mod completion;
 pub mod config;

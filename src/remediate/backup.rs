@@ -3,12 +3,13 @@
 //! Snapshot calls take no idempotency token, so each carries a key tag that names the state file and the remediation:
 //! before anything is asked for, the tag is looked up. After an unclear answer, or a restart, it is looked up for
 //! five minutes (the cloud may show things late) and asked for once more at most. A set counts when every
-//! volume has a snapshot that is `completed`, of that volume and of its size. Whether an encryption key is still
-//! enabled cannot be read through the ports yet; a snapshot under another key than its volume's is not believed.
+//! volume has a snapshot that is `completed`, of that volume and of its size. Before a volume is deleted, EC2 is asked
+//! whether a new one may be made of its snapshot. Whether an encryption key is still enabled EC2 does not tell before it
+//! uses it (its service, KMS, would); a snapshot under another key than its volume's is not believed.
 
 use chrono::TimeDelta;
 
-use super::actions::Backup;
+use super::actions::{Action, Backup, Recipe, Undoing};
 use super::driver::{Here, Next};
 use super::freeze::ordinary;
 use super::gate::Purpose;
@@ -235,6 +236,44 @@ impl Remediator {
             Set::Completed(_) => Ok(None),
             Set::Pending(why) | Set::Broken(why) => Ok(Some(why)),
         }
+    }
+
+    /// Whether EC2 would let the way back be gone: a new volume from each snapshot, asked for with a dry run. `None` when it
+    /// would; a deletion without one is none of ours. That the key of an encrypted snapshot works is not proven by it: EC2
+    /// asks the key's service only while it makes the volume.
+    pub(super) async fn restorable(
+        &self,
+        remediation: &mut Remediation,
+        action: &'static Action,
+        run: &Run,
+    ) -> Result<Option<Next>, Interrupted> {
+        let place = remediation.step.key.partition.place.clone();
+        let token = format!("{}-undo", self.key_value(remediation)?);
+        let recipe = match Recipe::of(remediation) {
+            Ok(recipe) => recipe,
+            Err(why) => return self.end(remediation, JournalState::Aborted, &why, run).await.map(Some),
+        };
+        for own in remediation.snapshots.clone() {
+            let id = own.snapshot.as_deref().unwrap_or_default();
+            let fresh = match self.tools.read.describe(&place.partition(Kind::Snapshot).key(id)).await {
+                Ok(fresh) => fresh,
+                Err(error) => {
+                    let judged = unread(&error, &format!("snapshot {id} could not be read"));
+                    return self.objected(remediation, judged, run).await.map(Some);
+                }
+            };
+            let now = self.tools.clock.now();
+            let undoing = Undoing { act: remediation, recipe: &recipe, fresh: &fresh, token: &token, now };
+            let call = match (action.undo)(&undoing) {
+                Ok(call) => call,
+                Err(why) => return self.end(remediation, JournalState::Aborted, &why, run).await.map(Some),
+            };
+            if let Err(error) = self.tools.act.permitted(&place, &call).await {
+                let judged = unread(&error, "its undo would not be accepted, so it is not deleted");
+                return self.objected(remediation, judged, run).await.map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// Reads every snapshot of the set and notes which are completed.

@@ -225,6 +225,11 @@ impl Remediator {
                 let why = "not every snapshot is completed";
                 return self.fail(remediation, JournalState::Aborted, why, run).await;
             }
+            if action.act == Act::DeleteVolume
+                && let Some(next) = self.restorable(remediation, action, run).await?
+            {
+                return Ok(next);
+            }
         }
         let step = remediation.step.clone();
         match self.gate(Purpose::Act, &step, &call, &fresh.resource, fresh.read_at, run)? {

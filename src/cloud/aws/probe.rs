@@ -1,7 +1,8 @@
 //! Asks a role which rights it has, with `DryRun` alone: for `doctor`.
 //!
 //! A type of its own, which has no way to send anything without `DryRun`. It works under a session policy that allows
-//! the operations it asks about and nothing else, and every request names a resource that does not exist.
+//! the operations it asks about and nothing else. Every request names a resource that does not exist, but for the question
+//! whether a volume may be made of a safety snapshot.
 
 use aws_config::SdkConfig;
 use aws_sdk_ec2::Client;
@@ -10,8 +11,10 @@ use aws_sdk_ec2::types::AttributeBooleanValue;
 use super::session::{Attempts, Sessions};
 use super::{AwsAccount, AwsOptions, act, errors, identity, session};
 use crate::cloud::rights::probes::{self, Holds, NOWHERE, Other, Probe};
+use crate::cloud::rights::session::policy;
 use crate::cloud::{CloudError, ErrorKind};
 use crate::domain::place::Place;
+use crate::domain::resource::Resource;
 
 /// Access keys of users begin so; those of roles and sessions do not.
 const LONG_LIVED: &str = "AKIA";
@@ -51,6 +54,21 @@ impl AwsProber {
             answers.push((probe.action(), probes::holds(answer)));
         }
         Ok(answers)
+    }
+
+    /// Whether the role would be let make a volume of a snapshot: the one question about something that exists. It is sent
+    /// with `DryRun` like all others, under a session of this call alone.
+    pub async fn restorable(&self, place: &Place, snapshot: &Resource) -> Result<Holds, CloudError> {
+        let call = probes::restore(place, snapshot)
+            .map_err(|why| CloudError::new(ErrorKind::Rejected, "ec2", "CreateVolume", None, &why))?;
+        let policy = policy(place, &call)
+            .map_err(|why| CloudError::new(ErrorKind::Rejected, "ec2", "CreateVolume", None, &why))?;
+        let client = self.sessions.ec2_under(place, policy).await?;
+        Ok(match act::permitted(&client, &call).await {
+            // Unlike a made-up one it was listed a moment ago: nothing is restored from what is not found.
+            Err(error) if error.kind == ErrorKind::NotFound => Holds::Unknown(error.to_string()),
+            answer => probes::holds(answer),
+        })
     }
 
     /// Whether the ambient credentials are a user's access key, which lives until somebody takes it away. `None` when

@@ -33,6 +33,7 @@ mod stories;
 mod terminate;
 mod trail;
 mod undo;
+mod way_back;
 
 const INSTANCE: &str = "i-0idle";
 const ROOT: &str = "vol-0root";

@@ -124,7 +124,7 @@ pub(super) fn not_for_it(case: &Case<'_>, act: Act, truth: &Resource, bait: Bait
             (!old || bait == Bait::InUse).then(|| "it is not old".to_owned())
         }
         // What expires is judged by I14.
-        Act::ExpireSnapshot => None,
+        other if other.expires() => None,
         other => Some(format!("{other} is no act of these worlds")),
     }
 }

@@ -148,6 +148,7 @@ macro_rules! suite {
                 a_released_address_is_gone_and_is_had_back_by_its_number,
                 a_deleted_snapshot_is_gone_and_cannot_be_deleted_again,
                 a_snapshot_says_which_image_it_is_part_of_and_then_stays,
+                a_deregistered_image_is_gone_and_lets_its_snapshots_go,
                 permission_to_change_storage_is_asked_without_changing_it,
             ]);
             suite!(@cases $begin, measuring: [

@@ -2,7 +2,7 @@
 
 use costwarden::cloud::{Call, ErrorKind, WantedAddress};
 use costwarden::domain::fact::Fact;
-use costwarden::domain::place::{AddressId, Kind, ResourceKey, SnapshotId, VolumeId};
+use costwarden::domain::place::{AddressId, ImageId, Kind, ResourceKey, SnapshotId, VolumeId};
 use costwarden::domain::resource::Resource;
 
 use super::{Stage, look};
@@ -102,6 +102,30 @@ pub async fn a_snapshot_says_which_image_it_is_part_of_and_then_stays(stage: &dy
     let error = stage.act().execute(&place, &delete(&part)).await.unwrap_err();
     assert_eq!((error.kind, error.code.as_deref()), (ErrorKind::Rejected, Some("InvalidSnapshot.InUse")), "{error}");
     assert_eq!(look(stage, &part).await.state(), "completed");
+}
+
+pub async fn a_deregistered_image_is_gone_and_lets_its_snapshots_go(stage: &dyn Stage) {
+    let place = stage.place();
+    let instance = stage.make_instance(&place, "t3.micro", &[]).await;
+    let image = stage.make_image(&instance, "web").await;
+    let bystander = stage.make_image(&instance, "db").await;
+    let part = look(stage, &image).await.image().unwrap().snapshots[0].clone();
+    let part = place.partition(Kind::Snapshot).key(&part);
+    // The session of this call reaches only what carries our mark.
+    let tags = vec![("costwarden:safety-snapshot".to_owned(), "true".to_owned())];
+    stage.act().execute(&place, &Call::CreateTags { resource: image.clone(), tags }).await.unwrap();
+    stage.settle().await;
+    let call = Call::DeregisterImage { image: ImageId::new(&image.id).unwrap() };
+    stage.act().permitted(&place, &call).await.unwrap_or_else(|error| panic!("{call}: {error}"));
+    assert_eq!(look(stage, &image).await.state(), "available", "asked, not done");
+    stage.act().execute(&place, &call).await.unwrap();
+    stage.settle().await;
+    assert_eq!(stage.read().describe(&image).await.unwrap_err().kind, ErrorKind::NotFound);
+    assert_eq!(look(stage, &part).await.state(), "completed", "its snapshots stay");
+    stage.act().execute(&place, &delete(&part)).await.unwrap();
+    stage.settle().await;
+    assert_eq!(stage.read().describe(&part).await.unwrap_err().kind, ErrorKind::NotFound);
+    assert_eq!(look(stage, &bystander).await.state(), "available");
 }
 
 pub async fn permission_to_change_storage_is_asked_without_changing_it(stage: &dyn Stage) {

@@ -119,6 +119,55 @@ async fn h01_an_answer_about_images_that_is_not_whole_says_nothing() {
     }
 }
 
+/// The particulars of the first image of the answer file: what refers to it, and whether it is shared.
+async fn of_an_image(answers: Vec<(&'static str, String)>) -> (Fact<String>, Fact<bool>) {
+    let mut all = vec![("DescribeImages", answer(Kind::Image))];
+    all.extend(answers);
+    let (reader, partition) = reader_of_each(all).await;
+    let page = reader.list(&partition(Kind::Image), None).await.expect("a page");
+    let mut one: Resource = page.resources.into_iter().next().expect("an image");
+    let told = one.image().expect("an image");
+    assert_eq!((&told.launched, &told.protected), (&Fact::Absent, &Fact::Known(false)), "the listing tells these");
+    assert!(told.user.is_unknown() && told.shared.is_unknown(), "and leaves these open");
+    reader.particulars(&mut one).await;
+    match one.detail {
+        Detail::Image(own) => (own.user.map(|user| user.to_string()), own.shared),
+        _ => panic!("an image"),
+    }
+}
+
+#[tokio::test]
+async fn h01_what_refers_to_an_image_and_who_may_launch_from_it_is_asked_and_never_taken_for_nothing() {
+    let image = "ami-0a1b2c3d4e5f60040";
+    let referred = |inside: &str| body("DescribeImageReferences", inside);
+    let shared = |inside: &str| body("DescribeImageAttribute", &format!("<imageId>{image}</imageId>{inside}"));
+    let nobody = shared("<launchPermission/>");
+    let arn = "arn:aws:ec2:eu-central-1:111122223333:launch-template/lt-0a1b";
+    let item = format!(
+        "<item><imageId>{image}</imageId><resourceType>ec2:LaunchTemplate</resourceType><arn>{arn}</arn></item>"
+    );
+    let (user, open) = of_an_image(vec![referred("<imageReferenceSet/>"), nobody.clone()]).await;
+    assert_eq!((user, open), (Fact::Absent, Fact::Known(false)));
+    let (user, _) =
+        of_an_image(vec![referred(&format!("<imageReferenceSet>{item}</imageReferenceSet>")), nobody.clone()]).await;
+    assert_eq!(user, Fact::Known(arn.into()));
+    for cut in ["", "<imageReferenceSet/><nextToken>more</nextToken>"] {
+        let (user, _) = of_an_image(vec![referred(cut), nobody.clone()]).await;
+        assert!(user.is_unknown(), "{cut}: {user:?}");
+    }
+    for (inside, wanted) in [
+        ("<launchPermission><item><group>all</group></item></launchPermission>", Some(true)),
+        ("<launchPermission><item><userId>444455556666</userId></item></launchPermission>", Some(true)),
+        ("", None),
+    ] {
+        let (_, open) = of_an_image(vec![referred("<imageReferenceSet/>"), shared(inside)]).await;
+        assert_eq!(open.known().copied(), wanted, "{inside}: {open:?}");
+    }
+    let other = body("DescribeImageAttribute", "<imageId>ami-0another</imageId><launchPermission/>");
+    let (_, open) = of_an_image(vec![referred("<imageReferenceSet/>"), other]).await;
+    assert!(open.is_unknown(), "another image's answer is none: {open:?}");
+}
+
 #[tokio::test]
 async fn a_snapshot_comes_out_of_the_recycle_bin_by_a_call_that_must_name_it() {
     let call = Call::RestoreSnapshot { snapshot: SnapshotId::new(SNAPSHOT).unwrap() };
