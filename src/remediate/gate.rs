@@ -153,7 +153,7 @@ impl Remediator {
                 .collect(),
             last_act: self.tools.store.last_act_on(&step.key, own)?.map(|(at, _)| at),
             passed: self.passed(step, run, now)?,
-            origin: self.origin(step, fresh, run)?,
+            origin: self.origin(step, fresh, run, own)?,
         })
     }
 

@@ -34,8 +34,15 @@ pub(in crate::remediate) struct Origin {
 }
 
 impl Remediator {
-    /// Reads the origin of what an expiry ends; nothing for any other act.
-    pub(super) fn origin(&self, step: &Step, fresh: &Resource, run: &Run) -> Result<Option<Origin>, StoreError> {
+    /// Reads the origin of what an expiry ends; nothing for any other act. An act whose intent is on file does not count
+    /// among those before it.
+    pub(super) fn origin(
+        &self,
+        step: &Step,
+        fresh: &Resource,
+        run: &Run,
+        own: Option<i64>,
+    ) -> Result<Option<Origin>, StoreError> {
         // A snapshot names its row by a tag, an image by its name, which nobody can change.
         let named = match step.act {
             Act::ExpireSnapshot => fresh.tag("costwarden:remediation"),
@@ -44,8 +51,8 @@ impl Remediator {
         };
         let store = &self.tools.store;
         let named = named.and_then(|value| value.rsplit_once("-r"));
-        let own = store.state_id()?;
-        let id = named.filter(|(state, _)| *state == own).and_then(|(_, id)| id.parse::<i64>().ok());
+        let state_id = store.state_id()?;
+        let id = named.filter(|(state, _)| *state == state_id).and_then(|(_, id)| id.parse::<i64>().ok());
         let row = id.map(|id| store.remediation(id)).transpose()?.flatten();
         let needed = match &row {
             Some(row) => {
@@ -55,7 +62,8 @@ impl Remediator {
             None => true,
         };
         let acts = store.acts_since(step.key.account(), run.started_at)?;
-        let in_run = acts.iter().filter(|(act, _, _)| *act == step.act).count();
+        let in_run =
+            acts.iter().filter(|(act, _, _)| *act == step.act).count().saturating_sub(usize::from(own.is_some()));
         Ok(Some(Origin { row, needed, in_run }))
     }
 }

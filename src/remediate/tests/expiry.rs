@@ -258,6 +258,32 @@ async fn i14_the_backups_of_acts_that_came_to_nothing_go_as_well_once_nobody_nee
 }
 
 #[tokio::test]
+async fn h03_a_hundred_backups_of_a_sort_end_in_a_run_and_one_more_is_a_bug_and_freezes() {
+    let (stage, act, _) = Stage::with_a_backup_of(91).await;
+    let value = format!("{}-r{act}", stage.store.state_id().unwrap());
+    for number in 0..expire::MOST_PER_RUN {
+        let key = stage.place.partition(Kind::Snapshot).key(&format!("snap-0more{number}"));
+        let tags = [("costwarden:safety-snapshot", "true"), (KEY_TAG, value.as_str())];
+        let more = plant::snapshot(key, ORPHAN, 50, monday() - TimeDelta::days(1)).tagged(&tags);
+        stage.cloud.apply("ann", Change::Create(vec![more])).unwrap();
+    }
+    let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-e"));
+    let steps = stage.expiring().await;
+    assert_eq!(steps.len(), 100, "no more are asked for at once");
+    for step in steps {
+        let first = remediator.start(&step, "p-e", &run).await.unwrap();
+        let end = stage.play(&remediator, first, &run).await;
+        assert_eq!(end.progress, Progress::Ended(JournalState::Done), "{}", end.message);
+    }
+    assert_eq!((stage.deleted_snapshots().len(), stage.frozen()), (100, None));
+    let left = stage.expiring().await.remove(0);
+    let first = remediator.start(&left, "p-e", &run).await.unwrap();
+    assert_eq!(stage.play(&remediator, first, &run).await.progress, Progress::Ended(JournalState::Refused));
+    assert!(stage.frozen().unwrap().contains("more than 100 backups"));
+    assert_eq!(stage.deleted_snapshots().len(), 100);
+}
+
+#[tokio::test]
 async fn an_expiry_needs_an_armed_account_in_mode_enforce_and_the_window() {
     let (mut stage, _, snapshot) = Stage::with_a_backup_of(91).await;
     let step = stage.expiring().await.remove(0);
