@@ -238,8 +238,8 @@ impl Remediator {
         }
     }
 
-    /// Whether EC2 would let the way back be gone: a new volume from each snapshot, asked for with a dry run. `None` when it
-    /// would; a deletion without one is none of ours. That the key of an encrypted snapshot works is not proven by it: EC2
+    /// Whether EC2 would let the way back of a deletion be gone: a new volume from each snapshot, asked for with a dry run.
+    /// `None` when it would, or nothing is deleted; a deletion without one is none of ours. That the key of an encrypted snapshot works is not proven by it: EC2
     /// asks the key's service only while it makes the volume.
     pub(super) async fn restorable(
         &self,
@@ -247,6 +247,9 @@ impl Remediator {
         action: &'static Action,
         run: &Run,
     ) -> Result<Option<Next>, Interrupted> {
+        if action.act != Act::DeleteVolume {
+            return Ok(None);
+        }
         let place = remediation.step.key.partition.place.clone();
         let token = format!("{}-undo", self.key_value(remediation)?);
         let recipe = match Recipe::of(remediation) {

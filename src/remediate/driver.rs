@@ -195,10 +195,7 @@ impl Remediator {
         let Some(action) = self.action(remediation) else {
             return self.end(remediation, JournalState::Aborted, "this version has no handler for it", run).await;
         };
-        if action.act == Act::TerminateInstance
-            && !planted!("terminate-without-an-image")
-            && let Some(next) = self.ensure_image(remediation, action, run).await?
-        {
+        if let Some(next) = self.ensure_image(remediation, action, run).await? {
             return Ok(next);
         }
         if let Some(why) = self.no_room(remediation, run)? {
@@ -225,9 +222,7 @@ impl Remediator {
                 let why = "not every snapshot is completed";
                 return self.fail(remediation, JournalState::Aborted, why, run).await;
             }
-            if action.act == Act::DeleteVolume
-                && let Some(next) = self.restorable(remediation, action, run).await?
-            {
+            if let Some(next) = self.restorable(remediation, action, run).await? {
                 return Ok(next);
             }
         }

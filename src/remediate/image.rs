@@ -16,6 +16,7 @@ use super::gate::Purpose;
 use super::recheck::{Fresh, Judged, unread};
 use super::{Interrupted, Remediator, Ruling, Run};
 use crate::cloud::{Call, CloudError, ErrorKind, ImageDisk, NewImage, read_partition};
+use crate::domain::finding::Act;
 use crate::domain::place::{Kind, SnapshotId};
 use crate::domain::plan::OWN_TAGS;
 use crate::domain::remediation::{JournalState, Remediation, SafetyImage};
@@ -34,13 +35,16 @@ const TRIES: u32 = 2;
 const TAKEN: &str = "InvalidAMIName.Duplicate";
 
 impl Remediator {
-    /// `None` when the image stands; else what follows.
+    /// `None` when the image stands, or the act needs none; else what follows.
     pub(super) async fn ensure_image(
         &self,
         remediation: &mut Remediation,
         action: &'static Action,
         run: &Run,
     ) -> Result<Option<Next>, Interrupted> {
+        if action.act != Act::TerminateInstance || planted!("terminate-without-an-image") {
+            return Ok(None);
+        }
         let Some(own) = remediation.image.clone() else {
             return self.make_image(remediation, action, run).await.map(Some);
         };
