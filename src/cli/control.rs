@@ -4,6 +4,7 @@
 //! says so, letting go only after it does: whatever fails in between, the worker stands still.
 
 use anyhow::Result;
+use chrono::TimeDelta;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -16,6 +17,9 @@ use crate::domain::mode::Freeze;
 use crate::domain::place::AccountId;
 use crate::domain::text::clean;
 use crate::store::{AuditEntry, FILE_NAME, Store};
+
+/// How far a clock may go back without anybody's word: what a time service corrects.
+const CORRECTION: TimeDelta = TimeDelta::seconds(60);
 
 /// Flags of `freeze`.
 #[derive(Debug, clap::Args)]
@@ -108,6 +112,16 @@ pub fn unfreeze(global: &Global, args: &UnfreezeArgs) -> Result<Exit> {
     let by = open::by(args.by.as_deref())?;
     let store = Store::open(&open::existing(&open::state_dir(global)?)?)?;
     let now = Clock::System.now();
+    // A person who lets the worker go on says that the clock is right now, whatever was believed before.
+    if let Some(believed) = store.clock_mark()?.filter(|mark| *mark - now > CORRECTION) {
+        audit(&store, now, &by, "set_clock_back", "clock", json!({ "believed": believed }))?;
+        store.set_clock_back(now)?;
+        output::tell(&format!(
+            "The clock was believed at {} before; {} is taken as the time now.",
+            believed.format("%Y-%m-%d %H:%M UTC"),
+            now.format("%Y-%m-%d %H:%M UTC")
+        ));
+    }
     let lifted = store.freezes()?;
     if !lifted.is_empty() {
         audit(&store, now, &by, "unfreeze", "all", json!({ "lifted": lifted }))?;

@@ -71,6 +71,12 @@ use error::Inner;
 /// The state file's name in the state folder.
 pub const FILE_NAME: &str = "costwarden.db";
 
+/// The key of `meta` under which the highest instant is kept that was believed, as microseconds since 1970.
+const CLOCK_MARK: &str = "clock_mark";
+
+/// The key of `meta` under which the daemon keeps the last instant that it has handled, as microseconds since 1970.
+pub const DAEMON_SEEN: &str = "daemon_seen";
+
 /// The state of one installation.
 pub struct Store {
     connection: Mutex<Connection>,
@@ -121,7 +127,7 @@ impl Store {
         self.write(format_args!("raising the clock's mark"), |transaction| match clock_mark(transaction)? {
             Some(mark) if mark >= now => Ok(mark),
             _ => {
-                set_meta(transaction, "clock_mark", &row::micros(now).to_string())?;
+                set_meta(transaction, CLOCK_MARK, &row::micros(now).to_string())?;
                 Ok(now)
             }
         })
@@ -180,7 +186,7 @@ fn set_meta(connection: &Connection, key: &str, value: &str) -> Inner<()> {
 }
 
 fn clock_mark(connection: &Connection) -> Inner<Option<Instant>> {
-    let Some(text) = meta(connection, "clock_mark")? else { return Ok(None) };
+    let Some(text) = meta(connection, CLOCK_MARK)? else { return Ok(None) };
     let micros = text.parse().map_err(|_| Fault::Refused(format!("the clock's mark {text:?} is not a number")))?;
     row::instant(micros).map(Some)
 }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::error::{Fault, Inner};
-use super::{Result, Store, row};
+use super::{CLOCK_MARK, DAEMON_SEEN, Result, Store, row};
 use crate::domain::Instant;
 
 /// One slot of one job.
@@ -105,6 +105,24 @@ impl Store {
                 )?
                 .execute(params![row::micros(now), message])?;
             Ok(changed as u64)
+        })
+    }
+
+    /// The clock that this state believed had been ahead, and it is `now`: the clock's mark and what the daemon has
+    /// handled go back to it, and slots that have not come yet lose their rows, so that they run when they come. One
+    /// commit. Returns how many slots that were.
+    pub fn set_clock_back(&self, now: Instant) -> Result<u64> {
+        self.write(format_args!("setting the believed time back to {now}"), |transaction| {
+            let now = row::micros(now);
+            for key in [CLOCK_MARK, DAEMON_SEEN] {
+                transaction
+                    .prepare_cached(
+                        "UPDATE meta SET value = ?2 WHERE key = ?1 AND CAST(value AS INTEGER) > CAST(?2 AS INTEGER)",
+                    )?
+                    .execute(params![key, now.to_string()])?;
+            }
+            let gone = transaction.prepare_cached("DELETE FROM slot WHERE slot_at > ?1")?.execute(params![now])?;
+            Ok(gone as u64)
         })
     }
 

@@ -1,11 +1,12 @@
 //! Whether the machine's clock can be believed. Pure: the daemon feeds it and obeys it.
 //!
-//! Grace periods, windows and slots are instants, so a wrong clock is a way to act too early. Three witnesses are
-//! compared with the wall clock: the monotonic clock since the last good reading (a jump, a stopped clock, drift), the
-//! highest instant that this state file has ever trusted (a clock set back, also over a restart), and the cloud's
-//! `Date` header where one was seen. A doubt holds all slots until two sane readings in a row; a clock behind its own
-//! past holds acts for as long as it lasts and is worth a freeze. A clock from before this program was written is
-//! refused at the start.
+//! Grace periods, windows and slots are instants, so a wrong clock is a way to act too early, and a way to count what
+//! never was missed. Three witnesses are compared with the wall clock: the monotonic clock since the last reading that
+//! was believed (a jump, a stopped clock, drift), the highest instant that this state has ever trusted (a clock set
+//! back, also over a restart), and the cloud's `Date` header. The cloud outranks the others: what it confirms is
+//! believed and what it denies is not, whatever happened before. A doubt never wears off by itself: it ends when the
+//! clock is set right or the cloud agrees, after two sane readings in a row, and until then nothing is started, counted
+//! as missed or trusted for later. A clock from before this program was written is refused at the start.
 
 use std::time::Duration;
 
@@ -22,6 +23,10 @@ pub const CLOUD_DIFFERENCE: TimeDelta = TimeDelta::minutes(5);
 
 /// Sane readings in a row that end a doubt.
 pub const SANE_READINGS: u32 = 2;
+
+/// Longest pause of the worker after which its clock is believed without the cloud's word: a restart or an upgrade.
+/// Nothing else tells a machine that was off for a day from one whose clock is a day ahead.
+pub const UNWITNESSED: TimeDelta = TimeDelta::hours(1);
 
 /// How long one anchor serves. Clocks that drift less than a minute in this time are not worth a doubt.
 const ANCHOR_LIFE: Duration = Duration::from_secs(24 * 3_600);
@@ -47,8 +52,8 @@ pub enum Trust {
     Sane,
     /// Nothing is started until the clock was sane for [`SANE_READINGS`] readings in a row.
     Doubt(String),
-    /// The clock runs evenly but stands before an instant that this state already trusted: reading goes on, acting
-    /// needs a person.
+    /// Nothing is started either: the clock stands before an instant that this state already trusted, and the cloud
+    /// has not said which of the two is right. Worth a freeze, for a person must look.
     Behind(String),
 }
 
@@ -56,6 +61,7 @@ pub enum Trust {
 #[derive(Clone, Debug)]
 pub struct ClockGuard {
     mark: Option<Instant>,
+    /// What the time really was, as far as is known, at a monotonic instant.
     anchor: Option<(Instant, Duration)>,
     doubt: Option<(String, u32)>,
 }
@@ -77,44 +83,68 @@ impl ClockGuard {
         })
     }
 
+    /// Takes the state's mark as it is on file: a person may have lowered it by `unfreeze`.
+    pub fn know(&mut self, mark: Option<Instant>) {
+        self.mark = mark;
+    }
+
+    /// Whether this reading cannot be believed without the cloud's word, which is then worth a call.
+    pub fn wants_witness(&self, reading: &Reading) -> bool {
+        self.doubt.is_some() || self.behind(reading.wall).is_some() || self.odd(reading).is_some()
+    }
+
     /// Takes one reading and says what may be done now.
     pub fn observe(&mut self, reading: Reading) -> Trust {
-        match self.odd(&reading) {
-            Some(why) => {
-                self.doubt = Some((why, 0));
-                self.anchor = Some((reading.wall, reading.monotonic));
+        let heard = reading.cloud_ahead.is_some();
+        if let Some(why) = self.odd(&reading) {
+            if let Some(ahead) = reading.cloud_ahead {
+                // From now on the clock must agree with what the cloud said, not with its own past.
+                self.anchor = Some((reading.wall + ahead, reading.monotonic));
             }
-            None => {
-                if let Some((_, sane)) = &mut self.doubt {
-                    *sane += 1;
+            self.doubt = Some((why, 0));
+        } else {
+            let behind = self.behind(reading.wall);
+            // Before its own past only the cloud's word counts for the clock.
+            if heard || behind.is_none() {
+                match (&mut self.doubt, behind) {
+                    (Some((_, sane)), _) => *sane += 1,
+                    // The cloud agrees with the clock, so the mark was wrong. One answer might be a stray one.
+                    (doubt, Some(mark)) => *doubt = Some((format!("{}, and the cloud denies it", past(mark)), 1)),
+                    (None, None) => {}
                 }
-                self.doubt.take_if(|(_, sane)| *sane >= SANE_READINGS);
-                let life = self.anchor.map(|(_, since)| reading.monotonic.saturating_sub(since));
-                if life.is_none_or(|life| life >= ANCHOR_LIFE) {
-                    self.anchor = Some((reading.wall, reading.monotonic));
-                }
+            }
+            if self.doubt.take_if(|(_, sane)| *sane >= SANE_READINGS).is_some() && heard {
+                self.mark = self.mark.min(Some(reading.wall));
+            }
+            let life = self.anchor.map(|(_, since)| reading.monotonic.saturating_sub(since));
+            if heard || life.map_or(self.behind(reading.wall).is_none(), |life| life >= ANCHOR_LIFE) {
+                self.anchor = Some((reading.wall, reading.monotonic));
             }
         }
         if let Some((why, sane)) = &self.doubt {
             return Trust::Doubt(format!("{why}; {} more sane readings are needed", SANE_READINGS - sane));
         }
-        match self.mark {
-            Some(mark) if mark - reading.wall > CLOUD_DIFFERENCE => Trust::Behind(format!(
-                "the clock says {}, but this state was already used at {}; correct the clock, or unfreeze when it is \
-                 right and was wrong before",
+        match self.behind(reading.wall) {
+            Some(mark) => Trust::Behind(format!(
+                "the clock says {}, but {}; correct the clock, or unfreeze when it is right and was wrong before",
                 show(reading.wall),
-                show(mark)
+                past(mark)
             )),
-            mark => {
-                self.mark = mark.max(Some(reading.wall));
+            None => {
+                self.mark = self.mark.max(Some(reading.wall));
                 Trust::Sane
             }
         }
     }
 
-    /// The highest instant trusted so far, to be kept in the state.
+    /// The highest instant trusted so far, to be kept in the state. It goes back only when the cloud contradicted it.
     pub fn mark(&self) -> Option<Instant> {
         self.mark
+    }
+
+    /// The mark, when the clock stands clearly before it.
+    fn behind(&self, wall: Instant) -> Option<Instant> {
+        self.mark.filter(|mark| *mark - wall > CLOUD_DIFFERENCE)
     }
 
     /// What contradicts the wall clock, if anything does.
@@ -126,15 +156,27 @@ impl ClockGuard {
         if let Some(why) = ClockGuard::refuses_start(reading.wall) {
             return Some(why);
         }
-        let (wall, monotonic) = self.anchor?;
+        if reading.cloud_ahead.is_some() {
+            return None;
+        }
+        let Some((wall, monotonic)) = self.anchor else { return self.long_pause(reading.wall) };
         let real = TimeDelta::from_std(reading.monotonic.saturating_sub(monotonic)).unwrap_or(TimeDelta::MAX);
-        let moved = reading.wall - wall;
-        let jump = moved - real;
+        let jump = reading.wall - wall - real;
         (jump.abs() > JUMP).then(|| {
-            let side = if jump > TimeDelta::zero() { "forward" } else { "back" };
-            format!("the clock went {side} by {} s against the machine's running time", jump.abs().num_seconds())
+            let (side, seconds) = (if jump > TimeDelta::zero() { "forward" } else { "back" }, jump.abs().num_seconds());
+            format!("the clock went {side} by {seconds} s against the machine's running time and nothing confirms it")
         })
     }
+
+    /// A start long after the state was last used: or by a clock that is ahead.
+    fn long_pause(&self, wall: Instant) -> Option<String> {
+        let mark = self.mark.filter(|mark| wall - *mark > UNWITNESSED)?;
+        Some(format!("the clock says {}, {}, and the cloud has not confirmed it since", show(wall), past(mark)))
+    }
+}
+
+fn past(mark: Instant) -> String {
+    format!("this state was already used at {}", show(mark))
 }
 
 fn show(at: Instant) -> String {
@@ -179,12 +221,16 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_of_more_than_a_minute_is_a_doubt_until_two_sane_readings() {
-        for jump in [61, -61, 30 * 86_400, -4 * 60] {
+    fn a_jump_is_a_doubt_until_the_clock_is_set_right() {
+        for jump in [61, -61, 30 * 86_400, -30 * 86_400] {
             let mut machine = Machine::new(None);
             assert_eq!(machine.minute(0), Trust::Sane);
             assert!(doubt(&machine.minute(jump)), "{jump}");
-            assert!(doubt(&machine.minute(0)), "{jump}");
+            for _ in 0..600 {
+                assert!(doubt(&machine.minute(0)), "{jump}: ten hours make a wrong clock no better");
+            }
+            assert_eq!(machine.guard.mark(), Some(at("2026-11-23T09:01:00Z")), "{jump}: nothing of it is kept");
+            assert!(doubt(&machine.minute(-jump)), "{jump}: one sane reading is not enough");
             assert_eq!(machine.minute(0), Trust::Sane, "{jump}");
         }
         let mut machine = Machine::new(None);
@@ -195,13 +241,25 @@ mod tests {
     }
 
     #[test]
+    fn a_jump_that_the_cloud_confirms_twice_is_believed() {
+        // A machine that was suspended: its running time stood still while the hours went by.
+        let mut machine = Machine::new(None);
+        machine.minute(0);
+        assert!(doubt(&machine.minute(9 * 3_600)));
+        let Trust::Doubt(why) = machine.read(Some(TimeDelta::seconds(-2))) else { panic!("one answer was enough") };
+        assert!(why.ends_with("nothing confirms it; 1 more sane readings are needed"), "{why}");
+        assert_eq!(machine.minute(0), Trust::Sane, "what follows is measured from there");
+        assert_eq!(machine.guard.mark(), Some(machine.wall));
+    }
+
+    #[test]
     fn another_jump_starts_the_count_again() {
         let mut machine = Machine::new(None);
         machine.minute(0);
         assert!(doubt(&machine.minute(3_600)));
-        assert!(doubt(&machine.minute(0)));
+        assert!(doubt(&machine.minute(-3_600)));
         assert!(doubt(&machine.minute(3_600)));
-        assert!(doubt(&machine.minute(0)));
+        assert!(doubt(&machine.minute(-3_600)));
         assert_eq!(machine.minute(0), Trust::Sane);
     }
 
@@ -227,6 +285,9 @@ mod tests {
              the clock, or unfreeze when it is right and was wrong before"
         );
         assert_eq!(machine.guard.mark(), Some(at("2026-11-25T09:00:00Z")));
+        assert!(matches!(machine.minute(0), Trust::Behind(_)), "and time makes it no better");
+        // Set right, it is believed; nothing was anchored at the wrong time.
+        assert_eq!(machine.minute(2 * 86_400 + 60), Trust::Sane);
         // A correction of less than five minutes is ordinary.
         let mut corrected = Machine::new(Some("2026-11-23T09:05:00Z"));
         assert_eq!(corrected.minute(0), Trust::Sane);
@@ -234,24 +295,68 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_forward_does_not_raise_the_mark_while_it_is_doubted() {
-        let mut machine = Machine::new(None);
-        machine.minute(0);
-        assert!(doubt(&machine.minute(86_400)));
+    fn a_mark_that_the_cloud_contradicts_twice_comes_down_and_a_person_may_lower_it_too() {
+        let mut machine = Machine::new(Some("2026-12-25T09:00:00Z"));
+        let Trust::Doubt(why) = machine.read(Some(TimeDelta::seconds(1))) else {
+            panic!("one stray answer was enough")
+        };
+        assert_eq!(
+            why,
+            "this state was already used at 2026-12-25 09:00:00 UTC, and the cloud denies it; 1 more sane readings are \
+             needed"
+        );
+        assert!(doubt(&machine.minute(0)), "silence is no second answer");
+        assert_eq!(machine.guard.mark(), Some(at("2026-12-25T09:00:00Z")));
+        assert_eq!(machine.read(Some(TimeDelta::zero())), Trust::Sane);
         assert_eq!(machine.guard.mark(), Some(at("2026-11-23T09:01:00Z")));
-        assert!(doubt(&machine.minute(-86_400)));
-        assert!(doubt(&machine.minute(0)));
-        assert_eq!(machine.minute(0), Trust::Sane, "set right again, and nothing of the jump remains");
-        assert_eq!(machine.guard.mark(), Some(at("2026-11-23T09:05:00Z")));
+        let mut asked = Machine::new(Some("2026-12-25T09:00:00Z"));
+        assert!(matches!(asked.minute(0), Trust::Behind(_)));
+        asked.guard.know(Some(at("2026-11-23T09:01:30Z")));
+        assert_eq!(asked.minute(0), Trust::Sane);
     }
 
     #[test]
-    fn the_clouds_clock_is_a_witness() {
+    fn a_start_long_after_the_last_use_waits_for_the_clouds_word() {
+        let mut machine = Machine::new(Some("2026-11-20T09:00:00Z"));
+        let Trust::Doubt(why) = machine.minute(0) else { panic!("three days were believed") };
+        assert_eq!(
+            why,
+            "the clock says 2026-11-23 09:01:00 UTC, this state was already used at 2026-11-20 09:00:00 UTC, and the cloud \
+             has not confirmed it since; 2 more sane readings are needed"
+        );
+        assert!(doubt(&machine.minute(0)));
+        assert_eq!(machine.guard.mark(), Some(at("2026-11-20T09:00:00Z")));
+        assert!(doubt(&machine.read(Some(TimeDelta::seconds(3)))));
+        assert_eq!(machine.minute(0), Trust::Sane);
+        // An upgrade takes minutes: nobody need be asked.
+        assert_eq!(Machine::new(Some("2026-11-23T08:30:00Z")).minute(0), Trust::Sane);
+    }
+
+    #[test]
+    fn the_clouds_clock_is_a_witness_whose_word_holds_until_it_takes_it_back() {
         let mut machine = Machine::new(None);
         machine.minute(0);
         assert_eq!(machine.read(Some(TimeDelta::minutes(5))), Trust::Sane);
         let Trust::Doubt(why) = machine.read(Some(TimeDelta::seconds(-301))) else { panic!("not heeded") };
         assert_eq!(why, "the clock is 301 s ahead of the cloud's; 2 more sane readings are needed");
+        assert!(doubt(&machine.minute(0)) && doubt(&machine.minute(0)), "silence takes nothing back");
+        assert!(doubt(&machine.minute(-301)), "set right");
+        assert_eq!(machine.minute(0), Trust::Sane);
+    }
+
+    #[test]
+    fn a_witness_is_wanted_when_something_speaks_against_the_clock() {
+        let mut machine = Machine::new(None);
+        machine.minute(0);
+        let reading = |seconds: i64, minutes: u64| Reading {
+            wall: at("2026-11-23T09:01:00Z") + TimeDelta::seconds(seconds),
+            monotonic: Duration::from_secs(60 * minutes),
+            cloud_ahead: None,
+        };
+        assert!(!machine.guard.wants_witness(&reading(60, 2)));
+        assert!(machine.guard.wants_witness(&reading(360, 2)) && machine.guard.wants_witness(&reading(-360, 2)));
+        machine.minute(400);
+        assert!(machine.guard.wants_witness(&reading(120, 3)), "and until the doubt is over");
     }
 
     #[test]

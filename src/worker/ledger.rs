@@ -12,10 +12,7 @@ use chrono::{DateTime, TimeDelta};
 use super::schedule::Job;
 use crate::domain::Instant;
 use crate::domain::mode::Freeze;
-use crate::store::Store;
-
-/// The key of `meta` under which the last handled instant is kept, as microseconds since 1970.
-const SEEN: &str = "daemon_seen";
+use crate::store::{DAEMON_SEEN as SEEN, Store};
 
 /// The daemon's view of the store.
 #[derive(Clone)]
@@ -39,8 +36,11 @@ impl Ledger {
         .transpose()
     }
 
-    /// Moves the last handled instant.
+    /// Moves the last handled instant; never back, see [`Ledger::set_clock_back`].
     pub fn set_seen(&self, now: Instant) -> anyhow::Result<()> {
+        if self.seen()?.is_some_and(|seen| seen >= now) {
+            return Ok(());
+        }
         let micros = now.timestamp_micros().to_string();
         self.store.set_meta(SEEN, &micros).context("cannot write how far the daemon has seen")
     }
@@ -84,6 +84,12 @@ impl Ledger {
     /// Raises it.
     pub fn raise_clock_mark(&self, now: Instant) -> anyhow::Result<()> {
         self.store.raise_clock_mark(now).context("cannot write the clock's mark").map(drop)
+    }
+
+    /// The clock had been ahead, and it is `now`: mark and last handled instant go back, and slots that have not come yet
+    /// are taken off the books.
+    pub fn set_clock_back(&self, now: Instant) -> anyhow::Result<()> {
+        self.store.set_clock_back(now).context("cannot write that the clock was ahead").map(drop)
     }
 
     /// The freeze that holds, if one does.

@@ -43,6 +43,9 @@ pub trait Jobs: Send + Sync + 'static {
     /// Queues a message to the people who run this worker. `subject` is the same for the same event.
     async fn alert(&self, subject: String, text: String) -> anyhow::Result<()>;
 
+    /// Makes the cloud answer something, whatever it is, so that it tells its time. Called when the clock is in doubt.
+    async fn ask_cloud(&self, work: Work) -> anyhow::Result<()>;
+
     /// The cloud's clock beside ours, by its latest answer.
     fn cloud_clock(&self) -> Option<CloudClock>;
 

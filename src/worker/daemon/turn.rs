@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant as Monotonic, MissedTickBehavior, interval, sleep_until};
 
 use super::{Daemon, DaemonEnd};
-use crate::worker::clock_guard::{ClockGuard, Reading, Trust};
+use crate::worker::clock_guard::{CLOUD_DIFFERENCE, ClockGuard, Reading, Trust};
 use crate::worker::scanned::Scanned;
 use crate::worker::schedule::Job;
 use crate::worker::signals::Event;
@@ -27,6 +27,8 @@ pub(super) struct Loop {
     last_tick: Monotonic,
     /// Answers of the cloud that were compared with the clock.
     cloud_readings: u64,
+    /// The cloud was asked for its time since this process started.
+    asked: bool,
     reload_error: Option<String>,
     tick_error: Option<String>,
     /// A freeze that could not be written holds in memory.
@@ -48,6 +50,7 @@ impl Loop {
             end: None,
             last_tick: Monotonic::now(),
             cloud_readings: 0,
+            asked: false,
             reload_error: None,
             tick_error: None,
             unwritten_freeze: None,
@@ -129,13 +132,14 @@ impl Loop {
         }
         loop {
             self.read_clock().await?;
-            if let Trust::Doubt(why) = &self.trust {
+            if let Trust::Doubt(why) | Trust::Behind(why) = &self.trust {
+                // By this clock nothing has come, and so nothing was missed.
                 tracing::warn!(why, "clock in doubt: nothing is started");
                 return Ok(());
             }
             let now = self.parts.clock.now();
-            // A clock that was set back goes on from where it stands; rows keep its slots from running twice.
-            let seen = self.parts.ledger.seen()?.map(|seen| seen.min(now));
+            // What was handled stays handled while the clock is corrected by a few minutes.
+            let seen = self.parts.ledger.seen()?;
             let known = self.parts.ledger.known(seen.unwrap_or(now), now)?;
             let Some(slot) = slots::due(&self.parts.schedule, &known, now, seen).into_iter().next() else {
                 self.parts.ledger.set_seen(now)?;
@@ -214,11 +218,28 @@ impl Loop {
         }
     }
 
-    /// Compares the clocks; freezes when the wall clock is behind its own past.
+    /// Compares the clocks, and asks for the cloud's where ours cannot be believed without it; freezes when ours is
+    /// behind its own past and nobody says which of the two is right.
     async fn read_clock(&mut self) -> anyhow::Result<()> {
-        let reading = self.reading();
-        let before = std::mem::replace(&mut self.trust, self.guard.observe(reading));
+        let mark = self.parts.ledger.clock_mark()?;
+        self.guard.know(mark);
+        let (mut reading, wanted) = self.careful_reading();
+        let mut trust = self.guard.observe(reading);
+        if wanted || !self.asked {
+            self.asked = true;
+            self.ask_cloud().await;
+            let fresh = self.reading();
+            if fresh.cloud_ahead.is_some() {
+                reading = fresh;
+                trust = self.guard.observe(fresh);
+            }
+        }
+        let before = std::mem::replace(&mut self.trust, trust);
         match self.trust.clone() {
+            Trust::Sane if self.guard.mark() < mark => {
+                tracing::warn!(now = %reading.wall, believed = ?mark, "the clock had been ahead; the cloud says so");
+                self.parts.ledger.set_clock_back(reading.wall)?;
+            }
             Trust::Sane => self.parts.ledger.raise_clock_mark(reading.wall)?,
             Trust::Behind(why) if !matches!(before, Trust::Behind(_)) => self.freeze(&why).await,
             Trust::Behind(_) | Trust::Doubt(_) => {}
@@ -226,11 +247,33 @@ impl Loop {
         Ok(())
     }
 
-    /// A look at the clock in the middle of an act.
+    /// A look at the clock in the middle of an act, in which nobody is asked: a doubt is enough to wind it down.
     fn clock_turned_doubtful(&mut self) -> bool {
-        let reading = self.reading();
+        let (reading, _) = self.careful_reading();
         self.trust = self.guard.observe(reading);
         self.trust != Trust::Sane
+    }
+
+    /// A reading, and whether the cloud should be asked about it: what it said before the clock moved confirms nothing
+    /// after that and is left out; what it denied stays denied.
+    fn careful_reading(&mut self) -> (Reading, bool) {
+        let heard = self.reading();
+        let alone = Reading { cloud_ahead: None, ..heard };
+        let denied = heard.cloud_ahead.is_some_and(|ahead| ahead.abs() > CLOUD_DIFFERENCE);
+        let wanted = self.guard.wants_witness(&alone);
+        (if wanted && !denied { alone } else { heard }, wanted)
+    }
+
+    /// Has the cloud tell its time; that it does not answer is told in the log, and leaves the doubt.
+    async fn ask_cloud(&mut self) {
+        let jobs = self.parts.jobs.clone();
+        match self.wait(Running::start(self.short(), |work| async move { jobs.ask_cloud(work).await })).await {
+            End::Finished(Ok(())) => {}
+            End::Finished(Err(error)) => {
+                tracing::warn!(error = format!("{error:#}"), "the cloud could not be asked for its time");
+            }
+            other => tracing::warn!(end = ?other, "the cloud could not be asked for its time"),
+        }
     }
 
     fn reading(&mut self) -> Reading {
