@@ -23,8 +23,10 @@ use crate::deliver::hook::{Hooks, Reach};
 use crate::deliver::webhook::Webhooks;
 use crate::domain::Instant;
 use crate::domain::place::{Kind, Place};
+use crate::domain::text::clean;
 use crate::domain::usage::{Metric, MetricQuery, Statistic};
 use crate::engine::ruleset::Ruleset;
+use crate::remediate::put_back::WAY_ON;
 use crate::settings::{MailBackend, Settings, read_secret};
 use crate::worker::inventory;
 
@@ -108,7 +110,11 @@ fn state(settings: &Settings) -> Line {
     match open::existing(&settings.state_dir) {
         Err(_) => line(Health::Warning, "state", "there is none yet; the first scan makes it"),
         Ok(_) => match open::read_store(settings) {
-            Ok(_) => line(Health::Ok, "state", format!("{} opens", settings.state_dir.display())),
+            Ok(store) => match store.put_back() {
+                Ok(None) => line(Health::Ok, "state", format!("{} opens", settings.state_dir.display())),
+                Ok(Some(why)) => line(Health::Failure, "state", format!("{}; {WAY_ON}", clean(&why))),
+                Err(error) => line(Health::Failure, "state", format!("{error:#}")),
+            },
             Err(error) => line(Health::Failure, "state", format!("{error:#}")),
         },
     }

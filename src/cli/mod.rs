@@ -18,6 +18,7 @@ pub mod completion;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod db;
 pub mod demo;
 pub mod doctor;
 pub mod evaluate;
@@ -176,6 +177,10 @@ pub enum Command {
     #[command(subcommand)]
     Audit(audit::Command),
 
+    /// A person's word on a state file that was put back
+    #[command(subcommand)]
+    Db(db::Command),
+
     /// The IAM policies that the roles need, and nothing more
     #[command(subcommand)]
     Iam(iam::Command),
@@ -239,6 +244,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Unfreeze(args) => control::unfreeze(global, args),
         Command::Disarm(args) => control::disarm(global, args),
         Command::Audit(command) => audit::run(global, command),
+        Command::Db(command) => db::run(global, command),
         Command::Iam(command) => iam::run(global, command),
         Command::Schema(args) => schema::run(global, args),
         Command::Completion(args) => completion::run(args),

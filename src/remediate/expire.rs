@@ -132,6 +132,11 @@ fn kept(resource: &Resource, now: Instant) -> bool {
         || resource.tag(PROTECT_TAG).is_some_and(|value| !value.eq_ignore_ascii_case("false"))
 }
 
+/// The journal row that a safety snapshot names, if it is of this state file.
+pub(super) fn row_of(snapshot: &Resource, state_id: &str) -> Option<i64> {
+    row_in(snapshot.tag(KEY_TAG)?, state_id)
+}
+
 /// The journal row that a backup names, if it is of this state file.
 fn row_in(name: &str, state_id: &str) -> Option<i64> {
     name.strip_prefix(state_id)?.strip_prefix("-r")?.parse().ok()

@@ -41,6 +41,7 @@ mod image;
 mod observe;
 mod pace;
 mod parts;
+pub mod put_back;
 mod recheck;
 #[cfg(test)]
 mod tests;

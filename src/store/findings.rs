@@ -76,9 +76,7 @@ impl Store {
 
     /// Every open or excepted finding, ordered by id.
     pub fn findings_open(&self) -> Result<Vec<Finding>> {
-        self.read(format_args!("reading the open findings"), |connection| {
-            select(connection, "WHERE state IN ('open', 'excepted') ORDER BY id", params![])
-        })
+        self.read(format_args!("reading the open findings"), |connection| not_closed(connection))
     }
 
     /// Findings that a filter lets through: worst severity first, then most dollars a month, then id.
@@ -166,6 +164,11 @@ impl Store {
             events(connection, "WHERE at >= ?1 AND at < ?2 ORDER BY seq", span)
         })
     }
+}
+
+/// Findings that are not closed, inside whatever transaction runs.
+pub(super) fn not_closed(connection: &Connection) -> Inner<Vec<Finding>> {
+    select(connection, "WHERE state IN ('open', 'excepted') ORDER BY id", params![])
 }
 
 /// One finding, inside whatever transaction runs.

@@ -10,6 +10,7 @@
 
 mod act_approvals;
 mod acts;
+mod anchor;
 mod approvals;
 mod audit;
 mod audit_check;
@@ -28,6 +29,7 @@ mod open;
 mod outbox;
 mod plans;
 mod policies;
+mod put_back;
 mod requests;
 mod row;
 mod scans;
@@ -40,6 +42,7 @@ mod violations;
 pub use crate::domain::audit::{AuditHead, NotedHead};
 pub use act_approvals::AskAct;
 pub use acts::Transition;
+pub use anchor::ANCHOR_NAME;
 pub use audit::{AuditEntry, AuditRow};
 pub use audit_check::{AuditCheck, VerifyError};
 pub use costs::CostRead;
@@ -53,6 +56,7 @@ pub use lock::FileLock;
 pub use notices::NoticeRow;
 pub use outbox::{OutboxCounts, OutboxRow, Outgoing};
 pub use policies::PolicyStep;
+pub use put_back::Accepted;
 pub use scans::PartitionNight;
 pub use slots::{Slot, SlotState};
 #[cfg(debug_assertions)]
@@ -81,6 +85,8 @@ pub const DAEMON_SEEN: &str = "daemon_seen";
 pub struct Store {
     connection: Mutex<Connection>,
     path: Option<PathBuf>,
+    /// The anchor as this connection wrote it last.
+    anchored: Mutex<Option<anchor::Anchor>>,
     #[cfg(debug_assertions)]
     trouble: trouble::Slot,
 }
@@ -90,6 +96,7 @@ impl Store {
         Store {
             connection: Mutex::new(connection),
             path,
+            anchored: Mutex::new(None),
             #[cfg(debug_assertions)]
             trouble: Default::default(),
         }
@@ -140,13 +147,15 @@ impl Store {
         work(&self.lock()).map_err(|fault| self.error(doing, fault))
     }
 
-    /// Runs a write as one transaction that holds the write lock from its start.
+    /// Runs a write as one transaction that holds the write lock from its start, and raises the anchor after it. Where
+    /// only that fails the write stands, and the error stops whoever would go on to a call.
     fn write<T>(&self, doing: fmt::Arguments<'_>, work: impl FnOnce(&Transaction<'_>) -> Inner<T>) -> Result<T> {
         #[cfg(debug_assertions)]
         let (work, after) = self.trouble.writing(work);
         let done = in_transaction(&mut self.lock(), work);
         #[cfg(debug_assertions)]
         let done = done.and_then(|value| after.map_or(Ok(value), Err));
+        let done = done.and_then(|value| self.raise_anchor().map(|()| value));
         done.map_err(|fault| self.error(doing, fault))
     }
 

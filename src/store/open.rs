@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest, Sha256};
 
 use super::error::{Fault, Inner};
-use super::{FILE_NAME, Result, Store, StoreError, in_transaction, set_meta};
+use super::{FILE_NAME, Result, Store, StoreError, anchor, in_transaction, set_meta};
 
 /// Schema changes in order; the index plus one is the version that `user_version` holds.
 const MIGRATIONS: [&str; 6] = [
@@ -97,6 +97,7 @@ fn open(path: &Path) -> Inner<Store> {
     set_pragmas(&connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     migrate(&mut connection)?;
+    anchor::examine(&mut connection, path)?;
     Ok(Store::on(connection, Some(path.to_owned())))
 }
 

@@ -1,4 +1,4 @@
-//! An audit trail that does not hold stops acts until a person has looked.
+//! An audit trail that does not hold, or a state that is older than the cloud knows, stops acts until a person has looked.
 
 use serde_json::json;
 
@@ -31,4 +31,37 @@ async fn h40_a_trail_that_was_edited_freezes_before_an_act_and_once_for_each_bre
     stage.store.forge_audit_row(1);
     remediator.doubt_the_trail().unwrap();
     assert!(stage.frozen().unwrap().contains("broken at row 1"), "another break is another doubt");
+}
+
+#[tokio::test]
+async fn h16_a_snapshot_of_an_act_that_the_journal_does_not_know_freezes_until_the_state_is_accepted() {
+    let stage = Stage::new();
+    let done = stage.due_step(ORPHAN, Action::Terminate).await;
+    let outcome = stage.act(&done).await;
+    assert_eq!(outcome.progress, Progress::Ended(JournalState::Done), "{}", outcome.message);
+    let remediator = stage.remediator(Halt::none());
+    remediator.doubt_the_state().await.unwrap();
+    assert_eq!(stage.frozen(), None, "the journal knows the snapshot that was made");
+
+    // What the latest state made lies in the cloud; this file is a copy from before it.
+    let snapshot = stage.row(outcome.id.unwrap()).snapshots[0].snapshot.clone().unwrap().to_string();
+    stage.tag(&snapshot, KEY_TAG, "st-0123456789abcdef-r77");
+    remediator.doubt_the_state().await.unwrap();
+    assert_eq!(stage.frozen(), None, "another state's snapshots say nothing about this one");
+    stage.tag(&snapshot, KEY_TAG, &format!("{}-r77", stage.store.state_id().unwrap()));
+    remediator.doubt_the_state().await.unwrap();
+    let reason = stage.frozen().unwrap();
+    assert!(reason.contains("was made for its act r-77, and its journal ends at r-1"), "{reason}");
+    assert!(reason.contains("`costwarden db accept`"), "{reason}");
+    let before = stage.mutations();
+    stage.store.unfreeze("ann", stage.clock.now()).unwrap();
+    remediator.doubt_the_state().await.unwrap();
+    assert!(stage.frozen().is_some(), "lifting the freeze does not accept the state");
+
+    let accepted =
+        stage.store.accept_put_back("ann", stage.clock.now(), crate::engine::grace::restart).unwrap().unwrap();
+    assert_eq!(accepted.after_row, 10_077);
+    stage.store.unfreeze("ann", stage.clock.now()).unwrap();
+    remediator.doubt_the_state().await.unwrap();
+    assert_eq!((stage.frozen(), stage.mutations()), (None, before), "the same snapshot is no doubt any more");
 }

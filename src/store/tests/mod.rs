@@ -3,6 +3,7 @@
 mod acting;
 mod opening;
 mod policies;
+mod put_back;
 mod records;
 mod scanning;
 mod sending;

@@ -126,6 +126,7 @@ async fn turns(
 ) -> Result<ActOutcome, NotActing> {
     let remediator = remediator(cx, acting)?;
     remediator.doubt_the_trail().map_err(interrupted)?;
+    remediator.doubt_the_state().await.map_err(interrupted)?;
     let mut outcome = ActOutcome::default();
     let mut waiting: VecDeque<(i64, Instant)> = VecDeque::new();
     let mut notes: BTreeMap<i64, (String, String)> = BTreeMap::new();

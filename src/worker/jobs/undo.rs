@@ -7,6 +7,7 @@ use anyhow::Context as _;
 
 use super::act::{Acting, NotActing, interrupted, remediator, sleep_until, with_lease};
 use crate::domain::undo::Undo;
+use crate::remediate::put_back::WAY_ON;
 use crate::remediate::undo::UndoRequest;
 use crate::remediate::{Interrupted, Progress};
 use crate::worker::context::Context;
@@ -33,6 +34,11 @@ pub async fn undo(
 ) -> Result<Result<Undone, String>, NotActing> {
     with_lease(cx, async |run, holder| {
         let remediator = remediator(cx, acting)?;
+        // Not even under a freeze: an older state may not know that the act was taken back already.
+        remediator.doubt_the_state().await.map_err(interrupted)?;
+        if let Some(why) = cx.store.put_back().context("comparing the state with its anchor")? {
+            return Ok(Err(format!("{why}; {WAY_ON}")));
+        }
         let mut outcome = match remediator.undo(request, &run).await {
             Ok(outcome) => outcome,
             Err(Interrupted::NoUndo(why)) => return Ok(Err(why)),
