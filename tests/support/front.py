@@ -16,6 +16,7 @@ Control, all JSON:
   POST /_front/rights     {"account", "allowed"}: what roles of that account may do in EC2, as a list of operations
   POST /_front/pages      {"account", "size"}: the largest page of that account
   POST /_front/clock      {"account", "ahead"}: the Date of answers, seconds ahead of the front's clock; null: none
+  GET  /_front/time       what its clock shows, in seconds since 1970
   GET  /_front/log        every request so far, or those of one account with ?account=
 """
 
@@ -187,6 +188,8 @@ class Handler(BaseHTTPRequestHandler):
                 row = json.loads(body)
                 FRONT.clocks[row["account"]] = row["ahead"]
                 result = 0
+            elif (self.command, what) == ("GET", "time"):
+                result = time.time()
             elif (self.command, what) == ("GET", "log"):
                 with FRONT.lock:
                     result = [row for row in FRONT.log if account in (row["account"], None)]

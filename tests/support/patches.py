@@ -1,9 +1,12 @@
 """What EC2 does and moto 5.2.5 does not: pages, pending snapshots, states that refuse a stop, fields that are
 always there."""
 
+import functools
 import time
 from dataclasses import dataclass
 
+import moto.backends
+import moto.core.responses
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError, InvalidParameterCombination
 from moto.ec2.models import ec2_backends
@@ -13,6 +16,13 @@ from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ec2.models.instances import Instance, InstanceBackend
 from moto.ec2.responses.amis import AmisResponse
 from moto.ec2.responses.elastic_block_store import ElasticBlockStore
+
+
+# What never changes while it runs, and what moto looks up anew for every request: which folders it has (175 questions
+# to the file system), and which methods a class. Two fifths of the time of a request.
+_modules = tuple(moto.backends.list_of_moto_modules())
+moto.backends.list_of_moto_modules = lambda: _modules
+moto.core.responses.method_names_from_class = functools.cache(moto.core.responses.method_names_from_class)
 
 
 @dataclass
