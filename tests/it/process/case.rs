@@ -1,5 +1,6 @@
 //! One state copied, one step of the plan: started, killed, started again, and judged by the cloud's log.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ pub struct Case {
     pub account: AccountId,
     pub step: Step,
     now: Instant,
+    /// The right time of this case minus the cloud's clock, once the two are tied.
+    right: TimeDelta,
     home: tempfile::TempDir,
     calls: u32,
     /// How often it was killed.
@@ -53,7 +56,7 @@ impl Case {
         let (account, step) = (pair.account.clone(), world.step(pair, act).clone());
         let home = tempfile::tempdir().expect("a temporary folder");
         world.copy_to(home.path(), &account, "notify");
-        let case = Case { world, account, step, now: due(), home, calls: 0, kills: 0 };
+        let case = Case { world, account, step, now: due(), right: TimeDelta::zero(), home, calls: 0, kills: 0 };
         write_offset(&case.clock(), case.now);
         case
     }
@@ -67,6 +70,18 @@ impl Case {
     pub fn set_clock(&mut self, now: Instant) {
         self.now = now;
         write_offset(&self.clock(), self.now);
+    }
+
+    /// From now on this account's cloud tells the time that the clock of this case shows now, however that one is moved.
+    pub fn cloud_tells_the_time(&mut self) {
+        write_offset(&self.clock(), self.now);
+        self.right = self.now - self.world.moto.now();
+        self.world.moto.tell_time(&self.account, Some(self.right.num_seconds()));
+    }
+
+    /// The right time, by the cloud.
+    pub fn right_time(&self) -> Instant {
+        self.world.moto.now() + self.right
     }
 
     /// Past the lease of a worker that was killed.
@@ -190,9 +205,33 @@ impl Case {
         assert_eq!(self.changes().len(), before);
     }
 
+    /// The state's files as they are now, by name. Nobody must be writing them.
+    pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let entries = fs::read_dir(self.home.path().join("state")).expect("the state's folder");
+        let files = entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_file());
+        let name = |path: &PathBuf| path.file_name().expect("a name").to_string_lossy().into_owned();
+        files.map(|path| (name(&path), fs::read(&path).expect("a file"))).collect()
+    }
+
+    /// Puts these files in the place of all that the state's folder has.
+    pub fn put_back(&self, files: &BTreeMap<String, Vec<u8>>) {
+        let folder = self.home.path().join("state");
+        for name in self.files().keys() {
+            fs::remove_file(folder.join(name)).expect("a file");
+        }
+        for (name, bytes) in files {
+            fs::write(folder.join(name), bytes).expect("a file");
+        }
+    }
+
+    /// The state, for reading.
+    pub fn store(&self) -> Store {
+        Store::open_read_only(&self.home.path().join("state").join(FILE_NAME)).expect("the state opens")
+    }
+
     /// The journal rows of this finding, oldest first.
     pub fn rows(&self) -> Vec<Remediation> {
-        let store = Store::open_read_only(&self.home.path().join("state").join(FILE_NAME)).expect("the state opens");
+        let store = self.store();
         store.remediations_of_finding(&self.step.finding).expect("the journal is read")
     }
 
@@ -216,8 +255,7 @@ impl Case {
     }
 
     pub fn frozen(&self) -> bool {
-        let store = Store::open_read_only(&self.home.path().join("state").join(FILE_NAME)).expect("the state opens");
-        store.frozen().expect("the freeze is read").is_some()
+        self.store().frozen().expect("the freeze is read").is_some()
     }
 
     /// What the cloud was asked to change for this step, in its order.
@@ -265,6 +303,11 @@ impl Running {
     /// What it said on stderr so far.
     pub fn errors(&self) -> String {
         fs::read_to_string(&self.errors).unwrap_or_default()
+    }
+
+    /// Where it says things.
+    pub fn errors_file(&self) -> PathBuf {
+        self.errors.clone()
     }
 
     /// Waits until it says these words.

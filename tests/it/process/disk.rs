@@ -1,16 +1,18 @@
 //! A disk that is full at some write of the journal, and has room again later.
 //!
-//! The limit is the kernel's on the size of a file (RLIMIT_FSIZE, which needs no rights), so that the write-ahead log
-//! of the state cannot grow beyond it: the commit that does not fit fails inside SQLite. Whichever that is, no call
-//! leaves without its row, and with room again the step ends.
+//! Twice: by the kernel's limit on the size of a file (RLIMIT_FSIZE, which needs no rights), so that the write-ahead log
+//! of the state cannot grow beyond it; and by a small tmpfs over the state's folder, where the anchor, the locks and
+//! SQLite's own files find no room either. That one needs a mount namespace, so `tests/system/run` runs it. Whichever
+//! write fails, no call leaves without its row, the end says so, and with room again the step ends.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 
 use costwarden::domain::finding::Act;
 use costwarden::domain::remediation::JournalState;
 
-use super::case::{Case, side_by_side};
+use super::case::{Case, PATIENCE, Running, side_by_side};
 use super::world::World;
 
 /// Sizes at which the disk is full, in KiB of the write-ahead log: from the first commit of an act to its last.
@@ -18,6 +20,24 @@ const ROOM: [u32; 12] = [8, 24, 48, 72, 96, 120, 144, 176, 208, 240, 288, 336];
 
 /// Pairs that this file's cases need.
 pub const PAIRS: usize = ROOM.len();
+
+/// Room left in a state folder of its own size, in KiB: from none at all to enough for everything. SQLite's shared memory
+/// takes 32 of them.
+const LEFT: [u32; 14] = [0, 24, 40, 64, 88, 112, 136, 160, 184, 208, 248, 288, 344, 4096];
+
+/// Mounts the small folder, fills it but for `$LEFT` KiB, runs the program there, and keeps what it left.
+const IN_A_SMALL_FOLDER: &str = "set -e
+mount -t tmpfs -o size=32m tmpfs state
+cp -a kept/. state/
+free=$(df -Pk state | awk 'NR == 2 { print $4 }')
+dd if=/dev/zero of=state/ballast bs=1024 count=$((free - LEFT)) status=none
+set +e
+\"$0\" \"$@\"
+code=$?
+rm state/ballast
+find kept -type f -delete
+cp -a state/. kept/
+exit $code";
 
 #[test]
 fn h30_a_disk_that_is_full_at_any_write_leaves_no_call_without_its_row() {
@@ -32,31 +52,73 @@ fn h30_a_disk_that_is_full_at_any_write_leaves_no_call_without_its_row() {
         let script = format!("trap '' XFSZ; ulimit -f {room}; exec \"$0\" \"$@\"");
         command.args(["-c", &script, program]).args(case.apply_args());
         let environment = case.environment();
-        let mut running = case.spawn(command, environment);
-        let began = std::time::Instant::now();
-        while running.ended().is_none() && began.elapsed() < Duration::from_secs(120) {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let code = running.ended().and_then(|status| status.code());
-        case.kill(running);
-        let place = case.rows().last().map_or("nothing claimed", |row| row.state.word());
-        let sent = case.counted();
-        if sent.acts > 0 {
-            let known = case.rows().last().is_some_and(|row| row.state >= JournalState::ActIntent);
-            assert!(known, "{what}: VIOLATION: a call left without its row: {:?}", case.told());
-        }
-        case.past_the_lease();
-        case.seen_out();
-        let (ended, counts) = (case.ended(), case.counted());
-        match ended {
-            Some(JournalState::Done) => assert_eq!(counts.acts, 1, "{what}"),
-            // The intent was on file and the call not made: a person decides.
-            Some(JournalState::Stuck) => assert_eq!((place, counts.acts), ("J8_act_intent", 0), "{what}"),
-            _ => panic!("{what}: it does not end: {:?}", case.told()),
-        }
-        if code != Some(0) { (room, place) } else { (room, "finished") }
+        let running = case.spawn(command, environment);
+        judged(case, running, &what, room)
     });
     eprintln!("{} sizes, where each write failed: {failed:?}, 0 violations", failed.len());
-    let places: std::collections::BTreeSet<&str> = failed.iter().map(|(_, place)| *place).collect();
+    let places: BTreeSet<&str> = failed.iter().map(|(_, place)| *place).collect();
     assert!(places.len() >= 3, "the disk was not full at different steps: {failed:?}");
+}
+
+#[test]
+#[ignore = "mounts a small folder, for which tests/system/run makes a namespace"]
+fn h30_a_state_folder_without_room_leaves_no_call_without_its_row() {
+    let world = World::small(LEFT.len());
+    let jobs = LEFT.into_iter().zip(std::iter::repeat_with(|| world.pair())).collect();
+    let failed: Vec<(u32, &str)> = side_by_side(jobs, |(left, pair)| {
+        let mut case = Case::new(world, &pair, Act::DeleteVolume);
+        let what = format!("{left} KiB left");
+        let (state, kept) = (case.folder().join("state"), case.folder().join("kept"));
+        std::fs::rename(&state, &kept).expect("the state's folder");
+        std::fs::create_dir(&state).expect("a folder");
+        let mut command = Command::new("unshare");
+        let script = format!("LEFT={left}\n{IN_A_SMALL_FOLDER}");
+        command.args(["--map-root-user", "--mount", "bash", "-c", &script, env!("CARGO_BIN_EXE_costwarden")]);
+        command.args(case.apply_args());
+        let mut environment = case.environment();
+        environment.push(("PATH".to_owned(), std::env::var("PATH").expect("a path")));
+        let mut running = case.spawn(command, environment);
+        let code = running.end().code();
+        let said = running.errors();
+        // What the small folder held is the state from now on.
+        std::fs::remove_dir(&state).expect("nothing was mounted here");
+        std::fs::rename(&kept, &state).expect("the state's folder");
+        let full =
+            ["disk is full", "cannot be written", "No space left", "disk or file system failed", "unable to open"];
+        assert!(
+            code == Some(0) || full.iter().any(|words| said.contains(words)),
+            "{what}: it does not say why: {said}"
+        );
+        assert!((left > 64 || code != Some(0)) && (left < 4096 || code == Some(0)), "{what}: {code:?}: {said}");
+        judged(case, running, &what, left)
+    });
+    eprintln!("{} rooms, where each write failed: {failed:?}, 0 violations", failed.len());
+    let places: BTreeSet<&str> = failed.iter().map(|(_, place)| *place).collect();
+    assert!(places.len() >= 4, "the folder was not full at different steps: {failed:?}");
+}
+
+/// Waits for the end where there was too little room, makes room, and says how far it had come.
+fn judged(mut case: Case, mut running: Running, what: &str, room: u32) -> (u32, &'static str) {
+    let began = std::time::Instant::now();
+    while running.ended().is_none() && began.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let code = running.ended().and_then(|status| status.code());
+    case.kill(running);
+    let place = case.rows().last().map_or("nothing claimed", |row| row.state.word());
+    let sent = case.counted();
+    if sent.acts > 0 {
+        let known = case.rows().last().is_some_and(|row| row.state >= JournalState::ActIntent);
+        assert!(known, "{what}: VIOLATION: a call left without its row: {:?}", case.told());
+    }
+    case.past_the_lease();
+    case.seen_out();
+    let (ended, counts) = (case.ended(), case.counted());
+    match ended {
+        Some(JournalState::Done) => assert_eq!(counts.acts, 1, "{what}"),
+        // The intent was on file and the call not made: a person decides.
+        Some(JournalState::Stuck) => assert_eq!((place, counts.acts), ("J8_act_intent", 0), "{what}"),
+        _ => panic!("{what}: it does not end: {:?}", case.told()),
+    }
+    (room, if code == Some(0) { "finished" } else { place })
 }

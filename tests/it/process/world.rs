@@ -84,9 +84,15 @@ impl World {
                 super::disk::PAIRS,
                 super::races::pairs(),
                 super::clocks::PAIRS,
+                super::put_back::PAIRS,
             ];
             World::play(single.iter().sum(), super::random::crowds())
         })
+    }
+
+    /// One of few pairs, for a test that runs by itself. It lives as long as the process.
+    pub fn small(pairs: usize) -> &'static World {
+        Box::leak(Box::new(World::play(pairs, 0)))
     }
 
     /// A pair in an account that has no other.
