@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use costwarden::deliver::mail::Mailer;
 use costwarden::remediate::Halt;
 use costwarden::settings::Settings;
-use costwarden::worker::clock_guard::{ClockGuard, Reading, Trust};
+use costwarden::worker::clock_guard::{CLOUD_DIFFERENCE, ClockGuard, Reading, Trust};
 use costwarden::worker::context::Context;
 use costwarden::worker::daemon::{JobReport, Jobs};
 use costwarden::worker::ledger::Ledger;
@@ -35,6 +35,7 @@ pub struct Process {
     trust: Trust,
     scanned: Scanned,
     cloud_readings: u64,
+    asked: bool,
 }
 
 /// The context that a process would load now.
@@ -74,8 +75,8 @@ impl Process {
         let reload = Box::new(|_: &Context| anyhow::bail!("nobody reloads here"));
         let nightly = Nightly::new(Loaded { context, outlets }, Arc::new(actor), reload).with_halt(halt);
         let trust = Trust::Sane;
-        let (director, scanned, cloud_readings) = (director.clone(), Scanned::default(), 0);
-        Some(Process { id, nightly, schedule, director, ledger, guard, trust, scanned, cloud_readings })
+        let (director, scanned, cloud_readings, asked) = (director.clone(), Scanned::default(), 0, false);
+        Some(Process { id, nightly, schedule, director, ledger, guard, trust, scanned, cloud_readings, asked })
     }
 
     fn dead(&self) -> bool {
@@ -127,7 +128,7 @@ impl Process {
                 _ => break,
             }
         }
-        if !self.dead() && !matches!(self.trust, Trust::Doubt(_)) {
+        if !self.dead() && self.trust == Trust::Sane {
             if let Err(error) = self.nightly.deliver().await {
                 self.director.tell(|| format!("delivery: {error:#}"));
             }
@@ -136,32 +137,59 @@ impl Process {
     }
 
     async fn look(&mut self) -> Result<(), ()> {
-        let wall = self.director.wall.now();
-        let monotonic = self.director.truth.now().timestamp_micros().unsigned_abs();
-        // Each answer is a witness once.
-        let heard = self.nightly.cloud_clock().filter(|clock| clock.readings != self.cloud_readings);
-        self.cloud_readings = heard.map_or(self.cloud_readings, |clock| clock.readings);
-        let monotonic = std::time::Duration::from_micros(monotonic);
-        let reading = Reading { wall, monotonic, cloud_ahead: heard.map(|clock| clock.ahead) };
-        let before = std::mem::replace(&mut self.trust, self.guard.observe(reading));
+        let mark = self.ledger.clock_mark().map_err(drop)?;
+        self.guard.know(mark);
+        let heard = self.reading();
+        let alone = Reading { cloud_ahead: None, ..heard };
+        let denied = heard.cloud_ahead.is_some_and(|ahead| ahead.abs() > CLOUD_DIFFERENCE);
+        let wanted = self.guard.wants_witness(&alone);
+        let mut reading = if wanted && !denied { alone } else { heard };
+        let mut trust = self.guard.observe(reading);
+        if wanted || !self.asked {
+            self.asked = true;
+            let asked = self.nightly.ask_cloud(self.work()).await;
+            self.director.tell(|| format!("the cloud is asked for its time: {}", asked.is_ok()));
+            let fresh = self.reading();
+            if fresh.cloud_ahead.is_some() {
+                reading = fresh;
+                trust = self.guard.observe(fresh);
+            }
+        }
+        let before = std::mem::replace(&mut self.trust, trust);
         match self.trust.clone() {
+            Trust::Sane if self.guard.mark() < mark => {
+                let _ = self.ledger.set_clock_back(reading.wall);
+                Ok(())
+            }
             Trust::Sane => {
-                let _ = self.ledger.raise_clock_mark(wall);
+                let _ = self.ledger.raise_clock_mark(reading.wall);
                 Ok(())
             }
             Trust::Behind(why) => {
                 if !matches!(before, Trust::Behind(_)) {
                     self.freeze(&why);
                 }
-                Ok(())
+                Err(())
             }
             Trust::Doubt(_) => Err(()),
         }
     }
 
+    fn reading(&mut self) -> Reading {
+        // Each answer is a witness once.
+        let heard = self.nightly.cloud_clock().filter(|clock| clock.readings != self.cloud_readings);
+        self.cloud_readings = heard.map_or(self.cloud_readings, |clock| clock.readings);
+        let monotonic = self.director.truth.now().timestamp_micros().unsigned_abs();
+        Reading {
+            wall: self.director.wall.now(),
+            monotonic: std::time::Duration::from_micros(monotonic),
+            cloud_ahead: heard.map(|clock| clock.ahead),
+        }
+    }
+
     async fn next_slot(&mut self) -> anyhow::Result<bool> {
         let now = self.director.wall.now();
-        let seen = self.ledger.seen()?.map(|seen| seen.min(now));
+        let seen = self.ledger.seen()?;
         let known = self.ledger.known(seen.unwrap_or(now), now)?;
         let Some(slot) = slots::due(&self.schedule, &known, now, seen).into_iter().next() else {
             self.ledger.set_seen(now)?;
@@ -217,9 +245,12 @@ impl Process {
         result
     }
 
-    /// The instant of the next slot after now, by the machine's clock.
+    /// The instant of the next slot after now, by the machine's clock; the next minute while that one is in doubt.
     pub fn next_look(&self) -> Option<costwarden::domain::Instant> {
         let now = self.director.wall.now();
+        if self.trust != Trust::Sane {
+            return Some(now + TimeDelta::minutes(1));
+        }
         Job::ALL.into_iter().filter_map(|job| self.schedule.next_after(job, now)).min()
     }
 
