@@ -76,7 +76,7 @@ impl Store {
 
     /// Every open or excepted finding, ordered by id.
     pub fn findings_open(&self) -> Result<Vec<Finding>> {
-        self.read(format_args!("reading the open findings"), |connection| not_closed(connection))
+        self.read(format_args!("reading the open findings"), not_closed)
     }
 
     /// Findings that a filter lets through: worst severity first, then most dollars a month, then id.

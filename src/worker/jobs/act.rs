@@ -14,6 +14,7 @@ use crate::cloud::CloudAct;
 use crate::domain::Instant;
 use crate::domain::plan::Step;
 use crate::domain::remediation::JournalState;
+use crate::remediate::put_back::WAY_ON;
 use crate::remediate::{Announce, GateRules, Halt, Interrupted, Outcome, Progress, Remediator, Run, Tools};
 use crate::store::ACTING_LEASE;
 use crate::worker::context::Context;
@@ -128,6 +129,18 @@ async fn turns(
     remediator.doubt_the_trail().map_err(interrupted)?;
     remediator.doubt_the_state().await.map_err(interrupted)?;
     let mut outcome = ActOutcome::default();
+    if let Some(why) = cx.store.put_back().context("comparing the state with its anchor")? {
+        // What is open in an older copy may have ended since: nothing is gone on with, and nothing begun.
+        let held = |step: &Step| ActedOn {
+            id: None,
+            resource: step.key.id.to_string(),
+            act: step.words(),
+            progress: Progress::Held,
+            message: format!("{why}; {WAY_ON}"),
+        };
+        outcome.rows = steps.iter().map(held).collect();
+        return Ok(outcome);
+    }
     let mut waiting: VecDeque<(i64, Instant)> = VecDeque::new();
     let mut notes: BTreeMap<i64, (String, String)> = BTreeMap::new();
 
