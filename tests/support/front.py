@@ -99,6 +99,7 @@ class Front:
 
     def __init__(self):
         self.lock = threading.Lock()
+        self.turn = threading.Lock()
         self.faults = []
         self.log = []
         self.page_sizes = {}
@@ -321,8 +322,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def ask_moto(self, body, headers, path=None):
         builder = EnvironBuilder(path=path or self.path, method=self.command, data=body, headers=headers)
-        app_iter, status, answer_headers = run_wsgi_app(FRONT.moto, builder.get_environ())
-        answer = b"".join(app_iter)
+        # One at a time: the interpreter runs only one anyway, and threads that wait for it in short timed waits cost a
+        # quarter of its time under a faked clock.
+        with FRONT.turn:
+            app_iter, status, answer_headers = run_wsgi_app(FRONT.moto, builder.get_environ())
+            answer = b"".join(app_iter)
         kept = [(name, value) for name, value in answer_headers if name.lower() not in ("content-length", "date",
                                                                                       "server", "connection")]
         return int(status.split()[0]), kept, answer
@@ -384,6 +388,7 @@ class Server(ThreadingHTTPServer):
 
 
 def main():
+    sys.setswitchinterval(0.05)
     server = Server(("127.0.0.1", 0), Handler)
     port_file = sys.argv[1]
     with open(port_file + ".new", "w", encoding="ascii") as file:
