@@ -5,21 +5,24 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant as Monotonic};
 
 use chrono::TimeDelta;
 use costwarden::domain::Instant;
 use costwarden::domain::finding::Act;
 use costwarden::domain::place::AccountId;
-use costwarden::domain::plan::Step;
+use costwarden::domain::plan::{Plan, Step};
 use costwarden::domain::remediation::{JournalState, Remediation};
-use costwarden::store::{FILE_NAME, Store};
+use costwarden::store::{ANCHOR_NAME, FILE_NAME, Store};
 
 use super::world::{Pair, World, due};
 use crate::support::moto::{Seen, write_offset};
 
 /// Longer than a killed worker's lease holds.
 const PAST_THE_LEASE: TimeDelta = TimeDelta::minutes(16);
+/// The plan of a case, in its folder.
+const PLAN: &str = "plan.json";
 /// Longest that anything may take on a loaded machine.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -56,6 +59,7 @@ impl Case {
         let (account, step) = (pair.account.clone(), world.step(pair, act).clone());
         let home = tempfile::tempdir().expect("a temporary folder");
         world.copy_to(home.path(), &account, "notify");
+        own_state(world, home.path());
         let case = Case { world, account, step, now: due(), right: TimeDelta::zero(), home, calls: 0, kills: 0 };
         write_offset(&case.clock(), case.now);
         case
@@ -91,7 +95,7 @@ impl Case {
 
     /// Starts `apply` with the plan file for this case's finding.
     pub fn apply(&mut self, halt_at: Option<&str>) -> Running {
-        let plan = self.world.plan_file.display().to_string();
+        let plan = self.home.path().join(PLAN).display().to_string();
         let only = self.step.finding.to_string();
         self.start(&["apply", &plan, "--yes", "--only", &only], halt_at)
     }
@@ -128,7 +132,7 @@ impl Case {
 
     /// The flags with which `apply` works on this case's step alone.
     pub fn apply_args(&self) -> Vec<String> {
-        let plan = self.world.plan_file.display().to_string();
+        let plan = self.home.path().join(PLAN).display().to_string();
         ["apply", &plan, "--yes", "--only", &self.step.finding.0].map(str::to_owned).into()
     }
 
@@ -297,6 +301,19 @@ impl Case {
     fn clock(&self) -> PathBuf {
         self.home.path().join("clock")
     }
+}
+
+/// Makes the copy of the state in a folder one of its own, with its plan: a case must not find another's snapshots, which
+/// would tell it that it is an older copy.
+fn own_state(world: &World, folder: &std::path::Path) {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let id = format!("st-{:016x}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let store = Store::open_in(&folder.join("state")).expect("the state opens");
+    fs::remove_file(folder.join("state").join(ANCHOR_NAME)).expect("an anchor");
+    store.set_meta("state_id", &id).expect("the state is written");
+    let mut plan = Plan { state_id: id, ..world.plan.clone() };
+    plan.id = plan.derive_id();
+    fs::write(folder.join(PLAN), serde_json::to_string(&plan).expect("a plan")).expect("a file");
 }
 
 impl Running {

@@ -1,4 +1,5 @@
-//! Several workers on one state at once: hands, runs of the worker, and two daemons.
+//! Several workers on one state at once: hands, runs of the worker, two daemons, one that was paused past its lease, and
+//! people who take one act back at once.
 //!
 //! `COSTWARDEN_RACES` sets how many races there are (8).
 
@@ -23,8 +24,12 @@ fn races() -> usize {
 
 /// Pairs that this file's cases need.
 pub fn pairs() -> usize {
-    races() + 1
+    races() + 1 + PAUSED.len() + 1
 }
+
+/// How far an act is when its worker is paused.
+const PAUSED: [JournalState; 4] =
+    [JournalState::Claimed, JournalState::SnapRequested, JournalState::SnapVerified, JournalState::Answered];
 
 #[test]
 fn h06_of_workers_that_start_at_once_one_acts_and_the_others_say_that_they_wait() {
@@ -84,11 +89,61 @@ fn h06_two_daemons_and_a_hand_at_the_hour_of_acting_stop_an_instance_once() {
         }
     }
     std::thread::sleep(Duration::from_secs(2));
-    let sent = Command::new("kill").args(["-TERM", &first.id().to_string()]).status().expect("kill runs");
-    assert!(sent.success());
+    signal(&first, "-TERM");
     assert_eq!(first.end().code(), Some(143), "{}", first.errors());
     case.later(TimeDelta::minutes(30));
     let counts = case.counted();
     assert_eq!((counts.acts, counts.snapshots), (1, 1), "hands ended with {hands:?}: {:?}", case.changes());
     assert!(!case.frozen());
+}
+
+#[test]
+fn h06_a_worker_that_was_paused_past_its_lease_does_nothing_more_when_it_goes_on() {
+    let world = World::shared();
+    let jobs: Vec<_> = PAUSED.into_iter().map(|state| (state, world.pair())).collect();
+    let ends = side_by_side(jobs, |(state, pair)| {
+        let mut case = Case::new(world, &pair, Act::DeleteVolume);
+        let mut first = case.apply(None);
+        let began = Monotonic::now();
+        while first.ended().is_none() && case.rows().first().is_none_or(|row| row.state < state) {
+            assert!(began.elapsed() < PATIENCE, "{state:?}: {}", first.errors());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        signal(&first, "-STOP");
+        let paused_in = case.rows().first().map(|row| row.state);
+        case.past_the_lease();
+        // Another one takes over, and brings it to its end.
+        case.seen_out();
+        let (ended, counts) = (case.ended(), case.counted());
+        signal(&first, "-CONT");
+        let code = first.end().code();
+        assert!(matches!(ended, Some(JournalState::Done | JournalState::Stuck)), "{state:?}: {:?}", case.told());
+        assert_eq!((case.ended(), case.counted()), (ended, counts), "{state:?}: it went on: {}", first.errors());
+        assert!(code.is_some(), "{state:?}: {}", first.errors());
+        assert!(counts.snapshots <= 2 && counts.acts == usize::from(ended == Some(JournalState::Done)), "{counts:?}");
+        format!("stopped in {paused_in:?}, ended with {code:?}, the act {ended:?}")
+    });
+    eprintln!("{} workers paused past their lease, 0 violations: {ends:#?}", ends.len());
+}
+
+#[test]
+fn h06_people_who_take_one_act_back_at_once_start_the_instance_once() {
+    let world = World::shared();
+    let mut case = Case::new(world, &world.pair(), Act::StopInstance);
+    assert_eq!(case.apply(None).end().code(), Some(0));
+    let mut people: Vec<Running> = ["ann", "ben", "eve", "joe"]
+        .map(|by| case.start(&["actions", "undo", "r-1", "--yes", "--by", by], None))
+        .into();
+    let codes: Vec<i32> = people.iter_mut().map(|one| one.end().code().expect("ended by itself")).collect();
+    let starts = world.moto.seen(&case.account, "StartInstances");
+    let starts: Vec<_> = starts.iter().filter(|seen| !seen.dry_run).collect();
+    assert_eq!(starts.len(), 1, "{codes:?}: {starts:?}");
+    assert_eq!(starts[0].targets, [case.step.key.id.to_string()]);
+    assert_eq!(codes.iter().filter(|code| **code == 0).count(), 1, "one of them did it: {codes:?}");
+    assert_eq!(case.counted().acts, 1, "and the stop is not made again");
+}
+
+fn signal(running: &Running, which: &str) {
+    let sent = Command::new("kill").args([which, &running.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success());
 }

@@ -48,7 +48,7 @@ spec:
 pub struct World {
     pub moto: Moto,
     pub plan: Plan,
-    pub plan_file: PathBuf,
+    plan_file: PathBuf,
     home: tempfile::TempDir,
     mail_port: u16,
     single: Mutex<Vec<Pair>>,
