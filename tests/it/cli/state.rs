@@ -233,3 +233,46 @@ fn disarm_ends_an_arming_and_says_when_there_was_none() {
     let trail = store.audit_rows(0, 10).unwrap();
     assert_eq!(trail.iter().map(|row| row.entry.what.as_str()).collect::<Vec<_>>(), ["disarm"]);
 }
+
+#[test]
+fn h08_unfreeze_is_a_persons_word_that_the_clock_is_right_now() {
+    let desk = Desk::set_up();
+    let store = Store::open_in(&desk.path().join("costwarden-state")).unwrap();
+    let now = costwarden::clock::Clock::System.now();
+    let (past, future) = (now - chrono::TimeDelta::days(1), now + chrono::TimeDelta::days(30));
+    store.raise_clock_mark(future).unwrap();
+    store.mark_missed("act", past, "it was so", past).unwrap();
+    store.mark_missed("act", future - chrono::TimeDelta::days(1), "by a wrong clock", future).unwrap();
+    let lifted = desk.call(&["unfreeze", "--by", "carol"]);
+    assert_eq!((lifted.code, lifted.out.as_str()), (0, "Nothing was frozen.\n"));
+    assert!(lifted.err.contains("is taken as the time now"), "{lifted:?}");
+    let mark = store.clock_mark().unwrap().unwrap();
+    assert!(mark >= now && mark <= costwarden::clock::Clock::System.now());
+    let slots = store.slots_between(past, future + chrono::TimeDelta::days(1)).unwrap();
+    assert_eq!(slots.iter().map(|slot| slot.message.as_str()).collect::<Vec<_>>(), ["it was so"]);
+    assert_eq!(store.audit_rows(0, 10).unwrap()[0].entry.what, "set_clock_back");
+    // A clock that was right all the while is no matter.
+    assert_eq!(desk.call(&["unfreeze", "--by", "carol"]).err, "");
+    assert_eq!(store.audit_head().unwrap().unwrap().seq, 1);
+}
+
+#[test]
+fn h16_a_put_back_state_is_told_by_the_doctor_and_accepted_by_name() {
+    let (desk, [critical, ..]) = stocked();
+    let folder = desk.path().join("costwarden-state");
+    let fine = desk.call(&["db", "accept", "--by", "ann"]);
+    assert_eq!(fine.out, "Nothing speaks against this state; nothing was changed.\n");
+    std::fs::remove_file(folder.join(costwarden::store::ANCHOR_NAME)).unwrap();
+    let doctor = desk.call(&["doctor"]);
+    assert_eq!(doctor.code, 1, "{doctor:?}");
+    assert!(doctor.out.contains("nobody can tell whether this state is the latest"), "{doctor:?}");
+    assert!(doctor.out.contains("costwarden db accept"), "{doctor:?}");
+    assert!(desk.call(&["db", "accept"]).one_error(2).contains("give --by NAME"));
+    let accepted = desk.call(&["db", "accept", "--by", "ann", "-o", "json"]).json();
+    assert_eq!((&accepted["accepted"], &accepted["findings_restarted"]), (&true.into(), &2.into()));
+    let store = Store::open_in(&folder).unwrap();
+    assert_eq!(store.put_back().unwrap(), None);
+    assert_eq!(store.finding(&critical.id).unwrap().unwrap().clock.due_at, None, "a full grace period comes first");
+    let trail = store.audit_rows(0, 10).unwrap();
+    assert_eq!((trail[0].entry.actor.as_str(), trail[0].entry.what.as_str()), ("ann", "accept_state"));
+}

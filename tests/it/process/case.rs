@@ -233,6 +233,11 @@ impl Case {
         Store::open_read_only(&self.home.path().join("state").join(FILE_NAME)).expect("the state opens")
     }
 
+    /// Whether somebody is in the middle of a commit.
+    pub fn locked(&self) -> bool {
+        Store::open_in(&self.home.path().join("state")).is_err()
+    }
+
     /// The journal rows of this finding, oldest first.
     pub fn rows(&self) -> Vec<Remediation> {
         let store = self.store();

@@ -110,6 +110,12 @@ fn h06_a_worker_that_was_paused_past_its_lease_does_nothing_more_when_it_goes_on
             std::thread::sleep(Duration::from_millis(5));
         }
         signal(&first, "-STOP");
+        // In the middle of a commit it would keep the state locked, and nobody could do anything at all.
+        while first.ended().is_none() && case.locked() {
+            signal(&first, "-CONT");
+            std::thread::sleep(Duration::from_millis(5));
+            signal(&first, "-STOP");
+        }
         let paused_in = case.rows().first().map(|row| row.state);
         case.past_the_lease();
         // Another one takes over, and brings it to its end.

@@ -11,7 +11,7 @@ use costwarden::domain::finding::Act;
 use costwarden::domain::remediation::JournalState;
 
 use super::case::{Case, PATIENCE, side_by_side};
-use super::world::{CROWD, World};
+use super::world::World;
 
 /// Steps after which a kill may come; before the first of them nothing is claimed.
 const STEPS: [Option<JournalState>; 9] = [
@@ -34,9 +34,20 @@ fn kills() -> usize {
     number("COSTWARDEN_KILLS").map_or(56, |count| count as usize)
 }
 
-/// How many accounts they need: a stop and several deletes share one.
-pub fn crowds() -> usize {
-    kills().div_ceil(1 + CROWD)
+/// Volumes of an account in which several cases share the place, of the shared world and of a long series.
+pub const FEW: usize = 4;
+const MANY: usize = 15;
+
+/// How many accounts of the shared world they need: a long series has a world of its own.
+pub fn shared_crowds() -> usize {
+    if number("COSTWARDEN_KILLS").is_some() { 0 } else { kills().div_ceil(1 + FEW) }
+}
+
+fn world() -> &'static World {
+    match number("COSTWARDEN_KILLS") {
+        Some(_) => World::crowded(kills().div_ceil(1 + MANY), MANY),
+        None => World::shared(),
+    }
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -59,7 +70,7 @@ impl Random {
 
 #[test]
 fn killed_at_random_instants_nothing_is_done_twice_and_nothing_without_its_backup() {
-    let world = World::shared();
+    let world = world();
     let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
     let seed = number("COSTWARDEN_KILL_SEED").unwrap_or(clock);
     eprintln!("COSTWARDEN_KILL_SEED={seed}");

@@ -65,9 +65,6 @@ pub struct Pair {
     volume: String,
 }
 
-/// Volumes of an account in which many cases share the place.
-pub const CROWD: usize = 4;
-
 /// When the plan was made, and the cases begin.
 pub fn due() -> Instant {
     "2026-11-18T07:00:00Z".parse().expect("an instant")
@@ -86,13 +83,18 @@ impl World {
                 super::clocks::PAIRS,
                 super::put_back::PAIRS,
             ];
-            World::play(single.iter().sum(), super::random::crowds())
+            World::play(single.iter().sum(), super::random::shared_crowds(), super::random::FEW)
         })
     }
 
     /// One of few pairs, for a test that runs by itself. It lives as long as the process.
     pub fn small(pairs: usize) -> &'static World {
-        Box::leak(Box::new(World::play(pairs, 0)))
+        Box::leak(Box::new(World::play(pairs, 0, 0)))
+    }
+
+    /// Accounts with many volumes each, for a long series of cases. It lives as long as the process.
+    pub fn crowded(crowds: usize, volumes: usize) -> &'static World {
+        Box::leak(Box::new(World::play(0, crowds, volumes)))
     }
 
     /// A pair in an account that has no other.
@@ -145,7 +147,8 @@ impl World {
         fs::write(folder.join("costwarden.toml"), text).expect("a file");
     }
 
-    fn play(single: usize, crowds: usize) -> World {
+    /// `single` accounts with a pair each, and `crowds` with an instance and so many volumes.
+    fn play(single: usize, crowds: usize, crowd: usize) -> World {
         let began = std::time::Instant::now();
         let built: Instant = "2026-11-02T02:00:00Z".parse().expect("an instant");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -155,13 +158,13 @@ impl World {
         // Each case has a clock of its own, and several share an account: their cloud tells no time.
         accounts.iter().for_each(|account| moto.tell_time(account, None));
         let (mut pairs, sink) = runtime.block_on(async {
-            let volumes = |number: usize| if number < single { 1 } else { CROWD };
+            let volumes = |number: usize| if number < single { 1 } else { crowd };
             let all = accounts.iter().enumerate();
             let planted = stream::iter(all.map(|(number, account)| plant(&moto, account, volumes(number))));
             let pairs: Vec<Vec<Pair>> = planted.buffered(4).collect().await;
             (pairs, SmtpSink::start(&[]).await)
         });
-        let count = 2 * single + crowds * (1 + CROWD);
+        let count = 2 * single + crowds * (1 + crowd);
         let crowds = pairs.split_off(single);
         let planted = began.elapsed();
         let home = tempfile::tempdir().expect("a temporary folder");
