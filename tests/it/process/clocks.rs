@@ -10,7 +10,7 @@ use costwarden::domain::finding::Act;
 use costwarden::domain::remediation::JournalState;
 
 use super::case::{Case, PATIENCE, Running, side_by_side};
-use super::world::World;
+use super::world::{Needs, World};
 
 /// How far the clock is wrong.
 const WRONG: [TimeDelta; 6] = [
@@ -25,13 +25,13 @@ const WRONG: [TimeDelta; 6] = [
 /// How far the clock of a running daemon is moved.
 const MOVED: [TimeDelta; 2] = [TimeDelta::days(30), TimeDelta::days(-30)];
 
-/// Pairs that this file's cases need: one each.
-pub const PAIRS: usize = WRONG.len() + MOVED.len();
+/// What this file's cases need: an account each, whose cloud tells the time.
+pub const NEEDS: Needs = Needs { own: 0, lone: WRONG.len() + MOVED.len(), neighbours: 0, loose: 0, crowds: (0, 0) };
 
 #[test]
 fn h08_by_a_wrong_clock_nothing_is_done_and_by_the_right_one_it_is() {
     let world = World::shared();
-    let jobs = WRONG.into_iter().zip(std::iter::repeat_with(|| world.pair())).collect();
+    let jobs = WRONG.into_iter().zip(std::iter::repeat_with(|| world.lone())).collect();
     let said: Vec<String> = side_by_side(jobs, |(wrong, pair)| {
         let mut case = Case::new(world, &pair, Act::DeleteVolume);
         case.cloud_tells_the_time();
@@ -60,7 +60,7 @@ fn h08_by_a_wrong_clock_nothing_is_done_and_by_the_right_one_it_is() {
 #[test]
 fn h08_a_daemon_whose_clock_is_moved_for_minutes_believes_nothing_and_has_missed_nothing() {
     let world = World::shared();
-    let jobs = MOVED.into_iter().zip(std::iter::repeat_with(|| world.pair())).collect();
+    let jobs = MOVED.into_iter().zip(std::iter::repeat_with(|| world.lone())).collect();
     side_by_side(jobs, |(moved, pair)| {
         let mut case = Case::new(world, &pair, Act::DeleteVolume);
         case.cloud_tells_the_time();

@@ -13,13 +13,13 @@ use costwarden::domain::finding::Act;
 use costwarden::domain::remediation::JournalState;
 
 use super::case::{Case, PATIENCE, Running, side_by_side};
-use super::world::World;
+use super::world::{Needs, World};
 
 /// Sizes at which the disk is full, in KiB of the write-ahead log: from the first commit of an act to its last.
 const ROOM: [u32; 12] = [8, 24, 48, 72, 96, 120, 144, 176, 208, 240, 288, 336];
 
-/// Pairs that this file's cases need.
-pub const PAIRS: usize = ROOM.len();
+/// What this file's cases need.
+pub const NEEDS: Needs = Needs { own: 0, lone: 0, neighbours: 0, loose: ROOM.len(), crowds: (0, 0) };
 
 /// Room left in a state folder of its own size, in KiB: from none at all to enough for everything. SQLite's shared memory
 /// takes 32 of them.
@@ -42,7 +42,7 @@ exit $code";
 #[test]
 fn h30_a_disk_that_is_full_at_any_write_leaves_no_call_without_its_row() {
     let world = World::shared();
-    let jobs = ROOM.into_iter().zip(std::iter::repeat_with(|| world.pair())).collect();
+    let jobs = ROOM.into_iter().zip(std::iter::repeat_with(|| world.loose())).collect();
     let failed: Vec<(u32, &str)> = side_by_side(jobs, |(room, pair)| {
         let mut case = Case::new(world, &pair, Act::DeleteVolume);
         let what = format!("room for {room} KiB");
@@ -63,8 +63,8 @@ fn h30_a_disk_that_is_full_at_any_write_leaves_no_call_without_its_row() {
 #[test]
 #[ignore = "mounts a small folder, for which tests/system/run makes a namespace"]
 fn h30_a_state_folder_without_room_leaves_no_call_without_its_row() {
-    let world = World::small(LEFT.len());
-    let jobs = LEFT.into_iter().zip(std::iter::repeat_with(|| world.pair())).collect();
+    let world = World::of(Needs { loose: LEFT.len(), ..Needs::default() });
+    let jobs = LEFT.into_iter().zip(std::iter::repeat_with(|| world.loose())).collect();
     let failed: Vec<(u32, &str)> = side_by_side(jobs, |(left, pair)| {
         let mut case = Case::new(world, &pair, Act::DeleteVolume);
         let what = format!("{left} KiB left");

@@ -10,7 +10,7 @@ use costwarden::domain::finding::Act;
 use costwarden::domain::remediation::JournalState;
 
 use super::case::{Case, PATIENCE, side_by_side};
-use super::world::World;
+use super::world::{Needs, World};
 use crate::support::moto::{Fault, Seen};
 
 /// How a call fails.
@@ -53,8 +53,11 @@ const CASES: [(Act, &str, &str, Breaks, JournalState); 20] = [
     (Act::DeleteVolume, "DescribeVolumes", "throttled", Fault::throttle, JournalState::Done),
 ];
 
-/// Pairs that this file's cases need: one each, and one for the port where nobody listens.
-pub const PAIRS: usize = CASES.len() + 1;
+/// What this file's cases need: an account each, and one for the port where nobody listens.
+pub fn needs() -> Needs {
+    let stops = CASES.iter().filter(|case| case.0 == Act::StopInstance).count();
+    Needs { own: stops, lone: CASES.len() - stops + 1, ..Needs::default() }
+}
 
 /// Longest that the fault lasts after it was first met; a worker that waits is killed then.
 const LASTS: Duration = Duration::from_secs(25);
@@ -62,7 +65,8 @@ const LASTS: Duration = Duration::from_secs(25);
 #[test]
 fn h05_a_network_that_breaks_at_any_call_leads_to_one_act_at_most() {
     let world = World::shared();
-    let jobs = CASES.into_iter().map(|case| (case, world.pair())).collect();
+    let own = |act| if act == Act::StopInstance { world.pair() } else { world.lone() };
+    let jobs = CASES.into_iter().map(|case| (case, own(case.0))).collect();
     let met: Vec<usize> = side_by_side(jobs, |((act, operation, how, breaks, wanted), pair)| {
         let mut case = Case::new(world, &pair, act);
         let what = format!("{act}, {operation}: {how}");
@@ -122,7 +126,7 @@ fn at_most_one(case: &Case, what: &str) {
 #[test]
 fn where_nobody_listens_nothing_is_begun_and_the_end_says_so() {
     let world = World::shared();
-    let mut case = Case::new(world, &world.pair(), Act::DeleteVolume);
+    let mut case = Case::new(world, &world.lone(), Act::DeleteVolume);
     let mut environment = case.environment();
     for (name, value) in &mut environment {
         if name == "AWS_ENDPOINT_URL" {

@@ -4,7 +4,7 @@ use costwarden::domain::finding::Act;
 use costwarden::domain::remediation::JournalState;
 
 use super::case::{Case, Counts, PATIENCE, side_by_side};
-use super::world::World;
+use super::world::{Needs, World};
 
 /// Where it is killed, in the order in which a remediation passes.
 const POINTS: [&str; 22] = [
@@ -31,8 +31,8 @@ const POINTS: [&str; 22] = [
     "J10.after",
     "J11.before",
 ];
-/// Pairs that this file's cases need: one for each point, and four for the cases beside them.
-pub const PAIRS: usize = POINTS.len() + 4;
+/// What this file's cases need: a pair for each point, and four for the cases beside them.
+pub const NEEDS: Needs = Needs { own: 2, lone: 0, neighbours: POINTS.len() + 2, loose: 0, crowds: (0, 0) };
 
 const BOTH: [Act; 2] = [Act::StopInstance, Act::DeleteVolume];
 
@@ -48,7 +48,7 @@ fn killed_at_every_step_nothing_is_done_twice_and_nothing_without_its_backup() {
     let jobs: Vec<_> = POINTS
         .into_iter()
         .flat_map(|point| {
-            let pair = world.pair();
+            let pair = world.neighbour();
             BOTH.map(|act| (point, pair.clone(), act))
         })
         .collect();
@@ -84,7 +84,7 @@ fn killed_at_every_step_nothing_is_done_twice_and_nothing_without_its_backup() {
 #[test]
 fn killed_after_the_end_the_same_plan_does_nothing_more() {
     let world = World::shared();
-    let pair = world.pair();
+    let pair = world.neighbour();
     side_by_side(BOTH.to_vec(), |act| {
         let mut case = Case::new(world, &pair, act);
         case.killed_at("J11.after");
@@ -101,7 +101,7 @@ fn killed_after_the_end_the_same_plan_does_nothing_more() {
 #[test]
 fn h05_killed_again_while_it_observes_it_still_only_observes() {
     let world = World::shared();
-    let pair = world.pair();
+    let pair = world.neighbour();
     side_by_side(BOTH.to_vec(), |act| {
         let mut case = Case::new(world, &pair, act);
         case.killed_at("J8.call");

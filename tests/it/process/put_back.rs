@@ -11,7 +11,7 @@ use costwarden::domain::remediation::JournalState;
 use costwarden::store::{ANCHOR_NAME, FILE_NAME};
 
 use super::case::{Case, side_by_side};
-use super::world::World;
+use super::world::{Needs, World};
 
 /// What is put back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,13 +26,13 @@ enum Back {
 
 const WAYS: [Back; 3] = [Back::WithLog, Back::WithoutLog, Back::Everything];
 
-/// Pairs that this file's cases need: one each.
-pub const PAIRS: usize = WAYS.len();
+/// What this file's cases need: a pair each.
+pub const NEEDS: Needs = Needs { own: 0, lone: 0, neighbours: WAYS.len(), loose: 0, crowds: (0, 0) };
 
 #[test]
 fn h16_a_state_that_was_put_back_acts_on_nothing_until_a_person_accepts_it_and_warns_anew() {
     let world = World::shared();
-    let jobs = WAYS.into_iter().zip(std::iter::repeat_with(|| world.pair())).collect();
+    let jobs = WAYS.into_iter().zip(std::iter::repeat_with(|| world.neighbour())).collect();
     let said: Vec<String> = side_by_side(jobs, |(back, pair)| {
         let mut case = Case::new(world, &pair, Act::StopInstance);
         // `Everything` is the state before the act was even claimed, which a later snapshot contradicts.

@@ -13,7 +13,7 @@ use costwarden::domain::finding::Act;
 use costwarden::domain::remediation::JournalState;
 
 use super::case::{Case, PATIENCE, Running, side_by_side};
-use super::world::World;
+use super::world::{Needs, World};
 
 /// Workers in one race.
 const WORKERS: usize = 4;
@@ -22,9 +22,9 @@ fn races() -> usize {
     std::env::var("COSTWARDEN_RACES").map_or(8, |count| count.parse().expect("COSTWARDEN_RACES is a number"))
 }
 
-/// Pairs that this file's cases need.
-pub fn pairs() -> usize {
-    races() + 1 + PAUSED.len() + 1
+/// What this file's cases need: `run` and a daemon act on a whole account.
+pub fn needs() -> Needs {
+    Needs { own: races() + 1, neighbours: 1, loose: PAUSED.len(), ..Needs::default() }
 }
 
 /// How far an act is when its worker is paused.
@@ -100,7 +100,7 @@ fn h06_two_daemons_and_a_hand_at_the_hour_of_acting_stop_an_instance_once() {
 #[test]
 fn h06_a_worker_that_was_paused_past_its_lease_does_nothing_more_when_it_goes_on() {
     let world = World::shared();
-    let jobs: Vec<_> = PAUSED.into_iter().map(|state| (state, world.pair())).collect();
+    let jobs: Vec<_> = PAUSED.into_iter().map(|state| (state, world.loose())).collect();
     let ends = side_by_side(jobs, |(state, pair)| {
         let mut case = Case::new(world, &pair, Act::DeleteVolume);
         let mut first = case.apply(None);
@@ -124,7 +124,8 @@ fn h06_a_worker_that_was_paused_past_its_lease_does_nothing_more_when_it_goes_on
         signal(&first, "-CONT");
         let code = first.end().code();
         assert!(matches!(ended, Some(JournalState::Done | JournalState::Stuck)), "{state:?}: {:?}", case.told());
-        assert_eq!((case.ended(), case.counted()), (ended, counts), "{state:?}: it went on: {}", first.errors());
+        assert_eq!(case.ended(), ended, "{state:?}: it went on: {}", first.errors());
+        assert_eq!(case.counted(), counts, "{state:?}: it went on: {}", first.errors());
         assert!(code.is_some(), "{state:?}: {}", first.errors());
         assert!(counts.snapshots <= 2 && counts.acts == usize::from(ended == Some(JournalState::Done)), "{counts:?}");
         format!("stopped in {paused_in:?}, ended with {code:?}, the act {ended:?}")
@@ -135,7 +136,7 @@ fn h06_a_worker_that_was_paused_past_its_lease_does_nothing_more_when_it_goes_on
 #[test]
 fn h06_people_who_take_one_act_back_at_once_start_the_instance_once() {
     let world = World::shared();
-    let mut case = Case::new(world, &world.pair(), Act::StopInstance);
+    let mut case = Case::new(world, &world.neighbour(), Act::StopInstance);
     assert_eq!(case.apply(None).end().code(), Some(0));
     let mut people: Vec<Running> = ["ann", "ben", "eve", "joe"]
         .map(|by| case.start(&["actions", "undo", "r-1", "--yes", "--by", by], None))

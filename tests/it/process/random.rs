@@ -11,7 +11,7 @@ use costwarden::domain::finding::Act;
 use costwarden::domain::remediation::JournalState;
 
 use super::case::{Case, PATIENCE, side_by_side};
-use super::world::World;
+use super::world::{Needs, World};
 
 /// Steps after which a kill may come; before the first of them nothing is claimed.
 const STEPS: [Option<JournalState>; 9] = [
@@ -34,20 +34,20 @@ fn kills() -> usize {
     number("COSTWARDEN_KILLS").map_or(56, |count| count as usize)
 }
 
-/// Volumes of an account in which several cases share the place, of the shared world and of a long series.
-pub const FEW: usize = 4;
-const MANY: usize = 15;
+/// Volumes of an account in which several cases share the place.
+const CROWD: usize = 9;
 
-/// How many accounts of the shared world they need: a long series has a world of its own.
-pub fn shared_crowds() -> usize {
-    if number("COSTWARDEN_KILLS").is_some() { 0 } else { kills().div_ceil(1 + FEW) }
+/// What this file's cases need of the shared world: a long series has a world of its own.
+pub fn needs() -> Needs {
+    if number("COSTWARDEN_KILLS").is_some() { Needs::default() } else { all() }
+}
+
+fn all() -> Needs {
+    Needs { crowds: (kills().div_ceil(1 + CROWD), CROWD), ..Needs::default() }
 }
 
 fn world() -> &'static World {
-    match number("COSTWARDEN_KILLS") {
-        Some(_) => World::crowded(kills().div_ceil(1 + MANY), MANY),
-        None => World::shared(),
-    }
+    if number("COSTWARDEN_KILLS").is_some() { World::of(all()) } else { World::shared() }
 }
 
 fn number(name: &str) -> Option<u64> {

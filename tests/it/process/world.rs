@@ -51,8 +51,7 @@ pub struct World {
     plan_file: PathBuf,
     home: tempfile::TempDir,
     mail_port: u16,
-    single: Mutex<Vec<Pair>>,
-    crowds: Mutex<Vec<Vec<Pair>>>,
+    planted: [Mutex<Vec<Vec<Pair>>>; 5],
     // Mail is taken as long as this lives.
     _runtime: tokio::runtime::Runtime,
 }
@@ -65,6 +64,48 @@ pub struct Pair {
     volume: String,
 }
 
+/// What the cases of a file need. An account costs the most, then an instance with its metrics.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Needs {
+    /// Pairs in an account of their own: where the account breaks, tells the time, or is acted on as a whole.
+    pub own: usize,
+    /// Volumes in an account of their own.
+    pub lone: usize,
+    /// Pairs that share accounts.
+    pub neighbours: usize,
+    /// Volumes that share accounts.
+    pub loose: usize,
+    /// Whole accounts with one instance, and so many volumes in each.
+    pub crowds: (usize, usize),
+}
+
+/// Pairs and volumes in an account that is shared.
+const NEIGHBOURS: usize = 4;
+const LOOSE: usize = 8;
+
+impl Needs {
+    /// Accounts of each sort: how many, with how many instances and volumes.
+    fn accounts(&self) -> [(usize, usize, usize); 5] {
+        [
+            (self.own, 1, 1),
+            (self.lone, 0, 1),
+            (self.neighbours.div_ceil(NEIGHBOURS), NEIGHBOURS, NEIGHBOURS),
+            (self.loose.div_ceil(LOOSE), 0, LOOSE),
+            (self.crowds.0, 1, self.crowds.1),
+        ]
+    }
+
+    fn and(self, other: Needs) -> Needs {
+        Needs {
+            own: self.own + other.own,
+            lone: self.lone + other.lone,
+            neighbours: self.neighbours + other.neighbours,
+            loose: self.loose + other.loose,
+            crowds: (self.crowds.0 + other.crowds.0, self.crowds.1.max(other.crowds.1)),
+        }
+    }
+}
+
 /// When the plan was made, and the cases begin.
 pub fn due() -> Instant {
     "2026-11-18T07:00:00Z".parse().expect("an instant")
@@ -75,36 +116,53 @@ impl World {
     pub fn shared() -> &'static World {
         static SHARED: OnceLock<World> = OnceLock::new();
         SHARED.get_or_init(|| {
-            let single = [
-                super::points::PAIRS,
-                super::network::PAIRS,
-                super::disk::PAIRS,
-                super::races::pairs(),
-                super::clocks::PAIRS,
-                super::put_back::PAIRS,
+            let files = [
+                super::points::NEEDS,
+                super::network::needs(),
+                super::disk::NEEDS,
+                super::races::needs(),
+                super::clocks::NEEDS,
+                super::put_back::NEEDS,
+                super::random::needs(),
             ];
-            World::play(single.iter().sum(), super::random::shared_crowds(), super::random::FEW)
+            World::play(files.into_iter().fold(Needs::default(), Needs::and))
         })
     }
 
-    /// One of few pairs, for a test that runs by itself. It lives as long as the process.
-    pub fn small(pairs: usize) -> &'static World {
-        Box::leak(Box::new(World::play(pairs, 0, 0)))
-    }
-
-    /// Accounts with many volumes each, for a long series of cases. It lives as long as the process.
-    pub fn crowded(crowds: usize, volumes: usize) -> &'static World {
-        Box::leak(Box::new(World::play(0, crowds, volumes)))
+    /// One for a test that runs by itself. It lives as long as the process.
+    pub fn of(needs: Needs) -> &'static World {
+        Box::leak(Box::new(World::play(needs)))
     }
 
     /// A pair in an account that has no other.
     pub fn pair(&self) -> Pair {
-        self.single.lock().expect("no case panics while it holds this").pop().expect("enough pairs were made")
+        self.take(0)
     }
 
-    /// All of an account with several volumes; only the first has an instance, because metrics cost moto much.
+    /// A volume in an account that has nothing else.
+    pub fn lone(&self) -> Pair {
+        self.take(1)
+    }
+
+    /// A pair in an account that has others.
+    pub fn neighbour(&self) -> Pair {
+        self.take(2)
+    }
+
+    /// A volume in an account that has others.
+    pub fn loose(&self) -> Pair {
+        self.take(3)
+    }
+
+    /// All of an account with several volumes; only the first has an instance.
     pub fn crowd(&self) -> Vec<Pair> {
-        self.crowds.lock().expect("no case panics while it holds this").pop().expect("enough accounts were made")
+        self.planted[4].lock().expect("no case panics while it holds this").pop().expect("enough accounts were made")
+    }
+
+    fn take(&self, sort: usize) -> Pair {
+        let mut accounts = self.planted[sort].lock().expect("no case panics while it holds this");
+        accounts.retain(|account| !account.is_empty());
+        accounts.last_mut().and_then(Vec::pop).expect("enough of this sort were made")
     }
 
     /// The plan's step on a pair.
@@ -147,25 +205,33 @@ impl World {
         fs::write(folder.join("costwarden.toml"), text).expect("a file");
     }
 
-    /// `single` accounts with a pair each, and `crowds` with an instance and so many volumes.
-    fn play(single: usize, crowds: usize, crowd: usize) -> World {
+    fn play(needs: Needs) -> World {
         let began = std::time::Instant::now();
         let built: Instant = "2026-11-02T02:00:00Z".parse().expect("an instant");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let moto = Moto::start_at(built);
-        let accounts: Vec<AccountId> = (0..single + crowds).map(|_| moto.account()).collect();
+        let sorts = needs.accounts();
+        let jobs: Vec<(usize, AccountId, usize, usize)> = (0..sorts.len())
+            .flat_map(|sort| std::iter::repeat_n(sort, sorts[sort].0))
+            .map(|sort| (sort, moto.account(), sorts[sort].1, sorts[sort].2))
+            .collect();
+        let accounts: Vec<AccountId> = jobs.iter().map(|(_, account, ..)| account.clone()).collect();
         // Each case has a clock of its own, and several share an account: their cloud tells no time.
         accounts.iter().for_each(|account| moto.tell_time(account, None));
-        let (mut pairs, sink) = runtime.block_on(async {
-            let volumes = |number: usize| if number < single { 1 } else { crowd };
-            let all = accounts.iter().enumerate();
-            let planted = stream::iter(all.map(|(number, account)| plant(&moto, account, volumes(number))));
-            let pairs: Vec<Vec<Pair>> = planted.buffered(4).collect().await;
-            (pairs, SmtpSink::start(&[]).await)
+        let count: usize = jobs.iter().map(|(_, _, instances, volumes)| instances + volumes).sum();
+        let (made, sink) = runtime.block_on(async {
+            let planted = stream::iter(jobs.into_iter().map(|(sort, account, instances, volumes)| {
+                let moto = &moto;
+                async move { (sort, plant(moto, &account, instances, volumes).await) }
+            }));
+            let made: Vec<(usize, Vec<Pair>)> = planted.buffered(4).collect().await;
+            (made, SmtpSink::start(&[]).await)
         });
-        let count = 2 * single + crowds * (1 + crowd);
-        let crowds = pairs.split_off(single);
+        let pairs: [Mutex<Vec<Vec<Pair>>>; 5] = Default::default();
+        for (sort, account) in made {
+            pairs[sort].lock().expect("nobody else has it").push(account);
+        }
         let planted = began.elapsed();
         let home = tempfile::tempdir().expect("a temporary folder");
         let mut world = World {
@@ -178,8 +244,7 @@ impl World {
             plan_file: home.path().join("plan.json"),
             home,
             mail_port: sink.address.port(),
-            single: Mutex::new(pairs.concat()),
-            crowds: Mutex::new(crowds),
+            planted: pairs,
             _runtime: runtime,
         };
         world.settings(world.home.path(), &accounts.iter().collect::<Vec<_>>(), "notify");
@@ -210,19 +275,27 @@ impl World {
     }
 }
 
-/// Plants an instance and so many volumes in an account. Its snapshots are pending at the first look.
-async fn plant(moto: &Moto, account: &AccountId, count: usize) -> Vec<Pair> {
+/// Plants instances and volumes in an account. Its snapshots are pending at the first look.
+async fn plant(moto: &Moto, account: &AccountId, instances: usize, volumes: usize) -> Vec<Pair> {
     moto.snapshots(account, 1, Duration::ZERO, "completed");
     let here = place(account, REGION);
-    let (ec2, cloudwatch) = (moto.ec2(&here).await, moto.cloudwatch(&here).await);
-    let subnet = fixtures::private_subnet(&ec2, ZONE, 1).await;
-    let mut pairs = Vec::with_capacity(count);
-    let mut instance = Some(fixtures::instance(&ec2, &subnet, "m5.large", &TAGS).await);
-    let data = instance.as_deref().map(idle);
-    cloudwatch.put_metric_data().namespace("AWS/EC2").set_metric_data(data).send().await.expect("metrics are taken");
-    for _ in 0..count {
+    let ec2 = moto.ec2(&here).await;
+    let mut made = Vec::with_capacity(instances);
+    if instances > 0 {
+        let cloudwatch = moto.cloudwatch(&here).await;
+        let subnet = fixtures::private_subnet(&ec2, ZONE, 1).await;
+        for _ in 0..instances {
+            let instance = fixtures::instance(&ec2, &subnet, "m5.large", &TAGS).await;
+            let data = Some(idle(&instance));
+            let put = cloudwatch.put_metric_data().namespace("AWS/EC2").set_metric_data(data).send();
+            put.await.expect("metrics are taken");
+            made.push(instance);
+        }
+    }
+    let mut pairs = Vec::with_capacity(volumes);
+    for _ in 0..volumes {
         let volume = fixtures::volume(&ec2, ZONE, 20, &TAGS).await;
-        pairs.push(Pair { account: account.clone(), instance: instance.take(), volume });
+        pairs.push(Pair { account: account.clone(), instance: made.pop(), volume });
     }
     pairs
 }
