@@ -209,6 +209,12 @@ fn no_test_is_switched_off_and_no_code_is_kept_for_nobody() {
     // Written in two parts, or this file would find itself.
     let switched_off = Regex::new(concat!(r"#\[ign", r"ore|allow\((dead|unused)_|expect\((dead|unused)_")).unwrap();
     let found = find(&switched_off, |_| false, |file| &file.text);
+    // One test needs a mount namespace: the system tier runs it by name, and fails when it does not find it there.
+    let system = std::fs::read_to_string(root().join("tests/system/run")).unwrap();
+    let elsewhere = |place: &String| {
+        place.starts_with("tests/it/process/disk.rs") && system.contains("process::disk:: -- --ignored --nocapture")
+    };
+    let found = found.filter(|place| !elsewhere(place));
     assert_none(found.map(|place| format!("{place}: run it or remove it")).collect());
 }
 

@@ -264,7 +264,8 @@ fn h16_accepting_begins_every_grace_period_anew_and_says_so() {
     store.note_put_back("snap-1 was made for r-7", 7).unwrap();
     store.note_put_back("snap-2 was made for r-5", 5).unwrap();
     assert_eq!(doubt(&store), "snap-1 was made for r-7");
-    let accepted = store.accept_put_back("ann", minute(60), crate::engine::grace::restart).unwrap().unwrap();
+    let restart = |finding: &mut Finding| finding.clock = GraceClock::default();
+    let accepted = store.accept_put_back("ann", minute(60), restart).unwrap().unwrap();
     assert_eq!((accepted.restarted, accepted.after_row), (1, 10_007));
     let found = store.finding(&warned.id).unwrap().unwrap();
     assert_eq!((found.clock.first_notice, found.clock.due_at), (None, None));
