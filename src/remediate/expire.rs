@@ -70,7 +70,7 @@ pub async fn due(
         if held.contains(&resource.key.id) {
             continue;
         }
-        let Some(made_by) = row_of(resource, &state_id) else { continue };
+        let Some(made_by) = row_of(&resource, &state_id) else { continue };
         if let Some(row) = over(store, made_by, &resource, now)? {
             found.push((Act::ExpireSnapshot, resource.created_at.known().copied(), row, resource));
         }

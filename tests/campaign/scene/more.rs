@@ -118,7 +118,7 @@ impl Scene {
                 let old = self.world.start - TimeDelta::days(200);
                 self.put(plant::snapshot(key, "vol-gone", 8, old).tagged(&tags), Bait::Only(act));
             }
-            Act::ExpireSnapshot | Act::SendNotification => {}
+            Act::ExpireSnapshot | Act::ExpireImage | Act::SendNotification => {}
         }
     }
 }
