@@ -114,9 +114,12 @@ pub fn plan(scene: &Scene, rng: &mut Rng) -> Vec<Planned> {
     let slots = |job| schedule.slots_between(job, scene.world.start, scene.calm_from);
     let planner = Planner { scene, scans: slots(Job::Scan), acts: slots(Job::Act) };
     // Those that need something to have happened before come more often.
-    const RARE: [Kind; 18] = [
+    const RARE: [Kind; 21] = [
         Kind::Withdrawn,
         Kind::Withdrawn,
+        Kind::Undone,
+        Kind::Undone,
+        Kind::Undone,
         Kind::Undone,
         Kind::TakenBack,
         Kind::TakenBack,

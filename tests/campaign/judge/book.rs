@@ -87,8 +87,8 @@ pub struct Book {
     pub taken_back: BTreeSet<(i64, String)>,
     /// Ids that came back anew: nobody acts on them without a person.
     pub made_anew: BTreeSet<String>,
-    /// Partitions that the last finished scan could not read to their end.
-    pub gaps: BTreeSet<Partition>,
+    /// A scan, and the partitions that it could not read to their end.
+    pub gaps: (String, BTreeSet<Partition>),
     /// Later calls of acts of several: row, operation, whether it certainly did nothing.
     pub parts: Vec<(i64, String, bool)>,
 }

@@ -95,7 +95,9 @@ fn i19_every_slot(director: &Director) {
     let scene = &director.scene;
     let schedule = Schedule::new(&scene.settings.schedule, scene.settings.zone).expect("good patterns");
     let rows = director.store.slots_between(scene.world.start, scene.end).unwrap_or_default();
-    for slot in schedule.slots_between(Job::Scan, scene.world.start, scene.end - TimeDelta::days(3)) {
+    // A worker that dies before its first commit has no slots yet.
+    let first = scene.world.start + TimeDelta::hours(1);
+    for slot in schedule.slots_between(Job::Scan, first, scene.end - TimeDelta::days(3)) {
         let known = rows.iter().any(|row| row.job == "scan" && row.slot_at == slot);
         director.judge("I19", (!known).then(|| format!("the scan of {slot} is neither run nor missed")));
     }
@@ -149,8 +151,9 @@ fn i20_alive(director: &Director) {
             continue;
         }
         let busy = director.with(|inner| {
-            // Acts of one class share their room.
-            let lately = |own: &&super::book::Sent| class(own.act) == class(act) && scene.end - own.at < days;
+            // Acts of one class share their room, and those on one kind of resource theirs.
+            let shared = |own: &&super::book::Sent| class(own.act) == class(act) || own.kind == finding.key.kind();
+            let lately = |own: &&super::book::Sent| shared(own) && scene.end - own.at < days;
             inner.book.sent.iter().filter(lately).any(|own| own.account == *finding.key.account())
         });
         director.judge(

@@ -56,7 +56,7 @@ pub fn after_scan(director: &Director, before: Vec<Finding>, finished: bool) {
         && ours(scan.started_at)
     {
         let gaps = broken.iter().filter(|(_, broken)| **broken).map(|(partition, _)| partition.clone()).collect();
-        director.with(|inner| inner.book.gaps = gaps);
+        director.with(|inner| inner.book.gaps = (scan.id.clone(), gaps));
         for row in &scan.coverage {
             if broken.get(&row.partition) == Some(&true) {
                 let believed = row.trusted().then(|| format!("{} counts as read", row.partition));
@@ -124,8 +124,10 @@ pub fn after_report(director: &Director, context: &Context) {
         let known = theirs || done.contains(&(row.resource.clone(), row.act));
         director.judge("I18", (!known).then(|| format!("{} of {} is told as done", row.act, row.resource)));
     }
-    let gaps = director.with(|inner| inner.book.gaps.clone());
-    for partition in gaps {
+    // A later scan whose end nobody saw is another one's to judge.
+    let (of, gaps) = director.with(|inner| inner.book.gaps.clone());
+    let last = director.store.last_scan().ok().flatten().is_some_and(|(scan, _)| scan.id == of);
+    for partition in gaps.into_iter().filter(|_| last) {
         let told = report.gaps.iter().any(|own| own.partition == partition);
         director.judge("I18", (!told).then(|| format!("{partition} could not be read and the report does not say so")));
     }
