@@ -4,7 +4,7 @@
 //! read make the instances partial, because what they would have said is unknown. Metrics are read in bulk: stage 1 for
 //! every running instance old enough, stage 2 for the few that stage 1 leaves (product.md, "The six first checks").
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{NaiveDate, TimeDelta};
@@ -45,6 +45,7 @@ pub async fn read(cloud: &dyn CloudRead, partition: &Partition, pulse: &Pulse) -
         pulse.beat();
     };
     let (pages, error) = read_partition(cloud, partition, each).await;
+    once_each(&mut resources);
     resources.shrink_to_fit();
     let status = match (&error, pages) {
         (None, _) => Status::Complete,
@@ -60,6 +61,20 @@ pub async fn read(cloud: &dyn CloudRead, partition: &Partition, pulse: &Pulse) -
         suspect: None,
     };
     PartitionRead { coverage, resources }
+}
+
+/// Leaves the last of what pages name twice: the pages of a list are not one moment's, and a resource that moves from one
+/// to the other, or a page that comes again, must not count twice in totals, pace and inventory floor.
+fn once_each(resources: &mut Vec<Resource>) {
+    let mut order: Vec<usize> = (0..resources.len()).collect();
+    order.sort_unstable_by(|left, right| resources[*left].key.id.cmp(&resources[*right].key.id).then(left.cmp(right)));
+    let same = |pair: &&[usize]| resources[pair[0]].key.id == resources[pair[1]].key.id;
+    let earlier: HashSet<usize> = order.windows(2).filter(same).map(|pair| pair[0]).collect();
+    if earlier.is_empty() {
+        return;
+    }
+    let mut index = 0..;
+    resources.retain(|_| index.next().is_some_and(|index| !earlier.contains(&index)));
 }
 
 /// Whether a resource is listed only because it was there a while ago. EC2 lists terminated instances for about an

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use costwarden::app::WorldApp;
-use costwarden::cloud::sim::{Effect, Fault, World};
+use costwarden::cloud::sim::{Effect, Fault, Span, World};
 use costwarden::domain::finding::{Finding, State};
 use costwarden::domain::inventory::Status;
 use costwarden::domain::mode::Mode;
@@ -80,6 +80,25 @@ async fn a_listing_that_shrank_beyond_the_floor_is_suspect_and_closes_nothing() 
         }
     }
     assert!(!outcome.scan.complete());
+}
+
+#[tokio::test]
+async fn h03_a_page_that_comes_twice_counts_once_and_the_next_night_is_believed() {
+    let (app, cx) = demo();
+    let span = Span { from: None, until: Some(app.clock.now() + TimeDelta::minutes(5)) };
+    app.cloud.add_fault(Fault { span, ..Fault::on("DescribeVolumes", Effect::RepeatPage(1)) });
+    let counted = |outcome: &ScanOutcome| {
+        let volumes = outcome.scan.coverage.iter().filter(|row| row.partition.kind == Kind::Volume);
+        volumes.map(|row| (row.partition.to_string(), row.resources, row.suspect.clone())).collect::<Vec<_>>()
+    };
+    let first = night(&cx).await;
+    let (pages, one): (u32, _) = (first.scan.coverage.iter().map(|row| row.pages).sum(), counted(&first));
+    let findings: Vec<_> = stored(&cx).into_iter().map(|finding| finding.id).collect();
+    app.clock.advance_to(app.clock.now() + TimeDelta::minutes(10));
+    let second = night(&cx).await;
+    assert!(second.scan.coverage.iter().map(|row| row.pages).sum::<u32>() < pages, "the fault was met");
+    assert_eq!(counted(&second), one, "the same totals, and none of them is doubted");
+    assert_eq!(stored(&cx).into_iter().map(|finding| finding.id).collect::<Vec<_>>(), findings);
 }
 
 #[tokio::test]

@@ -9,11 +9,14 @@ use costwarden::domain::check::Standing;
 use costwarden::domain::finding::{Act, Finding, State};
 use costwarden::domain::remediation::JournalState;
 use costwarden::store::{FindingFilter, Store};
+use costwarden::worker::jobs::plan::plan;
 use costwarden::worker::schedule::{Job, Schedule};
+use futures::FutureExt;
 
 use crate::director::Director;
 use crate::kinds::Kind;
 use crate::policies::class;
+use crate::process::context;
 use crate::scene::Bait;
 
 /// The whole world, once.
@@ -104,7 +107,7 @@ fn i19_every_slot(director: &Director) {
 }
 
 /// What was due long enough, in quiet days, with room and nobody's objection: at least one of its class was done.
-fn i20_alive(director: &Director) {
+fn i20_alive(director: &Arc<Director>) {
     let scene = &director.scene;
     let pace = &scene.settings.enforcement.pace;
     let days = TimeDelta::days(8);
@@ -139,7 +142,13 @@ fn i20_alive(director: &Director) {
         let id = finding.key.id.to_string();
         let there = director.cloud.truth(|truth| truth.resource(&id).is_some());
         let invites = |bait: Bait| bait == Bait::None || bait == Bait::Only(act);
-        let clean = scene.cards.get(&id).is_some_and(|card| invites(card.bait))
+        // What was asked of it half-way rests for a week, and its next slot may be days after that.
+        let rests = director.with(|inner| {
+            let ours = |own: &&super::book::Sent| own.resource == id && class(own.act) != class(Act::AddTags);
+            inner.book.sent.iter().filter(ours).any(|own| scene.end - own.at < days + TimeDelta::days(7))
+        });
+        let clean = !rests
+            && scene.cards.get(&id).is_some_and(|card| invites(card.bait))
             && !director.cloud.changes().iter().any(|change| change.target == id)
             && director.with(|inner| !inner.book.grants.iter().any(|own| own.resource == id));
         let due = finding.clock.due_at.is_some_and(|due| due < scene.end - days)
@@ -171,17 +180,16 @@ fn i20_alive(director: &Director) {
 }
 
 /// What the program itself says about a finding that should have been acted on.
-fn why(director: &Director, finding: &Finding) -> String {
+fn why(director: &Arc<Director>, finding: &Finding) -> String {
     let events = director.store.finding_events(&finding.id).unwrap_or_default();
     let mut last: Vec<String> =
         events.iter().rev().take(3).map(|event| format!("{} {}", event.what, event.detail)).collect();
     let acts = director.store.remediations_of_finding(&finding.id).unwrap_or_default();
     last.extend(acts.last().map(|row| format!("{}: {}", row.state.word(), row.message)));
-    let end = director.scene.end;
-    let around = director.store.remediations_between(end - TimeDelta::days(8), end).unwrap_or_default();
-    if let Some(row) = around.last() {
-        let held = director.store.held(&row.plan, None).unwrap_or_default();
-        last.extend(held.iter().filter(|own| own.finding == finding.id).map(|own| format!("held: {}", own.reason)));
+    // The simulated cloud answers at once, so that nothing is waited for here.
+    if let Some(Ok(planned)) = plan(&context(director), false).now_or_never() {
+        let held = planned.held.iter().find(|own| own.finding == finding.id);
+        last.push(held.map_or("a plan of now would do it".to_owned(), |own| format!("held: {}", own.reason)));
     }
     format!("{:?}; {}", finding.unjudged, last.join(" / "))
 }
