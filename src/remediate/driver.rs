@@ -41,7 +41,7 @@ pub(super) struct Here {
     pub fresh: Option<Fresh>,
     /// The snapshot call whose intent was just written, with the reads it rests on: certainly not sent yet.
     pub snapshot_call: Option<(Call, Fresh)>,
-    /// When J7 saw every snapshot completed.
+    /// Before J7 saw every snapshot completed.
     pub verified_at: Option<Instant>,
 }
 

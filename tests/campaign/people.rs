@@ -67,6 +67,14 @@ pub async fn in_gap(director: &Arc<Director>, process: u32, kind: Kind, deed: De
             director.pass_to(now + TimeDelta::minutes(16));
             (second(director, process + 1_000).await, false)
         }
+        Deed::LoseSnapshot => {
+            let done = person(director, deed);
+            if done {
+                // Long enough for every read to show it.
+                director.pass_to(now + director.scene.lag + TimeDelta::minutes(2));
+            }
+            (done, false)
+        }
         other => (person(director, other), false),
     };
     if done {

@@ -6,11 +6,14 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use chrono::TimeDelta;
 use costwarden::deliver::mail::Mailer;
+use costwarden::domain::plan::Held;
+use costwarden::engine::plan::select;
 use costwarden::remediate::Halt;
 use costwarden::settings::Settings;
 use costwarden::worker::clock_guard::{CLOUD_DIFFERENCE, ClockGuard, Reading, Trust};
 use costwarden::worker::context::Context;
 use costwarden::worker::daemon::{JobReport, Jobs};
+use costwarden::worker::jobs::plan::{input, posture};
 use costwarden::worker::ledger::Ledger;
 use costwarden::worker::nightly::{Loaded, Nightly};
 use costwarden::worker::outlets::Outlets;
@@ -238,7 +241,10 @@ impl Process {
         if !self.dead() {
             match job {
                 Job::Scan => nights::after_scan(&director, before.unwrap_or_default(), result.is_ok()),
-                Job::Act => {}
+                Job::Act => director.tell(|| {
+                    let row = |own: &Held| format!("{:?} of {}: {}", own.act, own.key.id, own.reason);
+                    format!("held: {}", held_back(&director).iter().map(row).collect::<Vec<_>>().join("; "))
+                }),
                 Job::Daily | Job::Weekly => nights::after_report(&director, &self.nightly.context()),
             }
         }
@@ -258,6 +264,13 @@ impl Process {
     pub fn reload(&self) {
         self.nightly.replace(context(&self.director));
     }
+}
+
+/// What a plan of now would hold, and why; for who reads the story. Reads the state alone and changes nothing.
+pub fn held_back(director: &Arc<Director>) -> Vec<Held> {
+    let cx = context(director);
+    let (Ok(findings), Ok(posture)) = (cx.store.findings_open(), posture(&cx)) else { return Vec::new() };
+    select(&input(&cx, &posture, &findings, false)).held
 }
 
 /// How soon a killed worker is started again.

@@ -249,6 +249,27 @@ async fn h02_a_verified_snapshot_is_looked_at_again_by_the_process_that_acts() {
 }
 
 #[tokio::test]
+async fn h02_a_snapshot_that_goes_while_the_reads_take_long_is_missed_before_the_act() {
+    for (id, of, action) in [(INSTANCE, DATA, Action::Stop), (ORPHAN, ORPHAN, Action::Terminate)] {
+        let stage = Stage::new();
+        let step = stage.due_step(id, action).await;
+        let (cloud, clock) = (stage.cloud.clone(), stage.clock.clone());
+        // Between the look that sees it completed and its record.
+        let slowly = Halt::meanwhile("J7.call", move || {
+            let snapshot = cloud.truth(|truth| truth.snapshots_of(of).first().map(|own| own.key.id.to_string()));
+            cloud.apply("bob", Change::Delete(snapshot.unwrap())).unwrap();
+            clock.advance_to(clock.now() + TimeDelta::minutes(2));
+        });
+        let (remediator, run) = (stage.remediator(slowly), stage.run("run-1"));
+        let first = remediator.start(&step, "p-1", &run).await.unwrap();
+        let end = stage.play(&remediator, first, &run).await;
+        assert_eq!(end.progress, Progress::Ended(JournalState::Aborted), "{id}: {}", end.message);
+        assert!(end.message.contains("is not there any more"), "{id}: {}", end.message);
+        assert_eq!(stage.acts(), Vec::<String>::new(), "{id}");
+    }
+}
+
+#[tokio::test]
 async fn h13_a_volume_that_grew_after_its_snapshot_is_no_longer_covered() {
     let stage = Stage::new();
     let step = stage.due_step(INSTANCE, Action::Stop).await;

@@ -9,14 +9,12 @@ use costwarden::domain::check::Standing;
 use costwarden::domain::finding::{Act, Finding, State};
 use costwarden::domain::remediation::JournalState;
 use costwarden::store::{FindingFilter, Store};
-use costwarden::worker::jobs::plan::plan;
 use costwarden::worker::schedule::{Job, Schedule};
-use futures::FutureExt;
 
 use crate::director::Director;
 use crate::kinds::Kind;
-use crate::policies::class;
-use crate::process::context;
+use crate::policies::{Class, class};
+use crate::process::held_back;
 use crate::scene::Bait;
 
 /// The whole world, once.
@@ -121,8 +119,14 @@ fn i20_alive(director: &Arc<Director>) {
         })
     };
     let findings = director.store.findings(&FindingFilter { states: vec![State::Open], ..FindingFilter::default() });
-    for finding in findings.unwrap_or_default() {
+    let findings = findings.unwrap_or_default();
+    for finding in &findings {
         let Some(act) = finding.act() else { continue };
+        // Whose resource may go waits for that first, whether there is room for it or not.
+        let goes = |own: &Finding| own.act().is_some_and(|act| class(act) == Class::Destructive);
+        if findings.iter().any(|own| own.id != finding.id && own.key == finding.key && goes(own)) {
+            continue;
+        }
         let room = match act {
             Act::StopInstance | Act::ResizeInstance | Act::ModifyVolume => {
                 pace.disruptive_per_run > 0 && pace.percent_of_kind_per_day > 0
@@ -156,7 +160,7 @@ fn i20_alive(director: &Arc<Director>) {
             && finding.standing == Standing::Proven
             && !finding.suppressed
             && finding.seen_at > scene.end - days;
-        if !(room && there && clean && due && armed(&finding)) {
+        if !(room && there && clean && due && armed(finding)) {
             continue;
         }
         let busy = director.with(|inner| {
@@ -171,7 +175,7 @@ fn i20_alive(director: &Arc<Director>) {
                 format!(
                     "{act} of {id} is due since {:?} and nothing of its kind is done: {}",
                     finding.clock.due_at,
-                    why(director, &finding)
+                    why(director, finding)
                 )
             }),
         );
@@ -186,11 +190,8 @@ fn why(director: &Arc<Director>, finding: &Finding) -> String {
         events.iter().rev().take(3).map(|event| format!("{} {}", event.what, event.detail)).collect();
     let acts = director.store.remediations_of_finding(&finding.id).unwrap_or_default();
     last.extend(acts.last().map(|row| format!("{}: {}", row.state.word(), row.message)));
-    // The simulated cloud answers at once, so that nothing is waited for here.
-    if let Some(Ok(planned)) = plan(&context(director), false).now_or_never() {
-        let held = planned.held.iter().find(|own| own.finding == finding.id);
-        last.push(held.map_or("a plan of now would do it".to_owned(), |own| format!("held: {}", own.reason)));
-    }
+    let held = held_back(director).into_iter().find(|own| own.finding == finding.id);
+    last.push(held.map_or("a plan of now would do it".to_owned(), |own| format!("held: {}", own.reason)));
     format!("{:?}; {}", finding.unjudged, last.join(" / "))
 }
 
