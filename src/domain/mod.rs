@@ -14,6 +14,7 @@ pub mod gp3;
 pub mod guard;
 pub mod hours;
 pub mod inventory;
+pub mod kept;
 pub mod launch;
 pub mod lifecycle;
 pub mod mode;

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Instant;
+use super::kept::Kept;
 use super::plan::Step;
 use super::text::Str;
 
@@ -104,7 +105,7 @@ pub struct Remediation {
     /// Why it ended as it did, or what it waits for, in words.
     pub message: String,
     /// What is needed to put things back: the resource as it was read at J4.
-    pub recipe: Option<serde_json::Value>,
+    pub recipe: Option<Kept>,
 }
 
 /// One call of an act that takes several: its intent, its answer and what was seen of it.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Instant;
 use super::fact::Fact;
 use super::finding::FindingId;
+use super::kept::Kept;
 use super::launch::Launch;
 use super::money::Usd;
 use super::place::ResourceKey;
@@ -179,10 +180,15 @@ pub struct Undoable {
 }
 
 impl Recipe {
+    /// As an act's row keeps it.
+    pub fn kept(&self) -> Option<Kept> {
+        Kept::of(self)
+    }
+
     /// The recipe of an act; `Err` says in words why there is none.
     pub fn of(act: &Remediation) -> Result<Recipe, String> {
-        let stored = act.recipe.clone().ok_or_else(|| format!("r-{} saved no recipe", act.id))?;
-        serde_json::from_value(stored).map_err(|error| format!("the recipe of r-{} cannot be read: {error}", act.id))
+        let stored = act.recipe.as_ref().ok_or_else(|| format!("r-{} saved no recipe", act.id))?;
+        stored.read().map_err(|error| format!("the recipe of r-{} cannot be read: {error}", act.id))
     }
 }
 

@@ -388,7 +388,7 @@ impl Remediator {
             bin_until: None,
             launch: fresh.launch.clone(),
         };
-        remediation.recipe = serde_json::to_value(recipe).ok();
+        remediation.recipe = recipe.kept();
     }
 
     /// One transition, one durable commit.

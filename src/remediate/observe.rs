@@ -108,7 +108,7 @@ impl Remediator {
         };
         if let Ok(mut recipe) = Recipe::of(remediation) {
             recipe.bin_until = Some(until);
-            remediation.recipe = serde_json::to_value(recipe).ok();
+            remediation.recipe = recipe.kept();
         }
         let until = until.format("%Y-%m-%d %H:%M UTC");
         Ok((Look::Reached, format!("seen in the Recycle Bin, which keeps it until {until}")))

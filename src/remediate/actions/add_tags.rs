@@ -53,8 +53,7 @@ fn missing(wanted: &[(String, String)], present: &Tags) -> Vec<(String, String)>
 /// Reached when each key that was missing before the act is there with the value that we wrote.
 fn look(remediation: &Remediation, fresh: &Resource) -> Look {
     let Some(now) = fresh.tags.known() else { return Look::Between };
-    let before: Option<Recipe> =
-        remediation.recipe.as_ref().and_then(|recipe| serde_json::from_value(recipe.clone()).ok());
+    let before = Recipe::of(remediation).ok();
     let before = before.as_ref().and_then(|recipe| recipe.resource.tags.known()).cloned().unwrap_or_default();
     let written = missing(&remediation.step.add_tags, &before);
     let there = written.iter().filter(|(key, value)| now.get(key) == Some(value)).count();

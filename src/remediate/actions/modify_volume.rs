@@ -60,8 +60,7 @@ fn changeable(volume: &Volume, now: Instant) -> Result<(), String> {
 
 /// DescribeVolumes shows the new type when it is in force; that EBS goes on optimizing then changes nothing about that.
 fn look(remediation: &Remediation, fresh: &Resource) -> Look {
-    let before: Option<Recipe> =
-        remediation.recipe.as_ref().and_then(|recipe| serde_json::from_value(recipe.clone()).ok());
+    let before = Recipe::of(remediation).ok();
     let wanted = before.as_ref().and_then(|recipe| no_less_than(recipe.resource.volume()?));
     let (Some(wanted), Some(now)) = (wanted, fresh.volume()) else { return Look::Between };
     let enough = now.iops.is_some_and(|iops| iops >= wanted.iops)

@@ -89,7 +89,7 @@ async fn r11_a_delete_has_its_completed_snapshot_first() {
     assert_eq!(snapshots.len(), 1);
     assert_eq!(snapshots[0].tag("Name"), Some(format!("pre-deletion-{}", step.finding).as_str()));
 
-    let recipe: Recipe = serde_json::from_value(stage.row(outcome.id.unwrap()).recipe.unwrap()).unwrap();
+    let recipe = Recipe::of(&stage.row(outcome.id.unwrap())).unwrap();
     assert_eq!(recipe.restore, Restore::CreateVolume { volume: ORPHAN.into() });
     assert_eq!(recipe.resource.volume().unwrap().size_gib, 50);
 }
@@ -132,7 +132,7 @@ async fn r12_missing_tags_are_added_with_our_two_marks_and_nothing_is_overwritte
     ];
     assert_eq!(tags, Tags::of(&expected));
     assert!(stage.cloud.calls().iter().all(|call| call.overwrote.is_empty()));
-    let recipe: Recipe = serde_json::from_value(stage.row(outcome.id.unwrap()).recipe.unwrap()).unwrap();
+    let recipe = Recipe::of(&stage.row(outcome.id.unwrap())).unwrap();
     let marks =
         [("costwarden:compliance-status", "needs-review"), ("costwarden:auto-tagged-at", "2026-11-23T10:00:00Z")];
     let marks = marks.map(|(key, value)| (key.to_owned(), value.to_owned()));

@@ -31,7 +31,7 @@ impl Remediator {
         }
         if let Ok(mut recipe) = Recipe::of(remediation) {
             recipe.addresses = addresses_of(&*self.tools.read, &remediation.step.key).await;
-            remediation.recipe = serde_json::to_value(recipe).ok();
+            remediation.recipe = recipe.kept();
         }
     }
 }

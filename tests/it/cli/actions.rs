@@ -125,7 +125,7 @@ fn deleted(desk: &Desk) -> String {
         bin_until: None,
         launch: None,
     };
-    act.recipe = Some(serde_json::to_value(recipe).unwrap());
+    act.recipe = recipe.kept();
     act.snapshots = vec![SafetySnapshot {
         volume: "vol-0c".into(),
         size_gib: 50,
