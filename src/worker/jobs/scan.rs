@@ -202,7 +202,7 @@ async fn judge_partition(
     } else {
         UsageMap::new()
     };
-    let mut packer = Packer::new();
+    let mut packer = Packer::default();
     let mut summary = ScanSummary::default();
     if !coverage.trusted() && !planted!("judge-what-was-half-read") {
         for resource in &resources {
