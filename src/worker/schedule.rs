@@ -8,6 +8,7 @@
 //! It leaves out whether a slot has run: `slots` knows.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{LocalResult, NaiveDate, NaiveDateTime, TimeDelta, TimeZone};
 use chrono_tz::Tz;
@@ -40,6 +41,8 @@ pub struct JobPattern {
     /// The zone whose wall clock it speaks of.
     pub zone: Tz,
     cron: Cron,
+    /// An instant that was asked about, and the slot after it: every tick asks, and the answer changes once a slot.
+    last: Arc<Mutex<Option<(Instant, Instant)>>>,
 }
 
 /// All jobs with their patterns.
@@ -113,11 +116,24 @@ impl JobPattern {
             Ok(first) if first - start <= TimeDelta::days(366 * 28) => {}
             _ => return Err(refuse("no such date ever comes".to_owned())),
         }
-        Ok(JobPattern { job, text: text.split_whitespace().collect::<Vec<_>>().join(" "), zone, cron })
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        Ok(JobPattern { job, text, zone, cron, last: Arc::default() })
     }
 
     /// The first slot after an instant; `None` only at the end of the calendar.
     pub fn next_after(&self, after: Instant) -> Option<Instant> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((asked, slot)) = *last
+            && (asked..slot).contains(&after)
+        {
+            return Some(slot);
+        }
+        let slot = self.looked_up(after)?;
+        *last = Some((after, slot));
+        Some(slot)
+    }
+
+    fn looked_up(&self, after: Instant) -> Option<Instant> {
         let mut wall = after.with_timezone(&self.zone).naive_local();
         loop {
             wall = self.cron.find_next_occurrence(&wall, false).ok()?;
@@ -383,6 +399,11 @@ mod tests {
                     slot = row.next_after(slot).unwrap();
                 }
                 prop_assert_eq!(slot, next);
+            }
+            // What is remembered from one question answers the next as a pattern would that was never asked.
+            for asked in [-90, 0, 7, -3, 61, 1_441, 20] {
+                let asked = start + TimeDelta::minutes(asked);
+                prop_assert_eq!(row.next_after(asked), row.looked_up(asked));
             }
         }
     }
