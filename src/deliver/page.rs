@@ -3,12 +3,20 @@
 //! Notices, budget messages and alerts fill a [`Letter`]; neither form can say what the other does not. All foreign
 //! text is cleaned by whoever fills it and escaped here.
 
+use std::sync::LazyLock;
+
 use anyhow::{Context, Result};
 use minijinja::{Environment, Value, context};
 
 use crate::domain::notice::WAYS_TO_STOP;
 
-const TEMPLATE: &str = include_str!("templates/notice.html");
+/// Parsed once: a night writes many letters.
+static PAGES: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut pages = Environment::new();
+    // One that does not parse is missing when it is asked for, which the tests would show.
+    let _ = pages.add_template("notice.html", include_str!("templates/notice.html"));
+    pages
+});
 
 /// What a letter says.
 #[derive(Clone, Debug, Default)]
@@ -82,8 +90,6 @@ impl Letter {
 
     /// As HTML.
     pub fn html(&self) -> Result<String> {
-        let mut environment = Environment::new();
-        environment.add_template("notice.html", TEMPLATE).context("the notice's HTML template does not parse")?;
         let groups: Vec<Value> = (self.groups.iter())
             .map(|group| {
                 let items: Vec<Value> = (group.items.iter())
@@ -104,7 +110,7 @@ impl Letter {
         } else {
             Vec::new()
         };
-        let page = environment.get_template("notice.html").context("the notice's HTML template is missing")?;
+        let page = PAGES.get_template("notice.html").context("the notice's HTML template does not parse")?;
         page.render(context! {
             subject => self.subject.clone(),
             title => self.title.clone(),

@@ -3,6 +3,8 @@
 //! The template escapes everything by itself (its name ends in `.html`); this file decides the words and cuts the
 //! lists, because Gmail clips a message near 102 KB. The PDF beside it has the rest.
 
+use std::sync::LazyLock;
+
 use anyhow::{Context, Result};
 use minijinja::{Environment, Value, context};
 
@@ -12,16 +14,20 @@ use crate::domain::notice::WAYS_TO_STOP;
 use crate::domain::report::{Report, ReportKind};
 use crate::domain::text::{clean, shown_at};
 
-const TEMPLATE: &str = include_str!("templates/report.html");
+/// Parsed once.
+static PAGES: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut pages = Environment::new();
+    // One that does not parse is missing when it is asked for, which the tests would show.
+    let _ = pages.add_template("report.html", include_str!("templates/report.html"));
+    pages
+});
 
 /// Rows of each list.
 const ROWS: usize = 10;
 
 /// The whole page. Fails only if the template is broken, which a test would show.
 pub fn render(report: &Report) -> Result<String> {
-    let mut environment = Environment::new();
-    environment.add_template("report.html", TEMPLATE).context("the report's HTML template does not parse")?;
-    let template = environment.get_template("report.html").context("the report's HTML template is missing")?;
+    let template = PAGES.get_template("report.html").context("the report's HTML template does not parse")?;
     template
         .render(context! {
             title => words::title(report),
