@@ -17,6 +17,7 @@ use costwarden::domain::Instant;
 use costwarden::domain::place::Partition;
 use costwarden::domain::resource::Resource;
 use costwarden::store::{Store, Trouble};
+use costwarden::worker::schedule::Schedule;
 
 use crate::faults::{Deed, Mail, What};
 use crate::judge::book::Book;
@@ -27,6 +28,7 @@ use crate::tally::{Tally, Violation};
 /// A running world.
 pub struct Director {
     pub scene: Arc<Scene>,
+    pub schedule: Schedule,
     pub cloud: SimCloud,
     pub store: Arc<Store>,
     pub mail: MemoryMailer,
@@ -103,7 +105,9 @@ impl Director {
             What::AnyWrite(number, trouble) => Some((false, number, trouble, planned.kind)),
             _ => None,
         };
+        let schedule = Schedule::new(&scene.settings.schedule, scene.settings.zone).expect("good patterns");
         let director = Director {
+            schedule,
             cloud,
             store: Arc::new(store),
             mail,

@@ -114,7 +114,7 @@ pub fn plan(scene: &Scene, rng: &mut Rng) -> Vec<Planned> {
     let slots = |job| schedule.slots_between(job, scene.world.start, scene.calm_from);
     let planner = Planner { scene, scans: slots(Job::Scan), acts: slots(Job::Act) };
     // Those that need something to have happened before come more often.
-    const RARE: [Kind; 21] = [
+    const RARE: [Kind; 22] = [
         Kind::Withdrawn,
         Kind::Withdrawn,
         Kind::Undone,
@@ -128,6 +128,7 @@ pub fn plan(scene: &Scene, rng: &mut Rng) -> Vec<Planned> {
         Kind::ActNotPermitted,
         Kind::ActWrongState,
         Kind::ActTimeoutAfter,
+        Kind::ActVolumeInUse,
         Kind::ActVolumeInUse,
         Kind::SnapshotFails,
         Kind::SnapshotSize,

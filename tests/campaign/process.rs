@@ -68,7 +68,7 @@ impl Process {
     /// A process that has done nothing yet; `None` when the state cannot be read.
     pub fn start(director: &Arc<Director>, id: u32) -> Option<Process> {
         let context = context(director);
-        let schedule = Schedule::new(&context.settings.schedule, context.settings.zone).expect("good patterns");
+        let schedule = director.schedule.clone();
         let outlets = Arc::new(Outlets::mail(Mailer::Memory(director.mail.clone())));
         let actor = Actor { director: director.clone(), process: id, inner: director.cloud.actor() };
         let ledger = Ledger::new(director.store.clone());
@@ -257,7 +257,7 @@ impl Process {
         if self.trust != Trust::Sane {
             return Some(now + TimeDelta::minutes(1));
         }
-        Job::ALL.into_iter().filter_map(|job| self.schedule.next_after(job, now)).min()
+        self.schedule.next(now).map(|(_, slot)| slot)
     }
 
     /// Settings and policies are read again, as by SIGHUP.

@@ -9,7 +9,7 @@ use costwarden::deliver::mail::Mailer;
 use costwarden::domain::Instant;
 use costwarden::domain::mode::Mode;
 use costwarden::store::Store;
-use costwarden::worker::schedule::{Job, Schedule};
+use costwarden::worker::schedule::Job;
 
 use crate::director::Director;
 use crate::faults::{Deed, What};
@@ -107,7 +107,7 @@ pub struct Player {
 impl Player {
     pub fn new(director: Arc<Director>) -> Player {
         let scene = director.scene.clone();
-        let schedule = Schedule::new(&scene.settings.schedule, scene.settings.zone).expect("good patterns");
+        let schedule = director.schedule.clone();
         let mut timed = BTreeMap::new();
         for slot in schedule.slots_between(Job::Act, scene.world.start, scene.end) {
             timed.insert((slot - TimeDelta::minutes(40), timed.len()), Timed::Round);

@@ -104,7 +104,7 @@ const CALM_DAYS: i64 = 12;
 pub fn make(seed: u64, only: Option<&[usize]>) -> Scene {
     let mut rng = Rng::new(seed, "scene");
     let start = day("2026-01-05") + TimeDelta::days(rng.between(0, 600)) + TimeDelta::minutes(rng.between(0, 1439));
-    let longest = if rng.chance(6) { 90 } else { 40 };
+    let longest = if rng.chance(6) { 90 } else { 33 };
     let length = rng.between(30, longest);
     let end = start + TimeDelta::days(length);
     let severity = *rng.pick(&[Severity::High, Severity::High, Severity::Critical, Severity::Medium]);
@@ -247,10 +247,10 @@ fn places(rng: &mut Rng) -> Vec<Place> {
         region: Region::new(region).expect("a Region"),
     };
     let mut places = vec![place("111122223333", "eu-central-1")];
-    if rng.chance(12) {
+    if rng.chance(8) {
         places.push(place("111122223333", "us-east-1"));
     }
-    if rng.chance(12) {
+    if rng.chance(8) {
         places.push(place("444455556666", "eu-central-1"));
     }
     places
@@ -296,7 +296,7 @@ fn settings(rng: &mut Rng, places: &[Place], flood: bool) -> Settings {
     enforcement.window = window(rng);
     enforcement.protect = vec!["tag:never=true".into()];
     let schedule = &mut settings.schedule;
-    let days = *rng.pick(&["1,3", "1,3", "1,3", "2,4", "1-4"]);
+    let days = *rng.pick(&["1,3", "1,3", "1,3", "1,3", "1,3", "2,4", "2,4", "1-4"]);
     schedule.scan = format!("0 2 * * {days}");
     schedule.act = format!("0 10 * * {days}");
     schedule.daily = "0 16 1,15 * *".into();

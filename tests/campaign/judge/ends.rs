@@ -9,7 +9,7 @@ use costwarden::domain::check::Standing;
 use costwarden::domain::finding::{Act, Finding, State};
 use costwarden::domain::remediation::JournalState;
 use costwarden::store::{FindingFilter, Store};
-use costwarden::worker::schedule::{Job, Schedule};
+use costwarden::worker::schedule::Job;
 
 use crate::director::Director;
 use crate::kinds::Kind;
@@ -94,11 +94,10 @@ fn i17_mail(director: &Director) {
 
 fn i19_every_slot(director: &Director) {
     let scene = &director.scene;
-    let schedule = Schedule::new(&scene.settings.schedule, scene.settings.zone).expect("good patterns");
     let rows = director.store.slots_between(scene.world.start, scene.end).unwrap_or_default();
     // A worker that dies before its first commit has no slots yet.
     let first = scene.world.start + TimeDelta::hours(1);
-    for slot in schedule.slots_between(Job::Scan, first, scene.end - TimeDelta::days(3)) {
+    for slot in director.schedule.slots_between(Job::Scan, first, scene.end - TimeDelta::days(3)) {
         let known = rows.iter().any(|row| row.job == "scan" && row.slot_at == slot);
         director.judge("I19", (!known).then(|| format!("the scan of {slot} is neither run nor missed")));
     }
