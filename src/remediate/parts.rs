@@ -92,10 +92,12 @@ impl Remediator {
         let now = self.tools.clock.now();
         let (looks, steady) = row.count(look, now);
         let answered = row.state() == JournalState::Answered;
-        // While it stops it serves nobody: a stop that hangs is told as soon as any other trouble.
-        let hangs = look == Look::Between && now - row.updated_at().max(run.started_at) >= TROUBLE;
-        let settled = if row.parts().len() == 1 && passage.restart && hangs {
+        // While it stops, or cannot be found any more, it serves nobody: that is told as soon as any other trouble.
+        let hangs = passage.restart && now - row.updated_at().max(run.started_at) >= TROUBLE;
+        let settled = if row.parts().len() == 1 && hangs && look == Look::Between {
             Settled::Lost("it does not arrive".into())
+        } else if row.parts().len() == 1 && hangs && look == Look::Gone {
+            Settled::Lost("it is not found any more, which proves nothing".into())
         } else if row.parts().len() == 1 {
             match seen(look, answered, false, looks, steady, now - row.updated_at()) {
                 Seen::Effect(effect) => Settled::Seen(effect),
@@ -248,10 +250,10 @@ fn settle(look: Look, answered: bool, looks: u32, steady: TimeDelta, late: bool)
     }
 }
 
-/// Whether people must be told now: an instance that ran is not running, for this long since the call that did not work.
-/// A restarted process looks for itself first.
+/// Whether people must be told now: an instance that ran is not running, or may not be, for this long since the call that
+/// did not work, or since the last thing that was seen. A restarted process looks for itself first.
 fn overdue(row: &Row<'_>, passage: &Passage, run: &Run, now: Instant) -> bool {
-    if !passage.restart || row.parts().len() == 1 && row.state() != JournalState::PartSeen {
+    if !passage.restart {
         return false;
     }
     let trouble = row.parts().iter().skip(1).find(|part| part.outcome != PartOutcome::Seen);

@@ -313,6 +313,26 @@ async fn h21_a_stop_or_a_start_that_hangs_is_told_within_five_minutes() {
 }
 
 #[tokio::test]
+async fn h21_a_stop_whose_effect_cannot_be_seen_is_told_within_five_minutes() {
+    for effect in [Effect::Timeout, Effect::Deny, Effect::Hide(vec![INSTANCE.into()])] {
+        let stage = Stage::new();
+        let step = stage.due_step(INSTANCE, Action::Resize).await;
+        let (cloud, what) = (stage.cloud.clone(), effect.clone());
+        let blind =
+            Halt::meanwhile("J9[stop].after", move || cloud.add_fault(Fault::on("DescribeInstances", what.clone())));
+        let (remediator, run) = (stage.remediator(blind), stage.run("run-1"));
+        let first = remediator.start(&step, "p-1", &run).await.unwrap();
+        let outcome = stage.play(&remediator, first, &run).await;
+        assert_eq!(outcome.progress, Progress::Ended(JournalState::Stuck), "{effect:?}: {}", outcome.message);
+        assert_eq!(stage.truth(INSTANCE), "stopped", "it stands still");
+        let row = stage.row(outcome.id.unwrap());
+        let took = row.updated_at - row.parts[0].intended_at;
+        assert!(took <= TimeDelta::minutes(5), "{effect:?}: told after {took}");
+        assert!(stage.messages.lock().unwrap().iter().any(|word| word.starts_with("stuck r-")));
+    }
+}
+
+#[tokio::test]
 async fn h21_reads_that_fail_half_way_are_told_and_a_lagging_cloud_is_waited_for() {
     for point in ["J10[stop].after", "J9[change_type].after", "J10[start].after"] {
         let stage = Stage::new();
