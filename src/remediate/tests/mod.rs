@@ -20,10 +20,12 @@ use crate::store::ACTING_LEASE;
 
 mod answers;
 mod between;
+mod caps;
 mod crashes;
 mod expiry;
 mod expiry_image;
 mod gates;
+mod many;
 mod pairs;
 mod people;
 mod resize;
