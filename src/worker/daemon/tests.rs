@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 mod clocks;
+mod hangs;
 
 use super::*;
 use crate::settings::SchedulePatterns;
@@ -24,6 +25,11 @@ enum Does {
     Panics,
     /// Never returns and never beats; listens to nothing.
     Hangs,
+    /// Passes so many awaits, beating, and returns from the next one never, or only when it is cancelled.
+    HangsAt {
+        awaits: u64,
+        listens: bool,
+    },
     /// Blocks its thread.
     Blocks,
     /// Takes 300 ms in beating steps, and returns early when cancelled.
@@ -36,6 +42,8 @@ struct Fake {
     alerts: Mutex<Vec<String>>,
     inside: AtomicUsize,
     most_inside: AtomicUsize,
+    /// Hangs that were come to.
+    hung: AtomicUsize,
     delivered: AtomicUsize,
     reloads: Mutex<Vec<anyhow::Result<Schedule>>>,
     cloud: Mutex<Option<CloudClock>>,
@@ -81,6 +89,21 @@ impl Jobs for Fake {
             Does::Complete | Does::Gaps | Does::Fails => {}
             Does::Panics => panic!("a row without an id"),
             Does::Hangs => std::future::pending().await,
+            Does::HangsAt { awaits, listens } => {
+                for number in 0..awaits {
+                    match number % 3 {
+                        0 => sleep(Duration::from_millis(2)).await,
+                        1 => tokio::task::yield_now().await,
+                        _ => drop(tokio::spawn(async {}).await),
+                    }
+                    work.pulse.beat();
+                }
+                self.hung.fetch_add(1, Ordering::SeqCst);
+                match listens {
+                    true => work.cancel.cancelled().await,
+                    false => std::future::pending().await,
+                }
+            }
             Does::Blocks => std::thread::sleep(Duration::from_secs(3)),
             Does::Steps => {
                 for _ in 0..30 {
@@ -197,6 +220,7 @@ impl Stage {
             alerts: Mutex::default(),
             inside: AtomicUsize::new(0),
             most_inside: AtomicUsize::new(0),
+            hung: AtomicUsize::new(0),
             delivered: AtomicUsize::new(0),
             reloads: Mutex::default(),
             cloud: Mutex::default(),
