@@ -45,7 +45,7 @@ pub fn play(seed: u64, pairs: bool) -> Tally {
 }
 
 /// Scans until everything is due.
-async fn fall_due(director: &Arc<Director>) {
+pub async fn fall_due(director: &Arc<Director>) {
     people::arm(director);
     let start = director.scene.world.start;
     for day in [0, 5, 10, 15, 16] {
@@ -56,7 +56,7 @@ async fn fall_due(director: &Arc<Director>) {
     director.pass_to(director.truth.now() + TimeDelta::minutes(5));
 }
 
-async fn scan(director: &Arc<Director>) {
+pub async fn scan(director: &Arc<Director>) {
     let Some(process) = Process::start(director, 1) else { return };
     let before = nights::before_scan(director);
     let scanned = process.nightly.scan_night(&Choice::default(), &Work::default()).await;
@@ -66,7 +66,7 @@ async fn scan(director: &Arc<Director>) {
 }
 
 /// The lease of a process that died after everything was done runs out.
-fn wait_for_the_lease(director: &Director) {
+pub fn wait_for_the_lease(director: &Director) {
     if let Ok(Some(lease)) = director.store.lease(ACTING_LEASE)
         && !lease.holder.is_empty()
     {
@@ -75,7 +75,7 @@ fn wait_for_the_lease(director: &Director) {
 }
 
 /// Every act of one class, none of the others.
-fn only(act: Act) -> Pace {
+pub fn only(act: Act) -> Pace {
     let all = |own: Class| if own == class(act) { 10_000 } else { 0 };
     Pace {
         destructive_per_run: all(Class::Destructive),
@@ -87,7 +87,7 @@ fn only(act: Act) -> Pace {
 }
 
 /// The steps of one act, once people have said yes where they must.
-async fn planned(director: &Arc<Director>, act: Act) -> Option<(String, Vec<Step>)> {
+pub async fn planned(director: &Arc<Director>, act: Act) -> Option<(String, Vec<Step>)> {
     let mut made = plan(&context(director), true).await.ok()?;
     if people_for(act, 0) > 0 {
         people::all_say_yes(director);
@@ -131,7 +131,7 @@ async fn die_often(director: &Arc<Director>, act: Act, pairs: bool, rng: &mut Rn
 }
 
 /// The window closes for a minute at midnight; nobody begins right before it.
-async fn late_to_bed(director: &Arc<Director>) {
+pub async fn late_to_bed(director: &Arc<Director>) {
     let now = director.truth.now();
     if now.hour() >= 22 {
         director.pass_to(now + TimeDelta::minutes(125));

@@ -60,6 +60,9 @@ pub struct Gap {
     pub tries: u32,
 }
 
+/// Is told each point that is passed, before anything else happens there; true kills the process.
+pub type Witness = dyn Fn(&Director, &str) -> bool + Send + Sync;
+
 /// How often a deed is tried that needs something which is not there yet.
 const TRIES: u32 = 40;
 
@@ -81,6 +84,8 @@ pub struct Inner {
     /// The cloud's clock beside the machine's, at the last answer.
     pub heard: Option<CloudClock>,
     pub cancel: Option<tokio_util::sync::CancellationToken>,
+    /// What a series lets happen at points that it knows by their names.
+    pub witness: Option<Arc<Witness>>,
 }
 
 impl Director {
@@ -133,6 +138,7 @@ impl Director {
                 trace: None,
                 heard: None,
                 cancel: None,
+                witness: None,
             }),
             scene,
         };
@@ -282,6 +288,12 @@ impl Director {
         });
         if point == "J3.after" {
             self.note_claim();
+        }
+        if let Some(witness) = self.with(|inner| inner.witness.clone())
+            && witness(&self, &point)
+        {
+            self.dead.store(true, SeqCst);
+            return true;
         }
         if self.nested.load(SeqCst) || self.calm() {
             return false;

@@ -2,7 +2,7 @@
 //!
 //! `cargo test --test campaign` plays a short one; `.ci/run` plays the whole in an optimised build. `COSTWARDEN_WORLDS`
 //! sets the number of worlds, `COSTWARDEN_SEED` replays one with its story and its shortest list of faults. Words after
-//! `--` choose parts: `worlds`, `crashes`, `replay`, `dry`.
+//! `--` choose parts: `worlds`, `crashes`, `replay`, `dry`, `series`, or one of the series by its hazard, such as `h21`.
 
 #![expect(clippy::print_stdout, reason = "its numbers are what it is run for")]
 
@@ -10,6 +10,7 @@ mod crashes;
 mod director;
 mod dry;
 mod faults;
+mod hazards;
 mod judge;
 mod kinds;
 mod parts;
@@ -22,6 +23,7 @@ mod process;
 mod rng;
 mod run;
 mod scene;
+mod series;
 mod shrink;
 mod tally;
 
@@ -32,7 +34,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> std::process::ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     match number("COSTWARDEN_SEED") {
-        Some(seed) => shrink::replay(seed),
+        Some(seed) => series::replay(seed).unwrap_or_else(|| shrink::replay(seed)),
         None => parts::run(&words),
     }
 }

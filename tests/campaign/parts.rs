@@ -66,6 +66,7 @@ pub fn run(words: &[String]) -> ExitCode {
     if wanted("dry") && !crate::dry::all(size.worlds) {
         closing.missed.push("dry runs that change nothing".to_owned());
     }
+    closing.missed.extend(crate::series::all(size.worlds, words));
     println!("campaign {} in {:.0?}", closing.words.join(" "), begun.elapsed());
     if closing.missed.is_empty() {
         return ExitCode::SUCCESS;
@@ -127,6 +128,7 @@ fn worlds(size: &Size, told: &Told, closing: &mut Closing) {
         println!("fault {:<40} reached={}{short}", kind.word(), reached(kind));
     }
     close("worlds", &tally, begun);
+    closing.missed.extend(crate::hazards::close(&tally, size.worlds));
     closing.number("worlds", tally.worlds, size.worlds);
     closing.none("violations", tally.violations.len() as u64);
     closing.number("faults", tally.faults(), size.floor(FAULTS, false));

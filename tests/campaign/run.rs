@@ -90,6 +90,7 @@ pub fn finish(director: &Arc<Director>) -> Tally {
                 inner.tally.did(&call.operation, 1);
             }
         }
+        crate::hazards::note(&director.scene, &mut inner.tally);
         std::mem::take(&mut inner.tally)
     })
 }

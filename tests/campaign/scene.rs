@@ -185,7 +185,12 @@ fn size_of(act: Act) -> usize {
 
 /// A world for crashes alone: resources for each act of its crowd, all due on the same day, with nothing in the way.
 pub fn crowd(seed: u64) -> Scene {
-    let acts = crowd_of(seed);
+    let sizes: Vec<(Act, usize)> = crowd_of(seed).iter().map(|act| (*act, size_of(*act))).collect();
+    crowd_with(seed, &sizes)
+}
+
+/// The same with so many for each of these acts.
+pub fn crowd_with(seed: u64, sizes: &[(Act, usize)]) -> Scene {
     let mut rng = Rng::new(seed, "crowd");
     let start = day("2026-01-05") + TimeDelta::days(rng.between(0, 600));
     let place = places(&mut Rng::new(0, "crowd")).remove(0);
@@ -220,10 +225,10 @@ pub fn crowd(seed: u64) -> Scene {
         planned: Vec::new(),
         lag: TimeDelta::seconds(i64::from(lag)),
         flood: false,
-        ends: acts.contains(&Act::TerminateInstance),
+        ends: sizes.iter().any(|(act, _)| *act == Act::TerminateInstance),
     };
-    for act in acts {
-        for number in 0..size_of(*act) {
+    for (act, size) in sizes {
+        for number in 0..*size {
             scene.add_one_of_a_crowd(&place, *act, number);
         }
     }

@@ -361,6 +361,14 @@ fn i08_pace(case: &Case<'_>) -> Option<Verdict> {
     let pace = case.director.with(|inner| inner.book.pace);
     let fence = case.row.as_ref().map_or(0, |row| row.fence);
     let kind = case.truth.as_ref()?.kind();
+    if act.expires() {
+        // Old backups have a limit of their own; no day's pace counts them.
+        let gone = case.director.with(|inner| {
+            let ended = |own: &&Sent| own.fence == fence && own.act == act && own.account == case.place.account;
+            inner.book.sent.iter().filter(ended).count()
+        });
+        return Some((gone >= 100).then(|| format!("{gone} backups ended in this run")));
+    }
     let total = i08_total(case, kind);
     let share = match pace.percent_of_kind_per_day {
         0 => 0,
@@ -577,9 +585,14 @@ fn i13_untouchable(case: &Case<'_>) -> Option<Verdict> {
 fn i14_kept(case: &Case<'_>) -> Option<Verdict> {
     let kept = |own: &Resource| {
         let young = own.created_at.known().is_none_or(|at| case.now - *at < TimeDelta::days(90));
-        own.kind() == Kind::Snapshot && own.tag(KEY_TAG).is_some() && young
+        let ours = match own.kind() {
+            Kind::Snapshot => own.tag(KEY_TAG).is_some(),
+            Kind::Image => own.tag("costwarden:safety-snapshot").is_some(),
+            _ => false,
+        };
+        ours && young
     };
-    Some(case.truth.as_ref().is_some_and(kept).then(|| "it is a safety snapshot of the last ninety days".to_owned()))
+    Some(case.truth.as_ref().is_some_and(kept).then(|| "it is a backup of ours of the last ninety days".to_owned()))
 }
 
 fn i21_frozen(case: &Case<'_>) -> Option<Verdict> {

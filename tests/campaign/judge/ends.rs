@@ -5,9 +5,11 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use costwarden::cloud::sim::{CallRecord, Outcome};
 use costwarden::domain::check::Standing;
 use costwarden::domain::finding::{Act, Finding, State};
 use costwarden::domain::remediation::JournalState;
+use costwarden::remediate::KEY_TAG;
 use costwarden::store::{FindingFilter, Store};
 use costwarden::worker::schedule::Job;
 
@@ -19,6 +21,7 @@ use crate::scene::Bait;
 
 /// The whole world, once.
 pub fn judge(director: &Arc<Director>) {
+    i02_no_second_snapshot(director);
     i15_every_act_ends(director);
     super::parts::nothing_left_stopped(director);
     i16_the_chain_holds(director);
@@ -47,6 +50,28 @@ pub fn fingerprint(store: &Store) -> String {
         store.frozen().ok(),
     );
     text
+}
+
+/// H46: of one volume there is one snapshot for one act, and a further one for a crash or a lost answer at most.
+fn i02_no_second_snapshot(director: &Director) {
+    let mut made: BTreeMap<(String, String), u64> = BTreeMap::new();
+    director.cloud.truth(|truth| {
+        for own in truth.resources() {
+            if let (Some(snapshot), Some(key)) = (own.snapshot(), own.tag(KEY_TAG)) {
+                *made.entry((key.to_owned(), snapshot.volume.to_string())).or_default() += 1;
+            }
+        }
+    });
+    let extra: u64 = made.values().map(|count| count - 1).sum();
+    let reasons = director.with(|inner| {
+        let of = |kind: Kind| inner.tally.reached.get(&kind).copied().unwrap_or(0);
+        let disks = of(Kind::Full) + of(Kind::IoError) + of(Kind::Ambiguous) + of(Kind::Busy);
+        of(Kind::Crash) + of(Kind::CrashPair) + of(Kind::CrashWrite) + disks + inner.tally.crashes.values().sum::<u64>()
+    });
+    let lost = |call: &CallRecord| call.operation.starts_with("CreateSnapshot") && call.outcome != Outcome::Done;
+    let unanswered = director.cloud.calls().into_iter().filter(lost);
+    let reasons = reasons + unanswered.count() as u64;
+    director.judge("I02", (extra > reasons).then(|| format!("{extra} snapshots too many after {reasons} reasons")));
 }
 
 fn i15_every_act_ends(director: &Director) {

@@ -2,8 +2,8 @@
 //! did. The state file is read where an invariant speaks of it: that an intent was committed, that a finding stayed.
 //!
 //! `calls` judges each change in the moment in which it is asked for, with `made` for what only some acts need, `parts`
-//! the later calls of an act of several, `undos` what takes an act back, `nights` each scan, report and slot, `ends` the
-//! whole. `book` is what is known without the program.
+//! the later calls of an act of several, `undos` what takes an act back, `nights` each scan, report (with
+//! `reports`) and slot, `ends` the whole. `book` is what is known without the program.
 
 pub mod book;
 pub mod calls;
@@ -11,6 +11,7 @@ pub mod ends;
 pub mod made;
 pub mod nights;
 pub mod parts;
+pub mod reports;
 pub mod undos;
 
 /// The invariants with what each says, in a few words.

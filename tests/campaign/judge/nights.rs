@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use costwarden::domain::Instant;
-use costwarden::domain::finding::{Act, Finding, State};
+use costwarden::domain::finding::{Finding, State};
 use costwarden::domain::place::Kind;
 use costwarden::domain::report::ReportKind;
 use costwarden::store::FindingFilter;
@@ -12,6 +12,7 @@ use costwarden::worker::context::Context;
 use costwarden::worker::jobs::report;
 use costwarden::worker::schedule::Job;
 
+use super::reports;
 use crate::director::Director;
 use crate::scene::Bait;
 
@@ -115,15 +116,7 @@ fn note_attached(director: &Director, broken: &BTreeMap<costwarden::domain::plac
 /// What a report says was done must have been done.
 pub fn after_report(director: &Director, context: &Context) {
     let Ok(report) = report::make(context, ReportKind::Weekly) else { return };
-    let done: Vec<(String, Act)> = director.with(|inner| {
-        inner.book.sent.iter().filter(|own| own.effective).map(|own| (own.resource.clone(), own.act)).collect()
-    });
-    for row in report.acts.iter().filter(|row| row.status == "completed") {
-        // A stop of what people had stopped in that very moment is seen and right, though it changed nothing.
-        let theirs = director.cloud.changes().iter().any(|change| change.target == row.resource);
-        let known = theirs || done.contains(&(row.resource.clone(), row.act));
-        director.judge("I18", (!known).then(|| format!("{} of {} is told as done", row.act, row.resource)));
-    }
+    reports::against_the_truth(director, &report);
     // A later scan whose end nobody saw is another one's to judge.
     let (of, gaps) = director.with(|inner| inner.book.gaps.clone());
     let last = director.store.last_scan().ok().flatten().is_some_and(|(scan, _)| scan.id == of);
