@@ -152,7 +152,10 @@ impl Store {
     fn write<T>(&self, doing: fmt::Arguments<'_>, work: impl FnOnce(&Transaction<'_>) -> Inner<T>) -> Result<T> {
         #[cfg(debug_assertions)]
         let (work, after) = self.trouble.writing(work);
-        let done = in_transaction(&mut self.lock(), work);
+        let done = in_transaction(&mut self.lock(), |transaction| {
+            open::check_version_kept(transaction)?;
+            work(transaction)
+        });
         #[cfg(debug_assertions)]
         let done = done.and_then(|value| after.map_or(Ok(value), Err));
         let done = done.and_then(|value| self.raise_anchor().map(|()| value));

@@ -5,6 +5,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rusqlite::backup::{Backup, StepResult};
@@ -97,6 +98,7 @@ fn open(path: &Path) -> Inner<Store> {
     set_pragmas(&connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     migrate(&mut connection)?;
+    check_indexes(&connection)?;
     anchor::examine(&mut connection, path)?;
     Ok(Store::on(connection, Some(path.to_owned())))
 }
@@ -204,7 +206,47 @@ fn check_schema(connection: &Connection) -> Inner<i64> {
 
 fn check_whole(connection: &Connection) -> Inner<()> {
     let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(damaged)?;
-    if verdict == "ok" { Ok(()) } else { Err(Fault::Damaged(format!("the file is damaged: {verdict}"))) }
+    if verdict == "ok" {
+        return Ok(());
+    }
+    // SQLite breaks its lines.
+    let verdict = verdict.split_whitespace().collect::<Vec<_>>().join(" ");
+    Err(Fault::Damaged(format!("the file is damaged: {verdict}")))
+}
+
+/// The file has every index of its schema, word for word: some of them are what lets only one act be open on a resource,
+/// and SQLite's own check does not miss one that is gone.
+fn check_indexes(connection: &Connection) -> Inner<()> {
+    static WANTED: OnceLock<Vec<(String, String)>> = OnceLock::new();
+    let wanted = match WANTED.get() {
+        Some(wanted) => wanted,
+        None => {
+            let mut fresh = Connection::open_in_memory()?;
+            migrate(&mut fresh)?;
+            let wanted = indexes(&fresh)?;
+            WANTED.get_or_init(|| wanted)
+        }
+    };
+    let found = indexes(connection).map_err(damaged)?;
+    match wanted.iter().find(|index| !found.contains(index)) {
+        Some((name, _)) => Err(Fault::Damaged(format!("its index {name} is missing or another one"))),
+        None => Ok(()),
+    }
+}
+
+/// Name and text of every index that the schema asks for.
+fn indexes(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+    let mut statement =
+        connection.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+/// Refuses a write into a file that a later version took over while this one had it open.
+pub(super) fn check_version_kept(connection: &Connection) -> Inner<()> {
+    let known = MIGRATIONS.len() as i64;
+    let found: i64 = connection.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get(0))?;
+    if found > known { Err(Fault::NewerSchema { found, known }) } else { Ok(()) }
 }
 
 fn damaged(error: rusqlite::Error) -> Fault {

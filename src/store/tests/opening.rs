@@ -121,6 +121,32 @@ fn h16_a_truncated_file_is_refused_and_left() {
 }
 
 #[test]
+fn h16_a_file_without_one_of_its_indexes_is_refused_and_left() {
+    let folder = folder();
+    let path = whole_file(folder.path());
+    let open = || rusqlite::Connection::open(&path).unwrap();
+    open().execute_batch("DROP INDEX remediation_one_open; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    refused(&path, "its index remediation_one_open is missing or another one");
+    // One of that name that lets two acts be open on a resource.
+    let other = "CREATE INDEX remediation_one_open ON remediation (resource); PRAGMA wal_checkpoint(TRUNCATE)";
+    open().execute_batch(other).unwrap();
+    refused(&path, "its index remediation_one_open is missing or another one");
+}
+
+#[test]
+fn h34_a_file_that_a_newer_version_took_over_takes_no_further_write_of_this_one() {
+    let folder = folder();
+    let store = Store::open_in(folder.path()).unwrap();
+    store.set_meta("before", "1").unwrap();
+    let newer = rusqlite::Connection::open(folder.path().join(FILE_NAME)).unwrap();
+    newer.pragma_update(None, "user_version", 1_000).unwrap();
+    let error = store.set_meta("after", "1").unwrap_err();
+    assert!(error.is_doubt() && error.to_string().contains("a newer costwarden wrote it"), "{error}");
+    let kept: i64 = newer.query_row("SELECT COUNT(*) FROM meta WHERE key = 'after'", [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, 0);
+}
+
+#[test]
 fn h16_a_page_of_rubbish_is_refused_and_left() {
     let folder = folder();
     let path = whole_file(folder.path());
