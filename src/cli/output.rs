@@ -5,7 +5,9 @@
 //! A closed pipe (`| head`) ends quietly. Colour follows the terminal and NO_COLOR (anstream). Every cell that holds
 //! foreign text passes `domain::text::clean`, so that a tag cannot move the cursor.
 
+use std::fs;
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
 use anyhow::Context;
 use clap::ValueEnum;
@@ -41,6 +43,27 @@ pub fn print(text: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.context("writing to stdout"),
     }
+}
+
+/// Writes data into a file that is there whole afterwards, or as it was: first beside it, then by its name. What is no
+/// regular file, `/dev/stdout` for example, is written into as it is.
+pub fn file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let whole = || -> io::Result<()> {
+        if path.metadata().is_ok_and(|there| !there.is_file()) {
+            return fs::write(path, bytes);
+        }
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.part", std::process::id()));
+        let beside = path.with_file_name(name);
+        let mut fresh = fs::File::create(&beside)?;
+        let written = fresh.write_all(bytes).and_then(|()| fresh.sync_all()).and_then(|()| fs::rename(&beside, path));
+        if written.is_err() {
+            // What is left of it is of no use; the error of interest is the first one.
+            let _ = fs::remove_file(&beside);
+        }
+        written
+    };
+    whole().with_context(|| format!("writing {}", path.display()))
 }
 
 /// One line of data.
@@ -157,6 +180,21 @@ mod tests {
         let seen: Vec<char> = text.chars().filter(|c| is_hostile(*c) && *c != '\n').collect();
         assert!(seen.is_empty(), "{seen:?}");
         assert!(text.contains(r"\u009b31m\u202eb\u007f\udb40\udc41 Zażółć"), "{text}");
+    }
+
+    #[test]
+    fn a_file_is_there_whole_or_as_it_was_and_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.txt");
+        for text in ["first", "second, which is longer", "3"] {
+            file(&path, text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+        let error = file(&folder.path().join("no/r.txt"), b"x").unwrap_err();
+        assert!(format!("{error:#}").contains("writing "), "{error:#}");
+        file(Path::new("/dev/null"), b"x").unwrap();
+        assert!(Path::new("/dev/null").metadata().is_ok_and(|there| !there.is_file()), "it is still no file");
     }
 
     #[test]

@@ -73,9 +73,7 @@ pub async fn context(global: &Global) -> anyhow::Result<Context> {
 /// Writes a plan file whole or not at all.
 pub fn write(file: &std::path::Path, plan: &Plan) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(plan).context("making the plan file")?;
-    let temporary = file.with_extension("tmp");
-    std::fs::write(&temporary, text + "\n").with_context(|| format!("writing {}", temporary.display()))?;
-    std::fs::rename(&temporary, file).with_context(|| format!("writing {}", file.display()))
+    output::file(file, (text + "\n").as_bytes())
 }
 
 /// The plan for people.

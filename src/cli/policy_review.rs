@@ -154,7 +154,7 @@ fn write(made: &PolicyReview, file: &Path) -> Result<()> {
             )));
         }
     };
-    std::fs::write(file, bytes).with_context(|| format!("writing {}", file.display()))
+    output::file(file, &bytes)
 }
 
 #[cfg(feature = "pdf")]

@@ -134,5 +134,5 @@ pub fn write(report: &Report, file: &Path) -> anyhow::Result<()> {
             )));
         }
     };
-    std::fs::write(file, bytes).with_context(|| format!("writing {}", file.display()))
+    output::file(file, &bytes)
 }
