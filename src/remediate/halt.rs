@@ -2,8 +2,8 @@
 //!
 //! The journal names its points `J6.before` and `J6.after` around each commit and `J6.call` where a request was
 //! answered and the answer is not yet recorded. A debug build with `COSTWARDEN_HALT_AT=J6.after` stops there and waits
-//! to be killed; tests let the point fail instead, and the safety campaign is asked at every point. A release build has
-//! none of it: every point is empty there.
+//! to be killed, one with `COSTWARDEN_HALT_AT=panic:J6.after` panics there; tests let the point fail instead, and the
+//! safety campaign is asked at every point. A release build has none of it: every point is empty there.
 
 /// Where this process stops, if anywhere.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,7 @@ pub struct Halted(pub String);
 #[derive(Clone)]
 enum Manner {
     WaitToBeKilled,
+    Panic,
     Fail,
     #[cfg(test)]
     Meanwhile(std::sync::Arc<dyn Fn() + Send + Sync>),
@@ -36,6 +37,7 @@ impl std::fmt::Debug for Manner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Manner::WaitToBeKilled => "WaitToBeKilled",
+            Manner::Panic => "Panic",
             Manner::Fail => "Fail",
             #[cfg(test)]
             Manner::Meanwhile(_) => "Meanwhile",
@@ -55,7 +57,11 @@ impl Halt {
         #[cfg(debug_assertions)]
         {
             let at = std::env::var("COSTWARDEN_HALT_AT").ok().filter(|point| !point.is_empty());
-            Halt { at: at.map(|point| (point, Manner::WaitToBeKilled)) }
+            let at = at.map(|point| match point.strip_prefix("panic:") {
+                Some(point) => (point.to_owned(), Manner::Panic),
+                None => (point, Manner::WaitToBeKilled),
+            });
+            Halt { at }
         }
         #[cfg(not(debug_assertions))]
         Halt::none()
@@ -96,6 +102,7 @@ impl Halt {
                     eprintln!("halted at {point}");
                     std::future::pending::<()>().await;
                 }
+                Manner::Panic => panic!("told to panic at {point}"),
                 #[cfg(test)]
                 Manner::Meanwhile(happens) => happens(),
             }

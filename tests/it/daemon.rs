@@ -110,3 +110,24 @@ fn sighup_keeps_the_old_settings_when_the_new_ones_are_wrong_and_takes_good_ones
     daemon.signal("-TERM");
     assert_eq!(daemon.exit_code(), Some(143));
 }
+
+#[test]
+fn h06_a_daemon_whose_lock_file_is_removed_or_replaced_ends_and_says_why() {
+    let folders: Vec<tempfile::TempDir> = (0..3).map(|_| installed()).collect();
+    let daemons: Vec<Running> = folders.iter().map(|folder| Running::start(folder.path())).collect();
+    let mut met = 0;
+    for (number, (folder, daemon)) in folders.iter().zip(&daemons).enumerate() {
+        daemon.says("ready");
+        let lock = folder.path().join("costwarden-state/daemon.lock");
+        std::fs::remove_file(&lock).unwrap();
+        if number > 0 {
+            std::fs::write(&lock, "1\n").unwrap();
+        }
+        met += 1;
+    }
+    for mut daemon in daemons {
+        daemon.says("daemon.lock was removed or replaced");
+        assert_eq!(daemon.exit_code(), Some(1));
+    }
+    crate::faults::reached("the lock file is removed", met);
+}

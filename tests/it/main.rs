@@ -11,6 +11,7 @@ mod demo;
 #[cfg(feature = "aws")]
 mod e2e;
 mod exceptions;
+mod faults;
 mod guide;
 mod hazards;
 mod mail;

@@ -15,6 +15,7 @@ const PAGES: &[&str] = &[
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "docs/architecture.md",
+    "docs/faults.md",
     "docs/operations.md",
     "docs/policies.md",
     "docs/safety.md",

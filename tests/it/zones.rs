@@ -14,6 +14,8 @@ use chrono_tz::Tz;
 use costwarden::domain::Instant;
 use costwarden::worker::schedule::{Job, JobPattern};
 
+use crate::faults::reached;
+
 /// A pattern, and what it means said a second time.
 struct Asked {
     text: &'static str,
@@ -96,30 +98,37 @@ fn h31_no_zone_has_a_wrong_doubled_or_lost_slot_in_ten_years() {
     assert!(all > 590 && zones.len() > 60, "{all} zones with {} courses", zones.len());
 
     let next = AtomicUsize::new(0);
-    let totals = Mutex::new((0, 0));
+    let totals = Mutex::new((0, 0, [0; 3]));
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 while let Some((zone, _)) = zones.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let (slots, moved) = compare(*zone, from, until);
+                    let (slots, moved, odd) = compare(*zone, from, until);
                     let mut totals = totals.lock().expect("no walk panicked under it");
-                    *totals = (totals.0 + slots, totals.1 + moved);
+                    let sums = std::array::from_fn(|which| totals.2[which] + odd[which]);
+                    *totals = (totals.0 + slots, totals.1 + moved, sums);
                 }
             });
         }
     });
-    let (slots, moved) = *totals.lock().expect("all walks have ended");
+    let (slots, moved, odd) = *totals.lock().expect("all walks have ended");
     eprintln!(
         "H31 zones={all} courses={} patterns={} years=10 slots={slots} moved={moved} wrong=0",
         zones.len(),
         PATTERNS.len()
     );
     assert!(slots > 1_700_000 && moved > 800, "{slots} slots of which {moved} met a gap prove too little");
+    let [changes, leap_days, year_ends] = odd;
+    reached("summer time begins or ends", changes);
+    reached("leap day", leap_days);
+    reached("year end", year_ends);
 }
 
-/// One zone through all patterns; how many slots there were, and how many wall-clock times did not exist.
-fn compare(zone: Tz, from: Instant, until: Instant) -> (usize, usize) {
-    let (mut slots, mut moved) = (0, 0);
+/// One zone through all patterns; how many slots there were, how many wall-clock times did not exist, and how many slots
+/// lay within a day of a change of the offset, on a leap day, and on the first or last day of a year.
+fn compare(zone: Tz, from: Instant, until: Instant) -> (usize, usize, [usize; 3]) {
+    let (mut slots, mut moved, mut odd) = (0, 0, [0; 3]);
+    let offset = |at: Instant| zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc();
     let first_day = from.with_timezone(&zone).date_naive() - TimeDelta::days(1);
     for asked in &PATTERNS {
         let mut wanted = Vec::new();
@@ -153,6 +162,12 @@ fn compare(zone: Tz, from: Instant, until: Instant) -> (usize, usize) {
             panic!("{zone} {:?}: walked but not meant {odd:?}, meant but not walked {lost:?}", asked.text);
         }
         slots += walked.len();
+        for slot in walked {
+            let day = slot.with_timezone(&zone).date_naive();
+            odd[0] += usize::from(offset(slot - TimeDelta::days(1)) != offset(slot + TimeDelta::days(1)));
+            odd[1] += usize::from((day.month(), day.day()) == (2, 29));
+            odd[2] += usize::from(matches!((day.month(), day.day()), (12, 31) | (1, 1)));
+        }
     }
-    (slots, moved)
+    (slots, moved, odd)
 }

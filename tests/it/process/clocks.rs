@@ -11,16 +11,24 @@ use costwarden::domain::remediation::JournalState;
 
 use super::case::{Case, PATIENCE, Running, side_by_side};
 use super::world::{Needs, World};
+use crate::faults::reached;
 
 /// How far the clock is wrong.
-const WRONG: [TimeDelta; 6] = [
+const WRONG: [TimeDelta; 9] = [
     TimeDelta::minutes(10),
     TimeDelta::minutes(-10),
     TimeDelta::hours(20),
     TimeDelta::hours(-20),
     TimeDelta::days(30),
     TimeDelta::days(-30),
+    // January 1970: a machine without a battery.
+    TimeDelta::days(-SINCE_1970),
+    TimeDelta::days(4 - SINCE_1970),
+    TimeDelta::days(30 - SINCE_1970),
 ];
+
+/// Days from the first of January 1970 to the day of the cases.
+const SINCE_1970: i64 = 20_775;
 
 /// How far the clock of a running daemon is moved.
 const MOVED: [TimeDelta; 2] = [TimeDelta::days(30), TimeDelta::days(-30)];
@@ -55,6 +63,7 @@ fn h08_by_a_wrong_clock_nothing_is_done_and_by_the_right_one_it_is() {
         format!("{wrong}: {}", said.lines().last().unwrap_or_default())
     });
     eprintln!("{} wrong clocks, 0 acts by them: {said:#?}", said.len());
+    reached("a boot in 1970", WRONG.iter().filter(|wrong| wrong.num_days() < 40 - SINCE_1970).count());
 }
 
 #[test]

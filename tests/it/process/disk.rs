@@ -2,8 +2,8 @@
 //!
 //! Twice: by the kernel's limit on the size of a file (RLIMIT_FSIZE, which needs no rights), so that the write-ahead log
 //! of the state cannot grow beyond it; and by a small tmpfs over the state's folder, where the anchor, the locks and
-//! SQLite's own files find no room either. That one needs a mount namespace, so `tests/system/run` runs it. Whichever
-//! write fails, no call leaves without its row, the end says so, and with room again the step ends.
+//! SQLite's own files find no room either, or no inode, or which is read-only. Those need a mount namespace, so
+//! `tests/system/run` runs them. Whichever write fails, no call leaves without its row, the end says so, and with room again the step ends.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -14,6 +14,7 @@ use costwarden::domain::remediation::JournalState;
 
 use super::case::{Case, PATIENCE, Running, side_by_side};
 use super::world::{Needs, World};
+use crate::faults::reached;
 
 /// Sizes at which the disk is full, in KiB of the write-ahead log: from the first commit of an act to its last.
 const ROOM: [u32; 12] = [8, 24, 48, 72, 96, 120, 144, 176, 208, 240, 288, 336];
@@ -25,19 +26,45 @@ pub const NEEDS: Needs = Needs { own: 0, lone: 0, neighbours: 0, loose: ROOM.len
 /// takes 32 of them.
 const LEFT: [u32; 14] = [0, 24, 40, 64, 88, 112, 136, 160, 184, 208, 248, 288, 344, 4096];
 
-/// Mounts the small folder, fills it but for `$LEFT` KiB, runs the program there, and keeps what it left.
-const IN_A_SMALL_FOLDER: &str = "set -e
+/// Files that the state's folder may make before it has no inode left: none, one, and two of the four that a run makes.
+const INODES: [u32; 3] = [0, 1, 2];
+
+/// Where the act stands when the state's folder becomes read-only; the system takes no folder that somebody writes into.
+const READ_ONLY: [Option<&str>; 4] = [None, Some("J3.after"), Some("J6.after"), Some("J9.after")];
+
+/// Fills it but for `$LEFT` KiB.
+const SMALL: &str = "free=$(df -Pk state | awk 'NR == 2 { print $4 }')
+dd if=/dev/zero of=state/ballast bs=1024 count=$((free - LEFT)) status=none
+run \"$0\" \"$@\"";
+
+/// Fills it with empty files but for `$LEFT` inodes.
+const NO_INODES: &str = "mount -o remount,nr_inodes=$(( $(df -Pi state | awk 'NR == 2 { print $3 }') + LEFT )) state
+run \"$0\" \"$@\"";
+
+/// Makes it read-only.
+const TO_READ_ONLY: &str = "mount -o remount,ro state
+run \"$0\" \"$@\"
+mount -o remount,rw state";
+
+/// Mounts a folder of its own over the state's, lets `$0` run there as the middle says, and keeps what it left.
+fn in_a_folder_of_its_own(left: u32, middle: &str) -> String {
+    format!(
+        "LEFT={left}
+set -e
 mount -t tmpfs -o size=32m tmpfs state
 cp -a kept/. state/
-free=$(df -Pk state | awk 'NR == 2 { print $4 }')
-dd if=/dev/zero of=state/ballast bs=1024 count=$((free - LEFT)) status=none
-set +e
-\"$0\" \"$@\"
-code=$?
-rm state/ballast
+run() {{
+    set +e
+    \"$@\"
+    code=$?
+}}
+{middle}
+rm -f state/ballast
 find kept -type f -delete
 cp -a state/. kept/
-exit $code";
+exit $code"
+    )
+}
 
 #[test]
 fn h30_a_disk_that_is_full_at_any_write_leaves_no_call_without_its_row() {
@@ -58,6 +85,7 @@ fn h30_a_disk_that_is_full_at_any_write_leaves_no_call_without_its_row() {
     eprintln!("{} sizes, where each write failed: {failed:?}, 0 violations", failed.len());
     let places: BTreeSet<&str> = failed.iter().map(|(_, place)| *place).collect();
     assert!(places.len() >= 3, "the disk was not full at different steps: {failed:?}");
+    reached("quota", failed.iter().filter(|(_, place)| *place != "finished").count());
 }
 
 #[test]
@@ -66,35 +94,82 @@ fn h30_a_state_folder_without_room_leaves_no_call_without_its_row() {
     let world = World::of(Needs { loose: LEFT.len(), ..Needs::default() });
     let jobs = LEFT.into_iter().zip(std::iter::repeat_with(|| world.loose())).collect();
     let failed: Vec<(u32, &str)> = side_by_side(jobs, |(left, pair)| {
-        let mut case = Case::new(world, &pair, Act::DeleteVolume);
+        let (code, said, case, running) = in_small(Case::new(world, &pair, Act::DeleteVolume), left, SMALL);
         let what = format!("{left} KiB left");
-        let (state, kept) = (case.folder().join("state"), case.folder().join("kept"));
-        std::fs::rename(&state, &kept).expect("the state's folder");
-        std::fs::create_dir(&state).expect("a folder");
-        let mut command = Command::new("unshare");
-        let script = format!("LEFT={left}\n{IN_A_SMALL_FOLDER}");
-        command.args(["--map-root-user", "--mount", "bash", "-c", &script, env!("CARGO_BIN_EXE_costwarden")]);
-        command.args(case.apply_args());
-        let mut environment = case.environment();
-        environment.push(("PATH".to_owned(), std::env::var("PATH").expect("a path")));
-        let mut running = case.spawn(command, environment);
-        let code = running.end().code();
-        let said = running.errors();
-        // What the small folder held is the state from now on.
-        std::fs::remove_dir(&state).expect("nothing was mounted here");
-        std::fs::rename(&kept, &state).expect("the state's folder");
-        let full =
-            ["disk is full", "cannot be written", "No space left", "disk or file system failed", "unable to open"];
-        assert!(
-            code == Some(0) || full.iter().any(|words| said.contains(words)),
-            "{what}: it does not say why: {said}"
-        );
         assert!((left > 64 || code != Some(0)) && (left < 4096 || code == Some(0)), "{what}: {code:?}: {said}");
         judged(case, running, &what, left)
     });
     eprintln!("{} rooms, where each write failed: {failed:?}, 0 violations", failed.len());
     let places: BTreeSet<&str> = failed.iter().map(|(_, place)| *place).collect();
     assert!(places.len() >= 4, "the folder was not full at different steps: {failed:?}");
+}
+
+#[test]
+#[ignore = "mounts a small folder, for which tests/system/run makes a namespace"]
+fn h30_a_state_folder_without_inodes_leaves_no_call_without_its_row() {
+    let world = World::of(Needs { loose: INODES.len(), ..Needs::default() });
+    let jobs = INODES.into_iter().zip(std::iter::repeat_with(|| world.loose())).collect();
+    let failed: Vec<(u32, &str)> = side_by_side(jobs, |(left, pair)| {
+        let (code, said, case, running) = in_small(Case::new(world, &pair, Act::DeleteVolume), left, NO_INODES);
+        let what = format!("{left} inodes left");
+        assert_ne!(code, Some(0), "{what}: {said}");
+        judged(case, running, &what, left)
+    });
+    eprintln!("{failed:?}");
+    reached("no inode is left", failed.len());
+}
+
+#[test]
+#[ignore = "mounts a small folder, for which tests/system/run makes a namespace"]
+fn h30_a_state_folder_that_becomes_read_only_leaves_no_call_without_its_row() {
+    let world = World::of(Needs { loose: READ_ONLY.len(), ..Needs::default() });
+    let jobs = READ_ONLY.into_iter().zip(std::iter::repeat_with(|| world.loose())).collect();
+    let failed: Vec<&str> = side_by_side(jobs, |(point, pair)| {
+        let mut case = Case::new(world, &pair, Act::DeleteVolume);
+        if let Some(point) = point {
+            case.killed_at(point);
+            case.past_the_lease();
+        }
+        let before = case.counted();
+        let (code, said, case, running) = in_small(case, 0, TO_READ_ONLY);
+        let what = format!("read-only at {point:?}");
+        assert!(!matches!(code, Some(0) | None), "{what}: {said}");
+        assert_eq!(case.counted(), before, "{what}: {said}");
+        judged(case, running, &what, 0).1
+    });
+    eprintln!("{failed:?}");
+    reached("the state is mounted read-only", failed.len());
+}
+
+/// Runs `apply` in a state folder of its own; its code, what it said, and its case with the state that it left.
+fn in_small(mut case: Case, left: u32, middle: &str) -> (Option<i32>, String, Case, Running) {
+    let (state, kept) = (case.folder().join("state"), case.folder().join("kept"));
+    std::fs::rename(&state, &kept).expect("the state's folder");
+    std::fs::create_dir(&state).expect("a folder");
+    let mut command = Command::new("unshare");
+    let script = in_a_folder_of_its_own(left, middle);
+    command.args(["--map-root-user", "--mount", "bash", "-c", &script, env!("CARGO_BIN_EXE_costwarden")]);
+    command.args(case.apply_args());
+    let mut environment = case.environment();
+    environment.push(("PATH".to_owned(), std::env::var("PATH").expect("a path")));
+    let mut running = case.spawn(command, environment);
+    let code = running.end().code();
+    let said = running.errors();
+    // What the small folder held is the state from now on.
+    std::fs::remove_dir(&state).expect("nothing was mounted here");
+    std::fs::rename(&kept, &state).expect("the state's folder");
+    let full = [
+        "disk is full",
+        "cannot be written",
+        "No space left",
+        "disk or file system failed",
+        "unable to open",
+        "Read-only file system",
+        "readonly",
+        "read-only",
+    ];
+    assert!(code == Some(0) || full.iter().any(|words| said.contains(words)), "{left}: it does not say why: {said}");
+    (code, said, case, running)
 }
 
 /// Waits for the end where there was too little room, makes room, and says how far it had come.

@@ -3,17 +3,21 @@
 //! Every case has a resource of its own, so that the cloud's own log is the judge: at most one stop or delete of it, and
 //! none before a completed snapshot of every volume that would be lost. `points` goes through the named
 //! crash points of a stop and of a delete, `random` kills anywhere, `network`, `disk`, `races` and `clocks` are named
-//! after what goes wrong; `put_back` exchanges the state file for an older one. `world` brings one state to the day on
+//! after what goes wrong; `ends` are deaths of other sorts than SIGKILL, `files` what becomes of the state's files, `ways`
+//! what stands between the program and AWS; `put_back` exchanges the state file for an older one. `world` brings one state to the day on
 //! which everything is due, by playing the program itself; `case` copies it and does harm.
 
 mod case;
 mod clocks;
 mod disk;
+mod ends;
+mod files;
 mod network;
 mod points;
 mod put_back;
 mod races;
 mod random;
+mod ways;
 mod world;
 
 /// The crash points exist in debug builds alone: every read of the variable stands under `debug_assertions`.

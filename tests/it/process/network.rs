@@ -11,6 +11,7 @@ use costwarden::domain::remediation::JournalState;
 
 use super::case::{Case, PATIENCE, side_by_side};
 use super::world::{Needs, World};
+use crate::faults::reached;
 use crate::support::moto::{Fault, Seen};
 
 /// How a call fails.
@@ -72,7 +73,7 @@ fn h05_a_network_that_breaks_at_any_call_leads_to_one_act_at_most() {
     let world = World::shared();
     let own = |act, how| if needs_a_pair(act, how) { world.pair() } else { world.lone() };
     let jobs = CASES.into_iter().map(|case| (case, own(case.0, case.2))).collect();
-    let met: Vec<usize> = side_by_side(jobs, |((act, operation, how, breaks, wanted), pair)| {
+    let met: Vec<(&str, usize)> = side_by_side(jobs, |((act, operation, how, breaks, wanted), pair)| {
         let mut case = Case::new(world, &pair, act);
         let what = format!("{act}, {operation}: {how}");
         world.moto.fault(breaks(operation).acting().times(1_000).of_account(&case.account));
@@ -107,9 +108,12 @@ fn h05_a_network_that_breaks_at_any_call_leads_to_one_act_at_most() {
         }
         assert_eq!(case.ended(), Some(wanted), "{what}: {:?}", case.told());
         assert_eq!(case.frozen(), wanted == JournalState::Stuck, "{what}");
-        met
+        (how, met)
     });
-    eprintln!("{} cases, {} faults met, 0 violations", met.len(), met.iter().sum::<usize>());
+    let all: usize = met.iter().map(|(_, times)| times).sum();
+    eprintln!("{} cases, {all} faults met, 0 violations", met.len());
+    let times = |of: &str| met.iter().filter(|(how, _)| *how == of).map(|(_, times)| times).sum();
+    reached("reset after the request's body, before the answer", times("reset after it was done"));
 }
 
 /// A refusal outright did nothing, so the step may be made anew; anything else is a call that may have been heard.

@@ -12,6 +12,7 @@ use costwarden::store::{ANCHOR_NAME, FILE_NAME};
 
 use super::case::{Case, side_by_side};
 use super::world::{Needs, World};
+use crate::faults::reached;
 
 /// What is put back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,4 +96,5 @@ fn h16_a_state_that_was_put_back_acts_on_nothing_until_a_person_accepts_it_and_w
         format!("{back:?}: {words}")
     });
     eprintln!("{} states put back, 0 acts by them: {said:#?}", said.len());
+    reached("an older copy is put back", said.len());
 }

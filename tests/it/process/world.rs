@@ -123,6 +123,9 @@ impl World {
                 super::races::needs(),
                 super::clocks::NEEDS,
                 super::put_back::NEEDS,
+                super::ends::NEEDS,
+                super::files::NEEDS,
+                super::ways::NEEDS,
                 super::random::needs(),
             ];
             World::play(files.into_iter().fold(Needs::default(), Needs::and))

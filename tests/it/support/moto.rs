@@ -364,6 +364,13 @@ impl Moto {
         }
     }
 
+    /// From now on an account has this alias, and no other.
+    pub fn call_account(&self, account: &AccountId, alias: &str) {
+        let form = format!("Action=CreateAccountAlias&Version=2010-05-08&AccountAlias={alias}");
+        let keys = self.keys(account);
+        self.http_as(keys.access_key_id(), "us-east-1/iam", "POST", "/", &form);
+    }
+
     /// The configuration of someone with ambient credentials.
     pub async fn ambient(&self) -> SdkConfig {
         self.sdk_config("us-east-1", Credentials::new("test", "test", None, None, "tests")).await
@@ -402,11 +409,17 @@ impl Moto {
 
     /// One small request over plain sockets: the control endpoints must work from any runtime, or none.
     fn http(&self, method: &str, path: &str, body: &str) -> String {
+        match path {
+            "/" => self.http_as("test", "us-east-1/sts", method, path, body),
+            _ => self.http_as("none", "us-east-1/none", method, path, body),
+        }
+    }
+
+    /// The same with this key, for a service in a Region.
+    fn http_as(&self, key: &str, service: &str, method: &str, path: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("moto listens");
-        let (kind, scope) = match path {
-            "/" => ("application/x-www-form-urlencoded", "test/20260101/us-east-1/sts/aws4_request"),
-            _ => ("application/json", "none/20260101/us-east-1/none/aws4_request"),
-        };
+        let kind = if path == "/" { "application/x-www-form-urlencoded" } else { "application/json" };
+        let scope = format!("{key}/20260101/{service}/aws4_request");
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: {kind}\r\n\
              Authorization: AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0\r\n\

@@ -23,6 +23,10 @@ pub enum Step {
     Data(u16, &'static str),
     /// The mail is kept, and the connection is reset before the reply to the final dot: the sender cannot know.
     KeepThenReset,
+    /// STARTTLS is offered and agreed to, and then comes something that is no TLS.
+    BrokenTls,
+    /// A login is asked for, and refused with this reply.
+    Login(u16, &'static str),
 }
 
 /// One mail as it came over the wire.
@@ -111,7 +115,19 @@ async fn session(stream: TcpStream, step: Step, state: &Mutex<State>) -> std::io
         state.lock().expect("no test panicked inside").commands.push(line.clone());
         let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
         let reply = match verb.as_str() {
-            "EHLO" => "250-sink.example\r\n250-8BITMIME\r\n250 SMTPUTF8".to_owned(),
+            "EHLO" => {
+                let more = match step {
+                    Step::BrokenTls => "250-STARTTLS\r\n",
+                    Step::Login(..) => "250-AUTH PLAIN LOGIN\r\n",
+                    _ => "",
+                };
+                format!("250-sink.example\r\n{more}250-8BITMIME\r\n250 SMTPUTF8")
+            }
+            "STARTTLS" if step == Step::BrokenTls => {
+                write.write_all(b"220 go ahead\r\n250 this is no handshake\r\n").await?;
+                return Ok(());
+            }
+            "AUTH" if let Step::Login(code, words) = step => format!("{code} {words}"),
             "MAIL" => {
                 mail.from = bracketed(&line);
                 "250 ok".to_owned()

@@ -63,7 +63,7 @@ async fn server_of(bodies: Vec<(&'static str, String)>) -> (String, AccountId, A
     (url, account, entry)
 }
 
-async fn config(url: String) -> SdkConfig {
+pub(super) async fn config(url: String) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .region(SdkRegion::from_static("eu-central-1"))
         .endpoint_url(url)
@@ -95,7 +95,7 @@ async fn serve(mut stream: TcpStream, bodies: Vec<(&'static str, String)>) {
 }
 
 /// True when a request's head and body have arrived.
-fn is_whole(request: &[u8]) -> bool {
+pub(super) fn is_whole(request: &[u8]) -> bool {
     let text = String::from_utf8_lossy(request);
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
     let length =

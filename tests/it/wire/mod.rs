@@ -11,6 +11,8 @@ mod costs;
 mod failures;
 mod kinds;
 mod metrics;
+mod network;
+mod odd;
 mod rights;
 mod storage;
 
