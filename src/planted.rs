@@ -31,6 +31,7 @@ pub const WORDS: &[&str] = &[
     "ignore-managers",
     "ignore-protection-flags",
     "ignore-the-fingerprint",
+    "ignore-the-key-state",
     "ignore-the-policys-hash",
     "ignore-the-protect-list",
     "ignore-the-protect-tag",

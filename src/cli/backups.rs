@@ -1,7 +1,7 @@
 //! `doctor` about backups: whether the safety snapshots that are there could be made volumes of again.
 //!
 //! EC2 is asked with `DryRun`, which proves that the acting role would be let, and not that the data or the key are good:
-//! EC2 asks the key's service only while it makes a volume. Whose keys must stay enabled is therefore said by name.
+//! EC2 asks the key's service only while it makes a volume. Each key is therefore asked for by itself, and named.
 
 use std::collections::BTreeSet;
 
@@ -11,6 +11,7 @@ use crate::cloud::rights::Change;
 use crate::cloud::rights::Changes;
 use crate::cloud::rights::documents::Scope;
 use crate::cloud::rights::probes::Holds;
+use crate::cloud::{CloudError, KeyState};
 use crate::domain::place::Place;
 use crate::domain::plan::OWN_TAGS;
 use crate::domain::resource::Resource;
@@ -20,8 +21,8 @@ use crate::settings::{AccountSettings, Settings};
 /// How many snapshots of a place are asked about: the newest, which an undo needs first.
 const SAMPLE: usize = 5;
 
-/// Most keys that are named.
-const KEYS: usize = 5;
+/// Most keys that are asked for and named.
+const KEYS: usize = 10;
 
 /// One line for each Region of an account that has safety snapshots.
 pub(super) async fn of_account(
@@ -58,14 +59,27 @@ pub(super) async fn of_account(
             };
             answers.push((snapshot.key.id.to_string(), answer));
         }
-        let (health, words) = told(&found, &answers);
+        let mut keys = Vec::new();
+        for key in keys_of(&found).into_iter().take(KEYS) {
+            keys.push((key, reader.key_state(&place, key).await));
+        }
+        let (health, words) = told(&found, &answers, &keys);
         lines.push(line(health, &what, words));
     }
     Ok(lines)
 }
 
+/// The keys that snapshots are encrypted under.
+fn keys_of(found: &[Resource]) -> BTreeSet<&str> {
+    found.iter().filter_map(|own| own.snapshot().and_then(|own| own.kms_key.as_deref())).collect()
+}
+
 /// What the answers say, for people.
-fn told(found: &[Resource], answers: &[(String, Holds)]) -> (Health, String) {
+fn told(
+    found: &[Resource],
+    answers: &[(String, Holds)],
+    keys: &[(&str, Result<KeyState, CloudError>)],
+) -> (Health, String) {
     let of = |wanted: fn(&Holds) -> bool| -> Vec<&str> {
         answers.iter().filter(|(_, own)| wanted(own)).map(|(id, _)| id.as_str()).collect()
     };
@@ -84,14 +98,27 @@ fn told(found: &[Resource], answers: &[(String, Holds)]) -> (Health, String) {
         let why = answers.iter().find_map(|(_, own)| if let Holds::Unknown(why) = own { Some(why) } else { None });
         parts.push(format!("could not be told of {}: {}", unknown.join(", "), why.map(String::as_str).unwrap_or("?")));
     }
-    let keys: BTreeSet<&str> =
-        found.iter().filter_map(|own| own.snapshot().and_then(|own| own.kms_key.as_deref())).collect();
-    if !keys.is_empty() {
-        let names: Vec<String> = keys.iter().take(KEYS).map(|key| clean(key)).collect();
-        let more = if keys.len() > KEYS { ", …" } else { "" };
-        parts.push(format!("worthless without these keys, so keep them enabled: {}{more}", names.join(", ")));
+    let (mut lost, mut unasked) = (false, false);
+    for (key, state) in keys {
+        let name = clean(key);
+        parts.push(match state {
+            Ok(KeyState::Enabled) => format!("worthless without key {name}, which is enabled"),
+            Ok(KeyState::Other(state)) => {
+                lost = true;
+                let word = clean(state);
+                format!("key {name} is {word}: what is encrypted under it cannot be restored until it is enabled again")
+            }
+            Err(error) => {
+                unasked = true;
+                format!("whether key {name} can be used could not be asked: {error}")
+            }
+        });
     }
-    let health = match (refused.is_empty(), unknown.is_empty()) {
+    let all = keys_of(found).len();
+    if all > keys.len() {
+        parts.push(format!("{} more keys were not asked for", all - keys.len()));
+    }
+    let health = match (refused.is_empty() && !lost, unknown.is_empty() && !unasked) {
         (false, _) => Health::Failure,
         (true, false) => Health::Warning,
         (true, true) => Health::Ok,
@@ -118,16 +145,28 @@ mod tests {
 
     #[test]
     fn h14_a_snapshot_that_may_not_be_restored_fails_and_what_its_key_is_worth_is_said() {
-        let found = [snapshot("snap-1", Some("arn:aws:kms:eu-central-1:1:key/a")), snapshot("snap-2", None)];
+        const KEY: &str = "arn:aws:kms:eu-central-1:1:key/a";
+        let found = [snapshot("snap-1", Some(KEY)), snapshot("snap-2", None)];
         let answers = |second: Holds| vec![("snap-1".to_owned(), Holds::Yes), ("snap-2".to_owned(), second)];
-        let (health, words) = told(&found, &answers(Holds::Yes));
+        let enabled = [(KEY, Ok(KeyState::Enabled))];
+        let (health, words) = told(&found, &answers(Holds::Yes), &enabled);
         assert_eq!(health, Health::Ok);
-        assert!(words.contains("of the 2 newest, 2") && words.contains("key/a") && words.contains("not data or keys"));
-        let (health, words) = told(&found, &answers(Holds::No));
+        assert!(words.contains("of the 2 newest, 2") && words.contains("key/a, which is enabled"), "{words}");
+        let (health, words) = told(&found, &answers(Holds::No), &enabled);
         assert_eq!(health, Health::Failure);
         assert!(words.contains("may not restore snap-2"), "{words}");
-        let (health, words) = told(&found, &answers(Holds::Unknown("throttled".into())));
+        let (health, words) = told(&found, &answers(Holds::Unknown("throttled".into())), &enabled);
         assert_eq!(health, Health::Warning, "an answer that does not tell is no yes");
         assert!(words.contains("snap-2: throttled"), "{words}");
+        for state in ["Disabled", "PendingDeletion", "Frobnicated"] {
+            let (health, words) = told(&found, &answers(Holds::Yes), &[(KEY, Ok(KeyState::of(state)))]);
+            assert_eq!(health, Health::Failure, "{state}");
+            assert!(words.contains(&format!("key {KEY} is {state}: what is encrypted")), "{words}");
+        }
+        let denied = CloudError::new(crate::cloud::ErrorKind::Denied, "kms", "DescribeKey", None, "no");
+        let (health, words) = told(&found, &answers(Holds::Yes), &[(KEY, Err(denied))]);
+        assert!(health == Health::Warning && words.contains("could not be asked: kms DescribeKey: no"), "{words}");
+        assert_eq!(told(&found, &answers(Holds::Yes), &[]).0, Health::Ok);
+        assert!(told(&found, &answers(Holds::Yes), &[]).1.contains("1 more keys were not asked for"));
     }
 }

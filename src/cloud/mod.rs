@@ -80,12 +80,39 @@ pub trait CloudRead: Send + Sync {
         Err(CloudError::new(ErrorKind::Denied, "ec2", "DescribeInstanceTypes", None, &message))
     }
 
+    /// Whether a key that disks are encrypted under can be used now. `key` is what EC2 says of a volume or snapshot: an
+    /// ARN. An adapter that cannot tell answers with an error, and then nothing is done that needs the key.
+    async fn key_state(&self, place: &Place, key: &str) -> Result<KeyState, CloudError> {
+        let message = format!("this adapter cannot say of {place} in which state key {key} is");
+        Err(CloudError::new(ErrorKind::Denied, "kms", "DescribeKey", None, &message))
+    }
+
     /// Requests made so far by this reader, by operation; grows only.
     fn requests(&self) -> Vec<RequestCount>;
 
     /// The cloud's clock beside ours, by its latest answer; `None` while none has said the time.
     fn clock(&self) -> Option<CloudClock> {
         None
+    }
+}
+
+/// Whether an encryption key can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// It can, now.
+    Enabled,
+    /// It is in another state, by KMS's word: `Disabled`, `PendingDeletion`, `PendingImport`, `Unavailable`, or one that
+    /// this version does not know. What is encrypted under it cannot be counted on.
+    Other(String),
+}
+
+impl KeyState {
+    /// KMS's word for a state.
+    pub const ENABLED: &'static str = "Enabled";
+
+    /// The state of a word; only the one word is enabled.
+    pub fn of(word: &str) -> KeyState {
+        if word == KeyState::ENABLED { KeyState::Enabled } else { KeyState::Other(word.to_owned()) }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 
-use super::{CloudError, CloudRead, CostQuery, ErrorKind, Identity, Page};
+use super::{CloudError, CloudRead, CostQuery, ErrorKind, Identity, KeyState, Page};
 use crate::domain::budget::CostRow;
 use crate::domain::place::{AccountId, Partition, Place, ResourceKey};
 use crate::domain::resource::Resource;
@@ -43,6 +43,10 @@ impl CloudRead for NoCloud {
 
     async fn snapshots_tagged(&self, _place: &Place, _key: &str, _value: &str) -> Result<Vec<Resource>, CloudError> {
         Err(refusal("snapshots_tagged"))
+    }
+
+    async fn key_state(&self, _place: &Place, _key: &str) -> Result<KeyState, CloudError> {
+        Err(refusal("key_state"))
     }
 
     fn requests(&self) -> Vec<RequestCount> {

@@ -4,8 +4,8 @@
 //! before anything is asked for, the tag is looked up. After an unclear answer, or a restart, it is looked up for
 //! five minutes (the cloud may show things late) and asked for once more at most. A set counts when every
 //! volume has a snapshot that is `completed`, of that volume and of its size. Before a volume is deleted, EC2 is asked
-//! whether a new one may be made of its snapshot. Whether an encryption key is still enabled EC2 does not tell before it
-//! uses it (its service, KMS, would); a snapshot under another key than its volume's is not believed.
+//! whether a new one may be made of its snapshot. Whether an encryption key still works EC2 does not tell before it uses it:
+//! `keys` asks KMS. A snapshot under another key than its volume's is not believed.
 
 use chrono::TimeDelta;
 
@@ -30,10 +30,13 @@ const VISIBLE_AFTER: TimeDelta = TimeDelta::minutes(5);
 /// Most tags on a snapshot.
 const MOST_TAGS: usize = 50;
 
+/// The key that the snapshot of each volume is encrypted under.
+pub(super) type Keys = Vec<(Str, Option<Str>)>;
+
 /// What the snapshots of a remediation look like now.
 enum Set {
-    /// All completed; each with the key that it is encrypted under.
-    Completed(Vec<(Str, Option<Str>)>),
+    /// All completed.
+    Completed(Keys),
     /// Some are still being made.
     Pending(String),
     /// Will never be a backup.
@@ -226,23 +229,54 @@ impl Remediator {
         if let Err(why) = same_keys(&keys, &fresh) {
             return self.fail(remediation, JournalState::Aborted, &why, run).await;
         }
-        here.verified_at = Some(looked_at);
+        if let Err(other) = self.keys_work(&remediation.step.key.partition.place, &fresh.volumes).await {
+            return self.objected(remediation, other, run).await;
+        }
+        here.verified = Some((looked_at, keys));
         self.commit(remediation, JournalState::SnapVerified, "every snapshot is completed", run).await?;
         Ok(Next::Go)
     }
 
-    /// Once more, right before the act: the snapshots of days ago are still there. `None` when they are.
-    pub(super) async fn snapshots_gone(&self, remediation: &mut Remediation) -> Result<Option<String>, Judged> {
-        match self.look_at_snapshots(remediation).await? {
-            Set::Completed(_) => Ok(None),
-            Set::Pending(why) | Set::Broken(why) => Ok(Some(why)),
+    /// Right before the act: of the same volumes, still there though begun days ago, under their keys, and restorable.
+    /// `None` when all of that holds.
+    pub(super) async fn still_backed_up(
+        &self,
+        remediation: &mut Remediation,
+        action: &'static Action,
+        fresh: &Fresh,
+        here: &Here,
+        run: &Run,
+    ) -> Result<Option<Next>, Interrupted> {
+        if let Err(why) = same_set(remediation, fresh) {
+            return self.end(remediation, JournalState::Aborted, &why, run).await.map(Some);
         }
+        let now = self.tools.clock.now();
+        let recent = |at: Instant| now - at <= TimeDelta::seconds(super::FRESH_SECONDS);
+        let keys = match &here.verified {
+            Some((at, keys)) if recent(*at) => keys.clone(),
+            _ => match self.look_at_snapshots(remediation).await {
+                Ok(Set::Completed(keys)) => keys,
+                Ok(Set::Pending(why) | Set::Broken(why)) => {
+                    return self.fail(remediation, JournalState::Aborted, &why, run).await.map(Some);
+                }
+                Err(other) => return self.objected(remediation, other, run).await.map(Some),
+            },
+        };
+        // The volumes' keys worked a moment ago; the snapshots' keys are these and no others.
+        if let Err(why) = same_keys(&keys, fresh) {
+            return self.fail(remediation, JournalState::Aborted, &why, run).await.map(Some);
+        }
+        if remediation.snapshots.iter().any(|own| own.snapshot.is_none() || own.completed_at.is_none()) {
+            let why = "not every snapshot is completed";
+            return self.fail(remediation, JournalState::Aborted, why, run).await.map(Some);
+        }
+        self.restorable(remediation, action, run).await
     }
 
-    /// Whether EC2 would let the way back of a deletion be gone: a new volume from each snapshot, asked for with a dry run.
-    /// `None` when it would, or nothing is deleted; a deletion without one is none of ours. That the key of an encrypted snapshot works is not proven by it: EC2
-    /// asks the key's service only while it makes the volume.
-    pub(super) async fn restorable(
+    /// Whether EC2 would let the way back of a deletion be gone: a new volume from each snapshot, asked for with a dry
+    /// run. `None` when it would, or nothing is deleted; a deletion without one is none of ours. It does not prove that
+    /// the key of an encrypted snapshot works: EC2 asks the key's service only while it makes the volume, `keys` before.
+    async fn restorable(
         &self,
         remediation: &mut Remediation,
         action: &'static Action,

@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 
 use super::actions::resize_instance::Passage;
 use super::actions::{Action, Backup, Recipe, action};
-use super::backup::same_set;
+use super::backup::Keys;
 use super::freeze::ordinary;
 use super::gate::Purpose;
 use super::parts::{part_label, settle_last};
@@ -41,8 +41,8 @@ pub(super) struct Here {
     pub fresh: Option<Fresh>,
     /// The snapshot call whose intent was just written, with the reads it rests on: certainly not sent yet.
     pub snapshot_call: Option<(Call, Fresh)>,
-    /// Before J7 saw every snapshot completed.
-    pub verified_at: Option<Instant>,
+    /// Before J7 saw every snapshot completed, and under which keys.
+    pub verified: Option<(Instant, Keys)>,
 }
 
 impl Remediator {
@@ -205,26 +205,10 @@ impl Remediator {
             Judged::Holds(fresh, call) => (*fresh, call),
             other => return self.objected(remediation, other, run).await,
         };
-        if action.backup_of(&remediation.step, &self.rules.switches) != Backup::None {
-            if let Err(why) = same_set(remediation, &fresh) {
-                return self.end(remediation, JournalState::Aborted, &why, run).await;
-            }
-            let now = self.tools.clock.now();
-            let recent = here.verified_at.is_some_and(|at| now - at <= TimeDelta::seconds(super::FRESH_SECONDS));
-            if !recent {
-                match self.snapshots_gone(remediation).await {
-                    Ok(None) => {}
-                    Ok(Some(why)) => return self.fail(remediation, JournalState::Aborted, &why, run).await,
-                    Err(other) => return self.objected(remediation, other, run).await,
-                }
-            }
-            if remediation.snapshots.iter().any(|own| own.snapshot.is_none() || own.completed_at.is_none()) {
-                let why = "not every snapshot is completed";
-                return self.fail(remediation, JournalState::Aborted, why, run).await;
-            }
-            if let Some(next) = self.restorable(remediation, action, run).await? {
-                return Ok(next);
-            }
+        if action.backup_of(&remediation.step, &self.rules.switches) != Backup::None
+            && let Some(next) = self.still_backed_up(remediation, action, &fresh, here, run).await?
+        {
+            return Ok(next);
         }
         let step = remediation.step.clone();
         match self.gate(Purpose::Act, &step, &call, &fresh.resource, fresh.read_at, run)? {

@@ -5,7 +5,8 @@
 //! observing first. Every transition of safety.md's J3 to J11 is its own durable commit; the act's intent is written
 //! before the call, the call is made at most once, and after an unclear answer only reads decide.
 //!
-//! `recheck` judges again on fresh reads (J4; `fits` whether an instance would boot or could be made anew), `backup` makes
+//! `recheck` judges again on fresh reads (J4; `fits` whether an instance would boot or could be made anew, `keys` whether
+//! encryption keys work), `backup` makes
 //! and verifies the safety snapshots (J5 to J7; `image` an image of them before a termination), `gate`
 //! counts and compares once more right before each mutating call (J8), `observe` looks for the effect (J9 to J11),
 //! `parts` goes on where an act takes several calls, `actions` is the table of acts, `halt` the crash points of tests. `undo` takes back what was done, by the same walk.
@@ -38,6 +39,7 @@ mod gate;
 mod gate_part;
 mod halt;
 mod image;
+mod keys;
 mod observe;
 mod pace;
 mod parts;

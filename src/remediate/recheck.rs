@@ -143,6 +143,10 @@ impl Remediator {
             Ok(launch) => fresh.launch = launch,
             Err(judged) => return Ok(judged),
         }
+        // Last of all: between this answer and the call lies least.
+        if let Err(judged) = self.keys_of_step(step, backup, &fresh).await {
+            return Ok(judged);
+        }
         Ok(Judged::Holds(Box::new(fresh), call))
     }
 

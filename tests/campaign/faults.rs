@@ -97,6 +97,8 @@ pub enum Deed {
     Mail(Mail, i64),
     /// The worker is not there for so many hours.
     Down(i64),
+    /// Somebody puts a key of what is acted on into this state for so many hours.
+    Key(&'static str, i64),
 }
 
 /// What a mail server says.
@@ -139,12 +141,37 @@ pub fn plan(scene: &Scene, rng: &mut Rng) -> Vec<Planned> {
         Kind::SnapshotVanishes,
     ];
     let count = rng.between(44, 62);
-    (0..count)
+    let usual = &Kind::ALL[..Kind::ALL.len() - 1];
+    let mut planned: Vec<Planned> = (0..count)
         .filter_map(|_| {
-            let kind = if rng.chance(30) { *rng.pick(&RARE) } else { *rng.pick(Kind::ALL) };
+            let kind = if rng.chance(30) { *rng.pick(&RARE) } else { *rng.pick(usual) };
             planner.one(kind, rng).map(|what| Planned { kind, what })
         })
-        .collect()
+        .collect();
+    planned.extend(keys(scene));
+    planned
+}
+
+/// What happens to keys, where there are any. What came later has a stream of its own.
+fn keys(scene: &Scene) -> Vec<Planned> {
+    if !scene.encrypted {
+        return Vec::new();
+    }
+    let mut rng = Rng::new(scene.seed, "key-faults");
+    let gap = |rng: &mut Rng| {
+        let state = *rng.pick(&["Disabled", "PendingDeletion", "PendingImport", "Unavailable", "Frobnicated"]);
+        let deed = Deed::Key(state, rng.between(1, 60));
+        Planned { kind: Kind::KeyGap, what: What::Gap(rng.between(1, 60) as u32, deed) }
+    };
+    let mut planned: Vec<Planned> = (0..rng.between(1, 3)).map(|_| gap(&mut rng)).collect();
+    let unread = [(Kind::Denied, Effect::Deny), (Kind::Throttle, Effect::Throttle), (Kind::Timeout, Effect::Timeout)];
+    if rng.chance(50) {
+        let (kind, effect) = rng.pick(&unread).clone();
+        let fault = Fault { calls: vec![rng.below(6) + 1], ..Fault::on("DescribeKey", effect) };
+        let span = Span { from: None, until: Some(scene.calm_from) };
+        planned.push(Planned { kind, what: What::Cloud(Fault { span, ..fault }) });
+    }
+    planned
 }
 
 /// One of some operations.
@@ -282,6 +309,8 @@ impl Planner<'_> {
                 What::Time(self.slot(rng) - TimeDelta::minutes(4), Deed::EditPolicies(rng.between(1, 30)))
             }
             Kind::RolledBack => What::Time(self.slot(rng) - TimeDelta::minutes(4), Deed::RollBack),
+            // Planned apart, see `keys`.
+            Kind::KeyGap => return None,
             Kind::ModeChanged => What::Time(self.slot(rng) - TimeDelta::minutes(4), Deed::Observe(rng.between(1, 30))),
         })
     }

@@ -109,4 +109,6 @@ kinds! {
     PolicyEdited = "policy-edited",
     RolledBack = "policy-rolled-back",
     ModeChanged = "mode-changed",
+    // Encryption keys; the last, because it is planned apart.
+    KeyGap = "key-unusable-in-a-gap",
 }

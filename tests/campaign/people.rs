@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use chrono::TimeDelta;
-use costwarden::cloud::sim::{Change, Usage};
+use costwarden::cloud::sim::{Change, Event, Usage};
 use costwarden::domain::exception::{ExceptionRecord, ExceptionStatus, ExceptionType};
 use costwarden::domain::lifecycle::ApprovalKind;
 use costwarden::domain::mode::{Arming, Freeze, Mode};
@@ -29,7 +29,7 @@ use costwarden::worker::supervise::Work;
 
 use crate::director::Director;
 use crate::faults::Deed;
-use crate::judge::{book::Grant, ends, undos};
+use crate::judge::{book::Grant, ends, keys, undos};
 use crate::kinds::Kind;
 use crate::policies;
 use crate::ports::Actor;
@@ -193,6 +193,7 @@ pub fn person(director: &Arc<Director>, deed: Deed) -> bool {
         Deed::Withdraw => withdraw(director),
         Deed::Revoke => acting_on(director).is_some_and(|row| except(director, &row, Some(9))) && revoke(director),
         Deed::Undo => undo(director),
+        Deed::Key(state, hours) => acting_on(director).is_some_and(|row| spoil_key(director, &row, state, hours)),
         Deed::Grant(days) => acting_on(director).is_some_and(|row| except(director, &row, Some(days))),
         Deed::Ask => acting_on(director).is_some_and(|row| except(director, &row, None)),
         other => acting_on(director).is_some_and(|row| meddle(director, &row, other)),
@@ -239,6 +240,16 @@ fn meddle(director: &Director, row: &Remediation, deed: Deed) -> bool {
         _ => return false,
     };
     director.cloud.apply("ann", change).is_ok()
+}
+
+/// Puts a key of what an act puts at risk into another state, and some hours later, before the calm days, back.
+fn spoil_key(director: &Director, row: &Remediation, state: &str, hours: i64) -> bool {
+    let Some(key) = keys::at_risk(director, row.step.act, &row.step.key.id).pop() else { return false };
+    let now = director.truth.now();
+    let set = |state: &str| Change::SetKey { key: key.clone(), state: state.into() };
+    let back = (now + TimeDelta::hours(hours)).min(director.scene.calm_from);
+    director.cloud.schedule(Event { at: back, by: "sec".into(), change: set("Enabled") });
+    director.cloud.apply("sec", set(state)).is_ok()
 }
 
 /// The last id of some resources.

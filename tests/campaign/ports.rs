@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use async_trait::async_trait;
 use costwarden::cloud::sim::{SimActor, SimReader};
 use costwarden::cloud::{
-    Answer, Call, CloudAct, CloudClock, CloudError, CloudRead, CostQuery, ErrorKind, Identity, Page,
+    Answer, Call, CloudAct, CloudClock, CloudError, CloudRead, CostQuery, ErrorKind, Identity, KeyState, Page,
 };
 use costwarden::domain::Instant;
 use costwarden::domain::budget::CostRow;
@@ -112,6 +112,11 @@ impl CloudRead for Reader {
     async fn recycled(&self, snapshot: &ResourceKey) -> Result<Option<Instant>, CloudError> {
         self.alive("ListSnapshotsInRecycleBin")?;
         self.inner.recycled(snapshot).await
+    }
+
+    async fn key_state(&self, place: &Place, key: &str) -> Result<KeyState, CloudError> {
+        self.alive("DescribeKey")?;
+        self.inner.key_state(place, key).await
     }
 
     fn clock(&self) -> Option<CloudClock> {

@@ -78,6 +78,8 @@ pub struct Scene {
     pub flood: bool,
     /// What is idle is terminated, not stopped.
     pub ends: bool,
+    /// Some volumes are encrypted.
+    pub encrypted: bool,
 }
 
 const OWNER: &str = "ann@example.com";
@@ -138,6 +140,7 @@ pub fn make(seed: u64, only: Option<&[usize]>) -> Scene {
         lag: TimeDelta::seconds(i64::from(lag)),
         flood,
         ends,
+        encrypted: false,
     };
     scene.settings.enforcement.allow_auto_terminate = ends && more.chance(90);
     scene.settings.enforcement.recycle_bin_days = bin;
@@ -154,6 +157,7 @@ pub fn make(seed: u64, only: Option<&[usize]>) -> Scene {
         scene.world = with_place(std::mem::replace(&mut scene.world, World::empty(start)), &elsewhere);
         scene.add_instance(&mut rng, &elsewhere, "i-9elsewhere", Bait::Elsewhere);
     }
+    scene.encrypt(&mut Rng::new(seed, "keys"));
     scene.plan_human_changes(&mut rng);
     scene.planned = faults::plan(&scene, &mut Rng::new(seed, "faults"));
     if let Some(only) = only {
@@ -226,6 +230,7 @@ pub fn crowd_with(seed: u64, sizes: &[(Act, usize)]) -> Scene {
         lag: TimeDelta::seconds(i64::from(lag)),
         flood: false,
         ends: sizes.iter().any(|(act, _)| *act == Act::TerminateInstance),
+        encrypted: false,
     };
     for (act, size) in sizes {
         for number in 0..*size {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use costwarden::cloud::rights::{COSTS, Change, Changes, IDENTITY, METRICS, reads};
+use costwarden::cloud::rights::{COSTS, Change, Changes, IDENTITY, KEYS, METRICS, reads};
 use costwarden::domain::finding::Act;
 use costwarden::domain::place::Kind;
 use regex::Regex;
@@ -45,7 +45,7 @@ fn every_operation_that_the_adapter_sends_has_its_row_and_no_row_is_surplus() {
     let read = Kind::ALL.iter().flat_map(|kind| reads(*kind)).map(|right| right.action);
     let rows: BTreeSet<String> = own
         .chain(read)
-        .chain([METRICS.action, COSTS.action, IDENTITY])
+        .chain([METRICS.action, COSTS.action, KEYS.action, IDENTITY])
         .map(|action| action.split_once(':').expect("service and operation").1.to_owned())
         .collect();
     let sent = sent();

@@ -365,7 +365,7 @@ def error_body(request, code, message):
     """Headers and body of an error in the protocol of the service."""
     if request["service"] == "monitoring":
         return cbor.error(code, message)
-    if request["service"] == "ce":
+    if request["service"] in ("ce", "kms"):
         body = json.dumps({"__type": code, "message": message}).encode()
         return [("Content-Type", "application/x-amz-json-1.1")], body
     if request["service"] == "ec2":

@@ -62,6 +62,19 @@ Snapshot.status = property(snapshot_status, keep_birth)
 Snapshot.progress = property(snapshot_progress)
 
 
+def snapshot_key(snapshot):
+    """A snapshot is encrypted under its volume's key, unless it was copied under another."""
+    own = snapshot.__dict__.get("_key")
+    return own or (snapshot.volume.kms_key_id if snapshot.encrypted else None)
+
+
+def keep_key(snapshot, key):
+    snapshot.__dict__["_key"] = key
+
+
+Snapshot.kms_key_id = property(snapshot_key, keep_key)
+
+
 def settle(account):
     """Ends what is pending in an account."""
     for backend in ec2_backends[account].values():

@@ -63,7 +63,7 @@ fn kind(status: u16, code: Option<&str>) -> ErrorKind {
     let Some(code) = code else { return ErrorKind::Uncertain };
     if THROTTLED.contains(&code) {
         ErrorKind::Throttled
-    } else if code.ends_with(".NotFound") || code == "ResourceNotFoundException" {
+    } else if code.ends_with(".NotFound") || NOT_FOUND.contains(&code) {
         ErrorKind::NotFound
     } else if DENIED.contains(&code) || code.starts_with("AccessDenied") || code.starts_with("ExpiredToken") {
         ErrorKind::Denied
@@ -73,6 +73,9 @@ fn kind(status: u16, code: Option<&str>) -> ErrorKind {
         ErrorKind::Uncertain
     }
 }
+
+/// Codes that say so without EC2's ending; the second is KMS's.
+const NOT_FOUND: [&str; 2] = ["ResourceNotFoundException", "NotFoundException"];
 
 /// Definite whatever the status: EC2 says `RequestLimitExceeded` with 503.
 const THROTTLED: [&str; 11] = [
@@ -197,6 +200,10 @@ mod tests {
             (400, Some("SnapshotCreationPerVolumeRateExceeded"), ErrorKind::Throttled),
             (400, Some("InvalidVolume.NotFound"), ErrorKind::NotFound),
             (400, Some("InvalidInstanceID.NotFound"), ErrorKind::NotFound),
+            (400, Some("NotFoundException"), ErrorKind::NotFound),
+            (400, Some("InvalidArnException"), ErrorKind::Rejected),
+            (500, Some("KMSInternalException"), ErrorKind::Uncertain),
+            (503, Some("DependencyTimeoutException"), ErrorKind::Uncertain),
             (403, Some("UnauthorizedOperation"), ErrorKind::Denied),
             (400, Some("AccessDeniedException"), ErrorKind::Denied),
             (400, Some("ExpiredTokenException"), ErrorKind::Denied),

@@ -2,7 +2,7 @@
 //!
 //! One meter per reader or actor, hooked into every client; the SDK calls it for each call and each attempt. Prices
 //! are AWS's list prices: 0.01 dollars a request of Cost Explorer, 0.01 dollars for 1,000 metrics asked for with
-//! GetMetricData; describing and STS are free. Attempts are counted as requests when money is concerned, because a
+//! GetMetricData, 0.03 dollars for 10,000 requests of KMS; describing in EC2 and STS are free. Attempts are counted as requests when money is concerned, because a
 //! retry is billed as well. Requests for a role's credentials are the SDK's own and are not counted.
 
 use std::collections::BTreeMap;
@@ -31,6 +31,9 @@ const COST_EXPLORER_PAGE: Usd = Usd(10_000);
 /// One metric asked for with GetMetricData: 0.01 dollars for 1,000 (aws.amazon.com/cloudwatch/pricing, read
 /// 2026-11).
 const METRIC: Usd = Usd(10);
+
+/// One request of KMS: 0.03 dollars for 10,000 (aws.amazon.com/kms/pricing, read 2026-11).
+const KEY: Usd = Usd(3);
 
 /// Requests by service and operation since the start.
 #[derive(Debug, Default)]
@@ -154,6 +157,7 @@ fn short(service: &str) -> &'static str {
         "CloudWatch" => "cloudwatch",
         "Cost Explorer" => "ce",
         "STS" => "sts",
+        "KMS" => "kms",
         _ => "aws",
     }
 }
@@ -162,6 +166,7 @@ fn price(service: &str, operation: &str, tally: Tally) -> Option<Usd> {
     match (service, operation) {
         ("ce", _) => Some(COST_EXPLORER_PAGE.scaled(i64::try_from(tally.attempts).ok()?, 1)),
         ("cloudwatch", "GetMetricData") => Some(METRIC.scaled(i64::try_from(tally.metrics).ok()?, 1)),
+        ("kms", _) => Some(KEY.scaled(i64::try_from(tally.attempts).ok()?, 1)),
         ("ec2" | "sts", _) => Some(Usd::ZERO),
         _ => None,
     }

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 
 use crate::clock::Clock;
 use crate::cloud::{
-    Answer, Call, CloudAct, CloudClock, CloudError, CloudRead, CostQuery, ErrorKind, Identity, Page, rights,
+    Answer, Call, CloudAct, CloudClock, CloudError, CloudRead, CostQuery, ErrorKind, Identity, KeyState, Page, rights,
 };
 use crate::domain::Instant;
 use crate::domain::budget::CostRow;
@@ -29,6 +29,7 @@ mod act;
 mod costs;
 mod errors;
 mod identity;
+mod key;
 mod kinds;
 mod launch;
 mod limiter;
@@ -194,6 +195,10 @@ impl CloudRead for AwsReader {
 
     async fn type_facts(&self, place: &Place, zone: &str, name: &str) -> Result<TypeFacts, CloudError> {
         kinds::type_facts(&self.sessions.ec2(place).await?, place, zone, name).await
+    }
+
+    async fn key_state(&self, place: &Place, key: &str) -> Result<KeyState, CloudError> {
+        key::state(&self.sessions.kms(place).await?, key).await
     }
 
     fn requests(&self) -> Vec<RequestCount> {

@@ -56,6 +56,7 @@ pub(super) struct Sessions {
     ec2: Mutex<HashMap<Place, aws_sdk_ec2::Client>>,
     cloudwatch: Mutex<HashMap<Place, aws_sdk_cloudwatch::Client>>,
     cost_explorer: Mutex<HashMap<AccountId, aws_sdk_costexplorer::Client>>,
+    kms: Mutex<HashMap<Place, aws_sdk_kms::Client>>,
     sts: Mutex<HashMap<AccountId, aws_sdk_sts::Client>>,
     /// The session policy of everything that is asked for without one of its own.
     narrow: Option<String>,
@@ -100,6 +101,7 @@ impl Sessions {
             ec2: Mutex::default(),
             cloudwatch: Mutex::default(),
             cost_explorer: Mutex::default(),
+            kms: Mutex::default(),
             sts: Mutex::default(),
             narrow: (attempts == Attempts::One).then(rights::session::nothing),
             narrowed: Mutex::default(),
@@ -157,6 +159,16 @@ impl Sessions {
             let config = self.paced(config, &place.to_string());
             let config = aws_sdk_cloudwatch::config::Builder::from(&config).interceptor(self.metering());
             aws_sdk_cloudwatch::Client::from_conf(config.interceptor(self.listening(&place.to_string())).build())
+        }))
+    }
+
+    /// A disk and its key are always in the same Region.
+    pub(super) async fn kms(&self, place: &Place) -> Result<aws_sdk_kms::Client, CloudError> {
+        let config = self.config(&place.account, Some(place.region.as_str())).await?;
+        Ok(cached(&self.kms, place, || {
+            let config = self.paced(config, &place.to_string());
+            let config = aws_sdk_kms::config::Builder::from(&config).interceptor(self.metering());
+            aws_sdk_kms::Client::from_conf(config.interceptor(self.listening(&place.to_string())).build())
         }))
     }
 

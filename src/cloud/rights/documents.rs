@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::session::{NEW_TYPE, TO_EC2, add, arn, beside, keys, our_mark, roles, through_images, via};
-use super::{COSTS, Change, Changes, IDENTITY, IMAGE_REFERENCES, METRICS, On, Right, When, reads};
+use super::{COSTS, Change, Changes, IDENTITY, IMAGE_REFERENCES, KEYS, METRICS, On, Right, When, reads};
 use crate::domain::finding::Act;
 use crate::domain::place::{AccountId, Kind, Place, Region};
 
@@ -124,6 +124,9 @@ pub fn reader(scope: &Scope) -> Value {
         let mut conditions = Map::new();
         through_images(&mut conditions);
         statements.push(Statement::allow("ReadImageReferences", &actions, vec!["*".into()], conditions));
+    }
+    if scope.acts.iter().any(|(act, _)| Changes::of(*act).ask_for_keys()) {
+        statements.push(Statement::allow("ReadKeys", &[KEYS.action], vec!["*".into()], in_regions(scope)));
     }
     if scope.metrics {
         statements.push(Statement::allow("ReadMetrics", &[METRICS.action], vec!["*".into()], in_regions(scope)));

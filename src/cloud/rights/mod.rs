@@ -354,6 +354,11 @@ impl Changes {
         endings.collect()
     }
 
+    /// Whether the keys of encrypted disks are asked for before it: it makes a backup, or takes disks away.
+    pub fn ask_for_keys(self) -> bool {
+        !self.backup.is_empty()
+    }
+
     /// All three parts.
     pub fn all(self) -> impl Iterator<Item = Change> {
         [self.backup, self.act, self.undo].into_iter().flatten().copied()
@@ -427,6 +432,10 @@ pub const METRICS: Right = right("cloudwatch:GetMetricData", On::Everything);
 
 /// Costs of an account.
 pub const COSTS: Right = right("ce:GetCostAndUsage", On::Everything);
+
+/// Whether an encryption key can be used, asked of KMS directly and of keys of other accounts as well: their snapshots may
+/// be ours.
+pub const KEYS: Right = right("kms:DescribeKey", On::Everything);
 
 /// Who the credentials are. AWS lets everybody ask, so no document grants it.
 pub const IDENTITY: &str = "sts:GetCallerIdentity";

@@ -92,6 +92,13 @@ pub enum Change {
     Lock(String),
     /// Another account is given a released address.
     TakeAddress(String),
+    /// Puts an encryption key into another state.
+    SetKey {
+        /// Which key, as volumes and snapshots call it.
+        key: String,
+        /// KMS's word.
+        state: String,
+    },
     /// Uses an instance differently from now on.
     Use {
         /// Which instance.
@@ -109,6 +116,7 @@ impl Change {
             Change::Start(id) | Change::Stop(id) | Change::Terminate(id) | Change::Detach(id) => id,
             Change::Delete(id) | Change::Snapshot(id) | Change::Disassociate(id) => id,
             Change::Lock(id) | Change::TakeAddress(id) => id,
+            Change::SetKey { key, .. } => key,
             Change::Attach { volume, .. } => volume,
             Change::Create(planted) => planted.first().map_or("", |first| &first.resource.key.id),
             Change::SetType { instance, .. } | Change::Protect { instance, .. } | Change::Use { instance, .. } => {
@@ -140,6 +148,7 @@ impl Change {
             Change::Disassociate(_) => "disassociates".into(),
             Change::Lock(_) => "locks".into(),
             Change::TakeAddress(_) => "is given".into(),
+            Change::SetKey { state, .. } => format!("puts into state {state}"),
             Change::Use { .. } => "uses differently".into(),
         }
     }
@@ -191,6 +200,12 @@ impl State {
             Change::Disassociate(id) => self.associate(&self.named(&id)?, None),
             Change::Lock(id) => self.lock_snapshot(&self.named(&id)?),
             Change::TakeAddress(ip) => self.take_address(&ip),
+            Change::SetKey { key, state } => {
+                let before = self.key_state(&key).to_owned();
+                let effective = before != state;
+                self.keys.insert(key, state);
+                Ok(Effect { effective, ..Effect::default() })
+            }
             Change::Use { instance, usage } => {
                 let key = self.named(&instance)?;
                 self.existing(&key)?;

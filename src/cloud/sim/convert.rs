@@ -1,6 +1,6 @@
 //! From a world file's shapes to a [`World`]: every name checked, every mistake told with its line.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::TimeDelta;
 
@@ -28,7 +28,8 @@ pub(super) fn world(text: &str, name: &str) -> Read<World> {
         let message = format!("start: {} is counted from itself; accepted: a UTC date or instant", file.start);
         return Err(WorldError { file: name.into(), line: None, message });
     };
-    let mut reader = Reader { file: name.into(), start, lines: HashMap::new(), world: World::empty(start) };
+    let mut reader =
+        Reader { file: name.into(), start, lines: HashMap::new(), keys: BTreeSet::new(), world: World::empty(start) };
     reader.whole(file)?;
     reader.world.check()?;
     Ok(reader.world)
@@ -47,6 +48,22 @@ fn unreadable(error: &serde_saphyr::Error, text: &str, name: &str) -> WorldError
     WorldError { file: name.into(), line, message: format!("{words}{given}") }
 }
 
+/// Every key that a volume or snapshot of the file names.
+fn keys_of(file: &file::WorldFile) -> BTreeSet<String> {
+    let regions = file.accounts.values().flat_map(|account| account.regions.values());
+    let (mut volumes, mut snapshots) = (Vec::new(), Vec::new());
+    for region in regions {
+        volumes.extend(region.volumes.iter().chain(region.instances.iter().flat_map(|own| &own.volumes)));
+        snapshots.extend(&region.snapshots);
+    }
+    for made in file.events.iter().filter_map(|event| event.create.as_ref()) {
+        volumes.extend(made.volume.iter().chain(made.instance.iter().flat_map(|own| &own.volumes)));
+        snapshots.extend(&made.snapshot);
+    }
+    let volumes = volumes.into_iter().filter_map(|own| own.kms_key.clone());
+    volumes.chain(snapshots.into_iter().filter_map(|own| own.kms_key.clone())).collect()
+}
+
 /// The JSON Schema of world files.
 pub(super) fn schema() -> serde_json::Value {
     schemars::schema_for!(file::WorldFile).to_value()
@@ -57,6 +74,8 @@ struct Reader {
     start: Instant,
     /// Ids that exist or will, with the line of their birth.
     lines: HashMap<String, (u64, ResourceKey)>,
+    /// Keys that something is or will be encrypted under.
+    keys: BTreeSet<String>,
     world: World,
 }
 
@@ -66,6 +85,8 @@ impl Reader {
     }
 
     fn whole(&mut self, file: file::WorldFile) -> Read<()> {
+        // Keys are named across Regions and by what events create.
+        self.keys = keys_of(&file);
         self.world.name = file.name;
         self.world.description = file.description;
         self.world.days = file.days;

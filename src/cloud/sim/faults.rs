@@ -246,6 +246,7 @@ pub(super) fn service_of(operation: &str) -> &'static str {
         "GetMetricData" => "cloudwatch",
         "GetCostAndUsage" => "ce",
         "GetCallerIdentity" => "sts",
+        "DescribeKey" => "kms",
         _ => "ec2",
     }
 }

@@ -136,6 +136,8 @@ pub struct RegionFile {
     pub addresses: Vec<AddressFile>,
     /// Own images.
     pub images: Vec<ImageFile>,
+    /// Encryption keys that are not simply enabled.
+    pub keys: Vec<KeyFile>,
 }
 
 /// An EC2 instance.
@@ -291,6 +293,16 @@ pub struct ImageFile {
     /// Tags.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
+}
+
+/// An encryption key; one that a volume or snapshot names and nobody lists is enabled.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyFile {
+    /// What volumes and snapshots call it in `kms_key`.
+    pub id: Name,
+    /// KMS's word: `Enabled`, `Disabled`, `PendingDeletion`, `PendingImport`, `Unavailable`, …
+    pub state: String,
 }
 
 /// How an instance is used: a pattern's name, or a pattern with changes.
@@ -481,6 +493,8 @@ pub struct EventFile {
     pub associate: Option<AssociateFile>,
     /// Ends an elastic address's association.
     pub disassociate: Option<Name>,
+    /// Puts an encryption key into another state.
+    pub key: Option<KeyFile>,
     /// Uses an instance differently from now on.
     #[serde(rename = "use")]
     pub uses: Option<UseFile>,

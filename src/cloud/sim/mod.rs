@@ -73,6 +73,7 @@ impl SimCloud {
         }
         state.faults = faults::Faults::new(world.faults);
         state.spend = world.spend;
+        state.keys = world.keys;
         Ok(SimCloud { state: Arc::new(Mutex::new(state)), clock })
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::cloud::{
-    CloudClock, CloudError, CloudRead, CostGroupBy, CostQuery, ErrorKind, Identity, METRICS_PER_CALL, Page,
+    CloudClock, CloudError, CloudRead, CostGroupBy, CostQuery, ErrorKind, Identity, KeyState, METRICS_PER_CALL, Page,
 };
 use crate::domain::Instant;
 use crate::domain::budget::{CostGroup, CostRow};
@@ -33,6 +33,8 @@ const NOT_LISTED: &str = "a listing does not tell; only a fresh single read does
 const USD_PER_METRIC: Usd = Usd(10);
 /// Cost Explorer's price for one request: 0.01 dollars.
 const USD_PER_COST_REQUEST: Usd = Usd(10_000);
+/// KMS's price for one request, rounded to a millionth: 0.03 dollars per 10,000.
+const USD_PER_KEY: Usd = Usd(3);
 
 /// Reads the simulated account. Clones share their request count.
 #[derive(Clone, Debug)]
@@ -293,6 +295,11 @@ impl CloudRead for SimReader {
             ..Asked::of_place("ListSnapshotsInRecycleBin", &snapshot.partition.place, Form::Single, String::new())
         };
         self.ask(asked, Usd::ZERO, |state, _| Ok(state.recycled(snapshot)))
+    }
+
+    async fn key_state(&self, place: &Place, key: &str) -> Result<KeyState, CloudError> {
+        let asked = Asked { target: Some(key), ..Asked::of_place("DescribeKey", place, Form::Single, String::new()) };
+        self.ask(asked, USD_PER_KEY, |state, _| Ok(KeyState::of(state.key_state(key))))
     }
 
     fn requests(&self) -> Vec<RequestCount> {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use chrono::TimeDelta;
 
-use crate::cloud::{CloudClock, NewImage, NewInstance, NewVolume};
+use crate::cloud::{CloudClock, KeyState, NewImage, NewInstance, NewVolume};
 use crate::domain::Instant;
 use crate::domain::fact::Fact;
 use crate::domain::launch::{Launch, TypeFacts};
@@ -97,6 +97,8 @@ pub(super) struct State {
     pub images: HashMap<String, NewImage>,
     /// Instances that were launched here, by the token of their call.
     pub launched: HashMap<String, (Str, NewInstance)>,
+    /// States of keys, where they are not enabled.
+    pub keys: BTreeMap<String, String>,
     pub faults: Faults,
     pub calls: Vec<CallRecord>,
     pub changes: Vec<ChangeRecord>,
@@ -156,6 +158,7 @@ impl State {
             full: BTreeSet::new(),
             images: HashMap::new(),
             launched: HashMap::new(),
+            keys: BTreeMap::new(),
             faults: Faults::default(),
             calls: Vec::new(),
             changes: Vec::new(),
@@ -252,6 +255,11 @@ impl State {
         self.entries.range((from, std::ops::Bound::Unbounded)).take_while(move |(key, _)| key.partition == *partition)
     }
 
+    /// KMS's word for the state of a key.
+    pub fn key_state(&self, key: &str) -> &str {
+        self.keys.get(key).map_or(KeyState::ENABLED, String::as_str)
+    }
+
     fn lag(&self, key: &ResourceKey, change: i64) -> TimeDelta {
         let (least, most) = self.timing.visibility_lag;
         let span = u64::from(most.saturating_sub(least)) + 1;
@@ -326,6 +334,11 @@ impl<'a> Truth<'a> {
     /// One resource by its id, if it exists.
     pub fn resource(&self, id: &str) -> Option<&'a Resource> {
         self.0.get(self.0.ids.get(id)?)
+    }
+
+    /// KMS's word for the state of a key; every key that is named somewhere is enabled unless somebody said otherwise.
+    pub fn key_state(&self, key: &str) -> &'a str {
+        self.0.key_state(key)
     }
 
     /// Every resource that exists, by account, Region, kind and id.

@@ -43,6 +43,8 @@ pub struct World {
     pub accounts: Vec<Account>,
     /// What is there at the start.
     pub resources: Vec<Planted>,
+    /// States of encryption keys, by what volumes and snapshots call them; a key that is not here is enabled.
+    pub keys: BTreeMap<String, String>,
     /// What is spent.
     pub spend: Vec<Spend>,
     /// What people and other automation do.
@@ -152,6 +154,7 @@ impl World {
             timing: Timing::default(),
             accounts: Vec::new(),
             resources: Vec::new(),
+            keys: BTreeMap::new(),
             spend: Vec::new(),
             events: Vec::new(),
             faults: Vec::new(),

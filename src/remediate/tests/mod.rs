@@ -25,6 +25,7 @@ mod crashes;
 mod expiry;
 mod expiry_image;
 mod gates;
+mod keys;
 mod many;
 mod pairs;
 mod people;

@@ -14,7 +14,7 @@ use costwarden::remediate::KEY_TAG;
 use costwarden::store::ACTING_LEASE;
 
 use super::book::{Sent, Word};
-use super::made;
+use super::{keys, made};
 use crate::director::Director;
 use crate::faults::What;
 use crate::policies::{self, ACTS, Class, class};
@@ -33,7 +33,7 @@ pub struct Case<'a> {
     pub(super) row: Option<Remediation>,
     truth: Option<Resource>,
     card: Option<Card>,
-    changes: Vec<ChangeRecord>,
+    pub(super) changes: Vec<ChangeRecord>,
     calls: usize,
 }
 
@@ -41,8 +41,9 @@ pub(super) type Verdict = Option<String>;
 type Judgement = fn(&Case<'_>) -> Option<Verdict>;
 
 /// Every judgement of a request: `None` where it has nothing to say.
-const JUDGEMENTS: [(&str, Judgement); 17] = [
+const JUDGEMENTS: [(&str, Judgement); 18] = [
     ("I01", i01_backup),
+    ("I01", keys::i01_keys),
     ("I01", made::i01_image),
     ("I02", i02_once),
     ("I02", made::i02_taken_back),

@@ -8,7 +8,8 @@
 pub mod book;
 pub mod calls;
 pub mod ends;
-pub mod made;
+pub mod keys;
+mod made;
 pub mod nights;
 pub mod parts;
 pub mod reports;

@@ -51,6 +51,23 @@ impl Scene {
         }
     }
 
+    /// In a share of the worlds most volumes are encrypted, under one of two keys of their place.
+    pub(super) fn encrypt(&mut self, rng: &mut Rng) {
+        self.encrypted = rng.chance(40);
+        if !self.encrypted {
+            return;
+        }
+        for planted in &mut self.world.resources {
+            let place = planted.resource.key.partition.place.clone();
+            if let Detail::Volume(volume) = &mut planted.resource.detail
+                && rng.chance(70)
+            {
+                let key = format!("arn:aws:kms:{}:{}:key/k-{}", place.region, place.account, rng.below(2));
+                (volume.encrypted, volume.kms_key) = (true, Some(key.as_str().into()));
+            }
+        }
+    }
+
     fn add_address(&mut self, rng: &mut Rng, place: &Place, id: &str, bait: Bait) {
         let mut tags = self.tags(rng, bait);
         if bait == Bait::Managed {

@@ -58,6 +58,7 @@ fn the_shipped_policies_come_to_a_reader_that_reads_and_an_actor_that_stops_and_
             "ec2:DescribeVolumes",
             "ec2:DescribeVolumesModifications",
             "ec2:ListSnapshotsInRecycleBin",
+            "kms:DescribeKey",
         ]
     );
     let actor = desk.call(&["iam", "print", "actor"]).json();

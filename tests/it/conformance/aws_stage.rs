@@ -102,6 +102,19 @@ impl Stage for AwsStage {
         place.partition(Kind::Volume).key(&id)
     }
 
+    async fn make_key(&self, place: &Place) -> String {
+        fixtures::key(&self.moto.kms(place).await).await
+    }
+
+    async fn set_key(&self, place: &Place, key: &str, state: &str) {
+        fixtures::set_key(&self.moto.kms(place).await, key, state).await;
+    }
+
+    async fn make_encrypted_volume(&self, place: &Place, key: &str) -> ResourceKey {
+        let id = fixtures::encrypted_volume(&self.ec2(place).await, &zone(place), 8, key, &[]).await;
+        place.partition(Kind::Volume).key(&id)
+    }
+
     async fn make_snapshot(&self, volume: &ResourceKey) -> ResourceKey {
         let place = &volume.partition.place;
         let id = fixtures::snapshot(&self.ec2(place).await, &volume.id, "by hand").await;

@@ -18,6 +18,7 @@ mod acting;
 #[cfg(feature = "aws")]
 mod aws_stage;
 mod failing;
+mod keys;
 mod measuring;
 mod reading;
 mod sim_stage;
@@ -54,6 +55,15 @@ pub trait Stage: Send + Sync {
 
     /// An available volume that nothing is attached to, with these tags from birth.
     async fn make_volume(&self, place: &Place, volume_type: &str, size_gib: u32, tags: &[(&str, &str)]) -> ResourceKey;
+
+    /// An encryption key of a place, enabled, by the name that its volumes have for it.
+    async fn make_key(&self, place: &Place) -> String;
+
+    /// Puts a key into a state: `Enabled`, `Disabled` or `PendingDeletion`.
+    async fn set_key(&self, place: &Place, key: &str, state: &str);
+
+    /// An available volume of 8 GiB that is encrypted under a key.
+    async fn make_encrypted_volume(&self, place: &Place, key: &str) -> ResourceKey;
 
     /// A completed own snapshot of a volume.
     async fn make_snapshot(&self, volume: &ResourceKey) -> ResourceKey;
@@ -142,6 +152,11 @@ macro_rules! suite {
                 a_snapshot_carries_its_tags_and_is_found_by_them,
                 a_snapshot_knows_its_source,
                 all_attached_volumes_are_snapshotted_in_one_call,
+            ]);
+            suite!(@cases $begin, keys: [
+                a_volume_and_its_snapshot_name_the_key_that_they_are_encrypted_under,
+                a_key_says_in_which_state_it_is,
+                a_question_about_a_key_that_fails_is_an_error_and_no_state,
             ]);
             suite!(@cases $begin, storage: [
                 a_gp2_volume_becomes_gp3_in_place_and_says_when,

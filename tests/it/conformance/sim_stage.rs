@@ -122,6 +122,20 @@ impl Stage for SimStage {
         self.create(vec![volume.tagged(tags)])
     }
 
+    async fn make_key(&self, place: &Place) -> String {
+        let number = self.made.fetch_add(1, Ordering::SeqCst);
+        format!("arn:aws:kms:{}:{}:key/{number}", place.region, place.account)
+    }
+
+    async fn set_key(&self, _place: &Place, key: &str, state: &str) {
+        self.person(Change::SetKey { key: key.into(), state: state.into() });
+    }
+
+    async fn make_encrypted_volume(&self, place: &Place, key: &str) -> ResourceKey {
+        let volume = plant::volume(self.key(place, Kind::Volume), "gp3", 8, self.clock.now());
+        self.create(vec![volume.with_volume(|own| (own.encrypted, own.kms_key) = (true, Some(key.into())))])
+    }
+
     async fn make_snapshot(&self, volume: &ResourceKey) -> ResourceKey {
         let key = self.key(&volume.partition.place, Kind::Snapshot);
         let size = self.truth(volume).volume().unwrap().size_gib;

@@ -5,6 +5,7 @@
 
 mod exit_codes;
 mod failing;
+mod keys;
 mod nights;
 mod places;
 mod plans;

@@ -55,6 +55,35 @@ pub async fn volume_of(ec2: &Client, zone: &str, kind: VolumeType, size_gib: i32
     created.volume_id.expect("it has an id")
 }
 
+/// An encryption key, enabled. Returns its ARN, as EC2 names it.
+pub async fn key(kms: &aws_sdk_kms::Client) -> String {
+    let made = kms.create_key().description("for disks").send().await.expect("a key is made");
+    made.key_metadata().and_then(|key| key.arn()).expect("it has an ARN").to_owned()
+}
+
+/// Puts a key into a state that a person can put it into.
+pub async fn set_key(kms: &aws_sdk_kms::Client, key: &str, state: &str) {
+    // These calls of moto know keys by their ids alone.
+    let key = key.rsplit('/').next().unwrap_or(key);
+    match state {
+        "Enabled" => drop(kms.enable_key().key_id(key).send().await.expect("the key is enabled")),
+        "Disabled" => drop(kms.disable_key().key_id(key).send().await.expect("the key is disabled")),
+        "PendingDeletion" => {
+            let request = kms.schedule_key_deletion().key_id(key).pending_window_in_days(7);
+            drop(request.send().await.expect("the key will be deleted"));
+        }
+        other => panic!("nobody can put a key into state {other}"),
+    }
+}
+
+/// An unattached gp3 volume that is encrypted under a key.
+pub async fn encrypted_volume(ec2: &Client, zone: &str, size_gib: i32, key: &str, tags: &[(&str, &str)]) -> String {
+    let request = ec2.create_volume().availability_zone(zone).size(size_gib).volume_type(VolumeType::Gp3);
+    let request = request.encrypted(true).kms_key_id(key);
+    let created = request.set_tag_specifications(specification(ResourceType::Volume, tags)).send().await;
+    created.expect("a volume is made").volume_id.expect("it has an id")
+}
+
 /// Attaches a volume.
 pub async fn attach(ec2: &Client, volume: &str, instance: &str, device: &str) {
     let request = ec2.attach_volume().volume_id(volume).instance_id(instance).device(device);

@@ -62,7 +62,7 @@ pub struct Fault {
 /// One request as the cloud saw it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Seen {
-    /// Signing name: `ec2`, `monitoring`, `ce`, `sts`.
+    /// Signing name: `ec2`, `monitoring`, `ce`, `sts`, `kms`.
     pub service: Option<String>,
     /// For example `StopInstances`.
     pub operation: Option<String>,
@@ -230,6 +230,11 @@ impl Moto {
     /// For building fixtures: CloudWatch in an account and Region.
     pub async fn cloudwatch(&self, place: &Place) -> aws_sdk_cloudwatch::Client {
         aws_sdk_cloudwatch::Client::new(&self.config(place).await)
+    }
+
+    /// For building fixtures: KMS in an account and Region.
+    pub async fn kms(&self, place: &Place) -> aws_sdk_kms::Client {
+        aws_sdk_kms::Client::new(&self.config(place).await)
     }
 
     /// The environment that makes a child process, the program for example, use this AWS and this clock.

@@ -9,6 +9,7 @@ mod answers;
 mod clock;
 mod costs;
 mod failures;
+mod keys;
 mod kinds;
 mod metrics;
 mod network;

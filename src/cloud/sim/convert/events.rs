@@ -7,9 +7,10 @@ use super::super::state::Planted;
 use super::super::when::When;
 use super::{Read, Reader};
 use crate::domain::place::{Kind, Region};
+use crate::domain::text::clean;
 
 /// Operations that a fault may name.
-const OPERATIONS: [&str; 20] = [
+const OPERATIONS: [&str; 21] = [
     "CreateSnapshot",
     "CreateSnapshots",
     "CreateTags",
@@ -19,6 +20,7 @@ const OPERATIONS: [&str; 20] = [
     "DescribeImages",
     "DescribeInstanceAttribute",
     "DescribeInstances",
+    "DescribeKey",
     "DescribeLockedSnapshots",
     "DescribeSnapshots",
     "DescribeVolumes",
@@ -60,6 +62,18 @@ impl Reader {
                 ),
             ),
         }
+    }
+
+    /// A key that nothing in the world is encrypted under is a slip of the pen.
+    pub(super) fn key(&self, file: &file::KeyFile) -> Read<(String, String)> {
+        let (id, line) = (file.id.text(), file.id.line());
+        if !self.keys.contains(id) {
+            return self.wrong(line, format!("no volume or snapshot of this world has kms_key {:?}", clean(id)));
+        }
+        if file.state.trim().is_empty() {
+            return self.wrong(line, "state: nothing given; accepted: KMS's word, Disabled for example".into());
+        }
+        Ok((id.to_owned(), file.state.clone()))
     }
 
     pub(super) fn event(&self, file: file::EventFile, created: Option<Vec<Planted>>) -> Read<Event> {
@@ -108,6 +122,10 @@ impl Reader {
                 instance: id(&associate.instance, Kind::Instance)?,
             });
         }
+        if let Some(key) = &file.key {
+            let (key, state) = self.key(key)?;
+            changes.push(Change::SetKey { key, state });
+        }
         if let Some(uses) = file.uses {
             let usage = Box::new(self.usage(&uses.usage, uses.instance.line())?);
             changes.push(Change::Use { instance: id(&uses.instance, Kind::Instance)?, usage });
@@ -118,7 +136,7 @@ impl Reader {
                 file.by.line(),
                 format!(
                     "an event by {} does {} things; accepted: exactly one of tag, untag, start, stop, terminate, \
-                     attach, detach, delete, snapshot, create, change_type, protect, associate, disassociate, use",
+                     attach, detach, delete, snapshot, create, change_type, protect, associate, disassociate, key, use",
                     file.by.text(),
                     changes.len()
                 ),

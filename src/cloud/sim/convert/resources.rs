@@ -55,6 +55,10 @@ impl Reader {
         for address in &content.addresses {
             all.push(self.address(place, address)?);
         }
+        for key in content.keys {
+            let (id, state) = self.key(&key)?;
+            self.world.keys.insert(id, state);
+        }
         self.world.resources.extend(all);
         Ok(())
     }
