@@ -9,7 +9,7 @@ pub mod book;
 pub mod calls;
 pub mod ends;
 pub mod keys;
-mod made;
+pub mod made;
 pub mod nights;
 pub mod parts;
 pub mod reports;
