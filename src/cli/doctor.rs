@@ -67,6 +67,7 @@ pub async fn run(global: &Global, _args: &Args) -> anyhow::Result<Exit> {
             .map(|why| line(Health::Warning, "settings", why)),
     );
     lines.push(state(&settings));
+    lines.extend(drill(&settings));
     lines.push(disk(&settings.state_dir));
     lines.push(price_book(now));
     lines.push(mail(&settings));
@@ -118,6 +119,20 @@ fn state(settings: &Settings) -> Line {
             Err(error) => line(Health::Failure, "state", format!("{error:#}")),
         },
     }
+}
+
+/// What the last restore drill showed; nothing where none was ever made.
+fn drill(settings: &Settings) -> Option<Line> {
+    let last = open::read_store(settings).ok()?.last_drill().ok()??;
+    let health = match last.state {
+        state if state.alarms() => Health::Failure,
+        state if state.ended() => Health::Ok,
+        // A later act slot ends it; until then its volume is there.
+        _ => Health::Warning,
+    };
+    let (at, word) = (last.begun_at.format("%Y-%m-%d"), last.state.word());
+    let words = format!("d-{} of {} on {at} {word}: {}", last.id, clean(&last.snapshot.id), clean(&last.message));
+    Some(line(health, "drill", words))
 }
 
 /// Free space by `df`, the one tool that every Unix has for it.

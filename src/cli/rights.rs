@@ -147,6 +147,7 @@ mod tests {
             protect_keys: BTreeSet::new(),
             metrics: false,
             costs: false,
+            drill: false,
         }
     }
 

@@ -70,6 +70,14 @@ pub enum Call {
     },
     /// Makes a volume from a snapshot. Sent again with the same token it makes no second one.
     CreateVolume(Box<NewVolume>),
+    /// Makes the volume of a restore drill: the same operation, under a session that lets only what carries the drill's
+    /// mark from its birth come to be.
+    MakeDrill(Box<NewVolume>),
+    /// Deletes the volume of a restore drill, under a session that reaches only what carries the drill's mark.
+    EndDrill {
+        /// Which.
+        volume: VolumeId,
+    },
     /// Snapshots one volume, with tags from its birth.
     CreateSnapshot {
         /// Source.
@@ -254,14 +262,14 @@ impl Call {
         match self {
             Call::StopInstance { .. } => "StopInstances",
             Call::StartInstance { .. } => "StartInstances",
-            Call::DeleteVolume { .. } => "DeleteVolume",
+            Call::DeleteVolume { .. } | Call::EndDrill { .. } => "DeleteVolume",
             Call::ModifyVolume { .. } => "ModifyVolume",
             Call::ReleaseAddress { .. } => "ReleaseAddress",
             Call::AllocateAddress(_) => "AllocateAddress",
             Call::DeleteSnapshot { .. } | Call::ExpireSnapshot { .. } => "DeleteSnapshot",
             Call::DeregisterImage { .. } => "DeregisterImage",
             Call::RestoreSnapshot { .. } => "RestoreSnapshotFromRecycleBin",
-            Call::CreateVolume(_) => "CreateVolume",
+            Call::CreateVolume(_) | Call::MakeDrill(_) => "CreateVolume",
             Call::CreateSnapshot { .. } => "CreateSnapshot",
             Call::CreateSnapshots { .. } => "CreateSnapshots",
             Call::CreateTags { .. } => "CreateTags",
@@ -281,10 +289,11 @@ impl Call {
             | Call::CreateSnapshots { instance, .. }
             | Call::ModifyInstanceType { instance, .. }
             | Call::TerminateInstance { instance } => instance.as_str(),
-            Call::CreateVolume(new) => new.snapshot.as_str(),
-            Call::DeleteVolume { volume } | Call::CreateSnapshot { volume, .. } | Call::ModifyVolume { volume, .. } => {
-                volume.as_str()
-            }
+            Call::CreateVolume(new) | Call::MakeDrill(new) => new.snapshot.as_str(),
+            Call::DeleteVolume { volume }
+            | Call::EndDrill { volume }
+            | Call::CreateSnapshot { volume, .. }
+            | Call::ModifyVolume { volume, .. } => volume.as_str(),
             Call::ReleaseAddress { address } => address.as_str(),
             Call::AllocateAddress(wanted) => &wanted.public_ip,
             Call::DeleteSnapshot { snapshot }

@@ -87,6 +87,13 @@ pub trait CloudRead: Send + Sync {
         Err(CloudError::new(ErrorKind::Denied, "kms", "DescribeKey", None, &message))
     }
 
+    /// The snapshot that a volume was made of; `None` when it was made empty. An adapter that cannot tell answers with an
+    /// error, and then a drill's volume is left alone.
+    async fn source_of(&self, volume: &ResourceKey) -> Result<Option<String>, CloudError> {
+        let message = format!("this adapter cannot say what {volume} was made of");
+        Err(CloudError::new(ErrorKind::Denied, "ec2", "DescribeVolumes", None, &message))
+    }
+
     /// Requests made so far by this reader, by operation; grows only.
     fn requests(&self) -> Vec<RequestCount>;
 

@@ -6,6 +6,7 @@ use chrono_tz::Tz;
 use super::page::{Group, Item, Letter};
 use super::{Message, MessageKind};
 use crate::domain::Instant;
+use crate::domain::drill::{Drill, DrillState};
 use crate::domain::mode::Freeze;
 use crate::domain::remediation::Remediation;
 use crate::domain::text::{clean, shown_at};
@@ -45,6 +46,28 @@ pub fn stuck(to: &str, remediation: &Remediation, zone: Tz) -> Result<Message> {
         ],
     };
     message(to, format!("alert:stuck:r-{}:{to}", remediation.id), "An act is stuck and needs a person", item)
+}
+
+/// A restore drill failed, or left something that a person has to look at.
+pub fn drill(to: &str, drill: &Drill, zone: Tz) -> Result<Message> {
+    let volume = match &drill.made {
+        Some(made) if drill.state == DrillState::Unclear => {
+            format!("Volume {} may be left; look at it and delete it by hand", clean(&made.id))
+        }
+        Some(made) => format!("Volume {} was made of it", clean(&made.id)),
+        None => "No volume was made of it".to_owned(),
+    };
+    let item = Item {
+        resource: format!("Safety snapshot {}", clean(&drill.snapshot.id)),
+        place: format!("account {}, {}", drill.snapshot.account(), drill.snapshot.region()),
+        sentence: clean(&drill.message),
+        details: vec![
+            format!("Restore drill d-{}, begun {}", drill.id, shown_at(drill.begun_at, zone)),
+            volume,
+            "What this snapshot backs up may not come back by an undo; look: costwarden doctor".to_owned(),
+        ],
+    };
+    message(to, format!("alert:drill:d-{}:{to}", drill.id), "A restore drill failed", item)
 }
 
 /// A job of the worker failed.

@@ -7,6 +7,7 @@ pub mod act_approval;
 pub mod audit;
 pub mod budget;
 pub mod check;
+pub mod drill;
 pub mod exception;
 pub mod fact;
 pub mod finding;

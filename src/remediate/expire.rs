@@ -133,7 +133,7 @@ fn kept(resource: &Resource, now: Instant) -> bool {
 }
 
 /// The journal row that a safety snapshot names, if it is of this state file.
-pub(super) fn row_of(snapshot: &Resource, state_id: &str) -> Option<i64> {
+pub fn row_of(snapshot: &Resource, state_id: &str) -> Option<i64> {
     row_in(snapshot.tag(KEY_TAG)?, state_id)
 }
 

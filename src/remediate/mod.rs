@@ -10,6 +10,7 @@
 //! and verifies the safety snapshots (J5 to J7; `image` an image of them before a termination), `gate`
 //! counts and compares once more right before each mutating call (J8), `observe` looks for the effect (J9 to J11),
 //! `parts` goes on where an act takes several calls, `actions` is the table of acts, `halt` the crash points of tests. `undo` takes back what was done, by the same walk.
+//! `drill` tries whether a backup comes back, by a walk of its own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -31,6 +32,8 @@ use crate::store::{Outgoing, Store, StoreError};
 
 pub mod actions;
 mod backup;
+pub mod drill;
+mod drill_gate;
 mod driver;
 pub mod expire;
 mod fits;
@@ -62,6 +65,10 @@ pub const KEY_TAG: &str = "costwarden:remediation";
 
 /// The tag by which a volume that an undo made is found again: its value names the state file and the act.
 pub const UNDO_TAG: &str = "costwarden:undo-of";
+
+/// The tag that the volume of a restore drill is made with and found again by: its value names the state file and the
+/// drill.
+pub const DRILL_TAG: &str = "costwarden:drill";
 
 /// The tag that refuses every act.
 pub const PROTECT_TAG: &str = "costwarden:protect";

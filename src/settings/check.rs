@@ -93,6 +93,7 @@ pub(super) fn settings(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawSettings
             keep_nights: raw.inventory.keep_nights,
             max_age_hours: raw.inventory.max_age_hours,
         },
+        drill_every_days: raw.drill.every_days,
         shown: Vec::new(),
     }
 }

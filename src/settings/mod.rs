@@ -86,6 +86,8 @@ pub struct Settings {
     pub costs: CostSettings,
     /// `[inventory]`
     pub inventory: InventorySettings,
+    /// `[drill]`: days from one restore drill to the next; 0 (the default) is off.
+    pub drill_every_days: u32,
     /// Every value with its origin, as loaded; for `config show`.
     pub shown: Vec<Shown>,
 }

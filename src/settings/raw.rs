@@ -55,6 +55,8 @@ pub struct RawSettings {
     pub costs: RawCosts,
     /// How inventories are read and believed.
     pub inventory: RawInventory,
+    /// Restore drills.
+    pub drill: RawDrill,
 }
 
 /// One account.
@@ -335,6 +337,15 @@ pub struct RawCosts {
     pub requests_per_day: u32,
 }
 
+/// `[drill]`
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawDrill {
+    /// Days from one restore drill to the next; 0 is off.
+    #[schemars(range(min = 0, max = 365))]
+    pub every_days: u32,
+}
+
 /// `[inventory]`
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -377,6 +388,7 @@ impl Default for RawSettings {
             reports: RawReports::default(),
             costs: RawCosts::default(),
             inventory: RawInventory::default(),
+            drill: RawDrill::default(),
         }
     }
 }

@@ -258,7 +258,7 @@ fn an_error_says_where_what_was_given_and_what_is_accepted() {
     /etc/cw/costwarden.toml:2:2: enforcment: unknown key; did you mean "enforcement"?
       2 | [enforcment]
         |  ^^^^^^^^^^
-      accepted: state_dir, policies, policy_source, zone, accounts, enforcement, schedule, owners, tags, exceptions, approvals, mail, slack, teams, webhooks, reports, costs, inventory
+      accepted: state_dir, policies, policy_source, zone, accounts, enforcement, schedule, owners, tags, exceptions, approvals, mail, slack, teams, webhooks, reports, costs, inventory, drill
     /etc/cw/costwarden.toml:5:8: enforcement.mode: "act" is not accepted here
       5 | mode = "act"
         |        ^^^^^
@@ -441,6 +441,7 @@ fn config_show_prints_every_value_with_its_origin() {
     inventory.concurrency                    = 8                                     # default
     inventory.keep_nights                    = 35                                    # default
     inventory.max_age_hours                  = 26                                    # default
+    drill.every_days                         = 0                                     # default
     "##);
     assert!(defaults_for_world().show().iter().all(|shown| shown.origin == Origin::Default));
 }

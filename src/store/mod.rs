@@ -16,6 +16,7 @@ mod audit;
 mod audit_check;
 mod control;
 mod costs;
+mod drills;
 mod error;
 mod exceptions;
 mod findings;

@@ -17,13 +17,14 @@ use super::error::{Fault, Inner};
 use super::{FILE_NAME, Result, Store, StoreError, anchor, in_transaction, set_meta};
 
 /// Schema changes in order; the index plus one is the version that `user_version` holds.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0001_foundation.sql"),
     include_str!("migrations/0002_policies.sql"),
     include_str!("migrations/0003_violations.sql"),
     include_str!("migrations/0004_exceptions.sql"),
     include_str!("migrations/0005_undo.sql"),
     include_str!("migrations/0006_audit.sql"),
+    include_str!("migrations/0007_drill.sql"),
 ];
 
 /// "cwst", in the header's application id: tells our file from any other SQLite database.

@@ -3,6 +3,7 @@
 //! The daemon, `run` and the demo share it. It holds the only `CloudAct` of the process and hands it to the acting job
 //! alone, in mode enforce. Settings are swapped whole by [`Nightly::replace`], never while a job runs.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context as _;
@@ -14,6 +15,7 @@ use super::daemon::{JobReport, JobResult, Jobs};
 use super::jobs::act::{ActOutcome, Acting, NotActing, act};
 use super::jobs::announce::announce;
 use super::jobs::costs::{CostOutcome, costs};
+use super::jobs::drill::drill;
 use super::jobs::expire;
 use super::jobs::notices::{NoticeOutcome, notices};
 use super::jobs::plan::{PlanOutcome, plan};
@@ -121,6 +123,15 @@ impl Nightly {
         let mut steps = planned.plan.steps.clone();
         steps.extend(expire::steps(&cx, &*self.actor).await?);
         let acted = act(&cx, &acting, &planned.plan.id, &steps).await?;
+        if !acted.interrupted {
+            match drill(&cx, &acting, chance()).await {
+                Ok(Some(words)) => tracing::info!("{words}"),
+                Ok(None) => {}
+                // The acts are done; a drill can wait for the next slot.
+                Err(NotActing::Busy) => tracing::warn!("another worker acts now, so no restore drill is made"),
+                Err(failed) => return Err(failed),
+            }
+        }
         Ok((planned, acted))
     }
 
@@ -258,6 +269,11 @@ impl Jobs for Nightly {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
         Ok(schedule)
     }
+}
+
+/// A number that nobody can foretell, for choosing a snapshot: the seed that std takes for its hash maps.
+fn chance() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// Sleeps in naps until an instant, or until it is asked to stop.

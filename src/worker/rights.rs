@@ -36,6 +36,7 @@ pub fn scope(settings: &Settings, rules: &Ruleset, policies: &[Policy], account:
             }
         }
     }
+    let makes_backups = acts.iter().any(|(act, _)| !Changes::of(*act).backup.is_empty());
     let mut protect_keys = BTreeSet::from([format!("{OWN_TAGS}protect")]);
     if !prefix.is_empty() {
         protect_keys.insert(format!("{prefix}protect"));
@@ -48,6 +49,7 @@ pub fn scope(settings: &Settings, rules: &Ruleset, policies: &[Policy], account:
         protect_keys,
         metrics: rules.usage_days().is_some(),
         costs: settings.costs.enabled,
+        drill: settings.drill_every_days > 0 && makes_backups,
     }
 }
 

@@ -32,6 +32,9 @@ def authorizations(request):
     along = [arn(*what.split("/")) for what in ALONG.get(operation, ())]
     made = [arn(noun, "*") for noun in MAKES.get(operation, ())]
     own = {**context, **{f"aws:ResourceTag/{key}": [value] for key, value in request.get("tags", {}).items()}}
+    for name, key in parameters.items():
+        if name.endswith(".Key") and name.startswith("TagSpecification."):
+            own[f"aws:RequestTag/{key}"] = [parameters.get(name[:-4] + ".Value", "")]
     if operation in ("CreateTags", "DeleteTags"):
         own["aws:TagKeys"] = keys
     if operation == "ModifyInstanceAttribute":

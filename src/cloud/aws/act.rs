@@ -70,7 +70,7 @@ async fn send(client: &Client, call: &Call, dry_run: bool) -> Result<Answer, Clo
             }
             Ok(answer(output.request_id(), Vec::new()))
         }
-        Call::CreateVolume(new) => {
+        Call::CreateVolume(new) | Call::MakeDrill(new) => {
             let count = |value: u32| {
                 i32::try_from(value).map_err(|_| rejected(call, &format!("{value} is too large; nothing was sent")))
             };
@@ -92,7 +92,7 @@ async fn send(client: &Client, call: &Call, dry_run: bool) -> Result<Answer, Clo
                 .map_err(|error| errors::unreadable("ec2", operation, &error.to_string()))?;
             Ok(Answer { volume: Some(volume), ..answer(output.request_id(), Vec::new()) })
         }
-        Call::DeleteVolume { volume } => {
+        Call::DeleteVolume { volume } | Call::EndDrill { volume } => {
             let request = client.delete_volume().volume_id(volume.as_str()).set_dry_run(dry_run);
             let output = request.send().await.map_err(|error| errors::from_sdk("ec2", operation, &error))?;
             Ok(answer(output.request_id(), Vec::new()))

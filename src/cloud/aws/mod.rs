@@ -197,6 +197,10 @@ impl CloudRead for AwsReader {
         kinds::type_facts(&self.sessions.ec2(place).await?, place, zone, name).await
     }
 
+    async fn source_of(&self, volume: &ResourceKey) -> Result<Option<String>, CloudError> {
+        kinds::source_of(&self.sessions.ec2(&volume.partition.place).await?, volume).await
+    }
+
     async fn key_state(&self, place: &Place, key: &str) -> Result<KeyState, CloudError> {
         key::state(&self.sessions.kms(place).await?, key).await
     }

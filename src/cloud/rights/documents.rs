@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::session::{NEW_TYPE, TO_EC2, add, arn, beside, keys, our_mark, roles, through_images, via};
+use super::session::{
+    BORN_FOR_DRILL, NEW_TYPE, OF_DRILL, TO_EC2, add, arn, beside, keys, our_mark, roles, through_images, via,
+};
 use super::{COSTS, Change, Changes, IDENTITY, IMAGE_REFERENCES, KEYS, METRICS, On, Right, When, reads};
 use crate::domain::finding::Act;
 use crate::domain::place::{AccountId, Kind, Place, Region};
@@ -60,6 +62,8 @@ pub struct Scope {
     pub metrics: bool,
     /// Costs are read.
     pub costs: bool,
+    /// Restore drills are made.
+    pub drill: bool,
 }
 
 /// One statement of a policy document.
@@ -202,7 +206,9 @@ pub(super) fn ec2_partition(region: &Region) -> &'static str {
 
 /// Every change that the enabled acts may make, with the kind that each act is on.
 fn changes(scope: &Scope) -> BTreeSet<(Change, Kind)> {
-    scope.acts.iter().flat_map(|(act, kind)| Changes::of(*act).all().map(|change| (change, *kind))).collect()
+    let drills = Change::DRILL.into_iter().filter(|_| scope.drill).map(|change| (change, Kind::Volume));
+    let acts = scope.acts.iter().flat_map(|(act, kind)| Changes::of(*act).all().map(|change| (change, *kind)));
+    acts.chain(drills).collect()
 }
 
 /// One statement for each action and condition, with all resources that it is needed on.
@@ -284,6 +290,8 @@ fn conditions(scope: &Scope, right: &Right) -> Map<String, Value> {
             When::OurMark => our_mark(&mut conditions, "StringEquals"),
             When::ThroughImages => through_images(&mut conditions),
             When::PassedToEc2 => add(&mut conditions, "StringEquals", "iam:PassedToService", TO_EC2),
+            When::BornForDrill => add(&mut conditions, "Null", BORN_FOR_DRILL, "false"),
+            When::OfDrill => add(&mut conditions, "Null", OF_DRILL, "false"),
         }
     }
     conditions

@@ -85,6 +85,19 @@ pub fn requests(place: &Place, call: &Call) -> Vec<Request> {
             request("ec2:CreateVolume", vec![owned("volume", "*"), snapshot(new.snapshot.as_str())], &[]),
             born(owned("volume", "vol-00new"), "CreateVolume", &new.tags),
         ],
+        Call::MakeDrill(new) => {
+            let mark = new.tags.iter().filter(|(key, _)| key == "costwarden:drill").map(|(_, value)| value.clone());
+            let resources = vec![owned("volume", "*"), snapshot(new.snapshot.as_str())];
+            let context = [("aws:RequestTag/costwarden:drill", mark.collect::<Vec<_>>())];
+            vec![
+                request("ec2:CreateVolume", resources, &context),
+                born(owned("volume", "vol-00new"), "CreateVolume", &new.tags),
+            ]
+        }
+        Call::EndDrill { volume } => {
+            let context = [("aws:ResourceTag/costwarden:drill", vec!["st-d1".to_owned()])];
+            vec![request("ec2:DeleteVolume", vec![owned("volume", volume.as_str())], &context)]
+        }
         Call::CreateSnapshot { volume, tags, .. } => vec![
             request("ec2:CreateSnapshot", vec![owned("volume", volume.as_str()), snapshot("*")], &[]),
             born(snapshot("*"), "CreateSnapshot", tags),

@@ -70,6 +70,10 @@ pub enum When {
     ThroughImages,
     /// Only for instances.
     PassedToEc2,
+    /// Only what gets the mark of a restore drill from its birth.
+    BornForDrill,
+    /// Only what carries the mark of a restore drill.
+    OfDrill,
 }
 
 /// A change without its arguments.
@@ -113,6 +117,10 @@ pub enum Change {
     RegisterImage,
     /// [`Call::RunInstance`]
     RunInstance,
+    /// [`Call::MakeDrill`]
+    MakeDrill,
+    /// [`Call::EndDrill`]
+    EndDrill,
 }
 
 /// The changes that one act may make, from its backup to its undo.
@@ -148,7 +156,7 @@ const GRANT: Right = key("kms:CreateGrant", &[When::ThroughEc2, When::ForAwsReso
 
 impl Change {
     /// All of them, in the order of the calls.
-    pub const ALL: [Change; 19] = [
+    pub const ALL: [Change; 21] = [
         Change::StopInstance,
         Change::StartInstance,
         Change::DeleteVolume,
@@ -168,7 +176,12 @@ impl Change {
         Change::TerminateInstance,
         Change::RegisterImage,
         Change::RunInstance,
+        Change::MakeDrill,
+        Change::EndDrill,
     ];
+
+    /// Those of a restore drill, which no act makes.
+    pub const DRILL: [Change; 2] = [Change::MakeDrill, Change::EndDrill];
 
     /// The change that a call makes.
     pub fn of(call: &Call) -> Change {
@@ -192,6 +205,8 @@ impl Change {
             Call::TerminateInstance { .. } => Change::TerminateInstance,
             Call::RegisterImage(_) => Change::RegisterImage,
             Call::RunInstance(_) => Change::RunInstance,
+            Call::MakeDrill(_) => Change::MakeDrill,
+            Call::EndDrill { .. } => Change::EndDrill,
         }
     }
 
@@ -296,6 +311,24 @@ impl Change {
                         key("kms:ReEncryptTo", &[When::ThroughEc2]),
                     ]
                 }
+            }
+            Change::MakeDrill => {
+                const {
+                    &[
+                        right("ec2:CreateVolume", On::Target(Kind::Snapshot)),
+                        Right { action: "ec2:CreateVolume", on: On::New(Kind::Volume), when: &[When::BornForDrill] },
+                        tagging(Kind::Volume, &[When::Creating("CreateVolume")]),
+                        GRANT,
+                        key("kms:Decrypt", &[When::ThroughEc2]),
+                        key("kms:DescribeKey", &[When::ThroughEc2]),
+                        key("kms:GenerateDataKeyWithoutPlaintext", &[When::ThroughEc2]),
+                        key("kms:ReEncryptFrom", &[When::ThroughEc2]),
+                        key("kms:ReEncryptTo", &[When::ThroughEc2]),
+                    ]
+                }
+            }
+            Change::EndDrill => {
+                const { &[Right { action: "ec2:DeleteVolume", on: On::Target(Kind::Volume), when: &[When::OfDrill] }] }
             }
             Change::DeleteTags => {
                 const { &[Right { action: "ec2:DeleteTags", on: On::Named, when: &[When::OurTagKeys] }] }

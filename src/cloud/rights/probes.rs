@@ -105,8 +105,9 @@ impl Probe {
     /// All probes of a place: every change, then everything else. No action is asked for twice.
     pub fn all(place: &Place, tag_key: &str) -> Vec<Probe> {
         // The one names nothing that could be told not to exist, the other's action is asked for already.
-        let asked =
-            Change::ALL.iter().filter(|change| !matches!(change, Change::AllocateAddress | Change::ExpireSnapshot));
+        let asked = Change::ALL.iter().filter(|change| {
+            !matches!(change, Change::AllocateAddress | Change::ExpireSnapshot | Change::MakeDrill | Change::EndDrill)
+        });
         let changes: Vec<Probe> = asked.map(|change| Probe::Call(made_up(*change, place, tag_key))).collect();
         let known: BTreeSet<&str> = changes.iter().map(Probe::action).collect();
         let others =
@@ -239,6 +240,14 @@ pub fn made_up(change: Change, place: &Place, tag_key: &str) -> Call {
             tags,
             token: "costwarden-doctor".to_owned(),
         })),
+        Change::MakeDrill => match made_up(Change::CreateVolume, place, tag_key) {
+            Call::CreateVolume(mut new) => {
+                new.tags = vec![("costwarden:drill".to_owned(), "probe".to_owned())];
+                Call::MakeDrill(new)
+            }
+            other => other,
+        },
+        Change::EndDrill => Call::EndDrill { volume: volume() },
         Change::CreateSnapshot => Call::CreateSnapshot { volume: volume(), description, tags },
         Change::CreateSnapshots => Call::CreateSnapshots { instance: instance(), description, tags },
         Change::CreateTags => Call::CreateTags { resource, tags },

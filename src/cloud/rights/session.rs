@@ -73,7 +73,7 @@ fn resource(place: &Place, call: &Call, on: On) -> String {
         On::Named => arn(place, named_kind(call), call.target()),
         On::New(kind) | On::Along(kind) => arn(place, kind, "*"),
         On::Key => match call {
-            Call::CreateVolume(new) if new.kms_key.as_deref().is_some_and(is_key_arn) => {
+            Call::CreateVolume(new) | Call::MakeDrill(new) if new.kms_key.as_deref().is_some_and(is_key_arn) => {
                 new.kms_key.clone().unwrap_or_default()
             }
             _ => keys(place),
@@ -96,7 +96,10 @@ fn named_kind(call: &Call) -> Kind {
         Call::StopInstance { .. } | Call::StartInstance { .. } | Call::CreateSnapshots { .. } => Kind::Instance,
         Call::DeleteVolume { .. } | Call::ModifyVolume { .. } | Call::CreateSnapshot { .. } => Kind::Volume,
         Call::ReleaseAddress { .. } | Call::AllocateAddress(_) => Kind::Address,
-        Call::CreateVolume(_) | Call::DeleteSnapshot { .. } | Call::RestoreSnapshot { .. } => Kind::Snapshot,
+        Call::EndDrill { .. } => Kind::Volume,
+        Call::CreateVolume(_) | Call::MakeDrill(_) | Call::DeleteSnapshot { .. } | Call::RestoreSnapshot { .. } => {
+            Kind::Snapshot
+        }
         Call::ExpireSnapshot { .. } => Kind::Snapshot,
         Call::DeregisterImage { .. } => Kind::Image,
         Call::ModifyInstanceType { .. } | Call::TerminateInstance { .. } => Kind::Instance,
@@ -123,6 +126,13 @@ fn condition(into: &mut Map<String, Value>, when: When, place: &Place, call: &Ca
         When::OurMark => our_mark(into, "StringEquals"),
         When::ThroughImages => through_images(into),
         When::PassedToEc2 => add(into, "StringEquals", "iam:PassedToService", TO_EC2),
+        When::BornForDrill => {
+            let Call::MakeDrill(new) = call else { return };
+            let mark = new.tags.iter().find(|(key, _)| *key == drill_mark()).map(|(_, value)| value.as_str());
+            // Without its mark nothing may be made: no value matches.
+            add(into, "StringEquals", BORN_FOR_DRILL, mark.unwrap_or("none"));
+        }
+        When::OfDrill => add(into, "Null", OF_DRILL, "false"),
     }
 }
 
@@ -131,6 +141,17 @@ pub(super) fn add(into: &mut Map<String, Value>, operator: &str, key: &str, valu
     if let Some(block) = entry.as_object_mut() {
         block.insert(key.to_owned(), value.into());
     }
+}
+
+/// The mark of a restore drill's volume, as a request gives it.
+pub(super) const BORN_FOR_DRILL: &str = "aws:RequestTag/costwarden:drill";
+
+/// The same, as the volume carries it.
+pub(super) const OF_DRILL: &str = "aws:ResourceTag/costwarden:drill";
+
+/// The tag key of the mark.
+fn drill_mark() -> String {
+    format!("{OWN_TAGS}drill")
 }
 
 /// EC2's condition key for an attribute that is being set, here the type; it is there only when the request sets it. What

@@ -55,6 +55,12 @@ fn call(change: Change, place: &Place, hex: &str, tag: &str) -> Call {
             tags,
             token: "t".into(),
         })),
+        Change::MakeDrill => {
+            let Call::CreateVolume(mut new) = self::call(Change::CreateVolume, place, hex, tag) else { panic!() };
+            new.tags.push(("costwarden:drill".to_owned(), "st-d1".to_owned()));
+            Call::MakeDrill(new)
+        }
+        Change::EndDrill => Call::EndDrill { volume },
         Change::CreateSnapshot => Call::CreateSnapshot { volume, description, tags },
         Change::CreateSnapshots => Call::CreateSnapshots { instance, description, tags },
         Change::CreateTags => Call::CreateTags { resource, tags },
@@ -122,6 +128,7 @@ fn scope() -> Scope {
         protect_keys: texts(&["costwarden:protect"]),
         metrics: true,
         costs: true,
+        drill: true,
     }
 }
 
@@ -151,8 +158,9 @@ fn every_call_is_covered_by_its_session_policy_and_by_the_role_of_the_acts_that_
 }
 
 /// Changes whose target has no account in its ARN.
-const WITHOUT_ACCOUNT: [Change; 6] = [
+const WITHOUT_ACCOUNT: [Change; 7] = [
     Change::CreateVolume,
+    Change::MakeDrill,
     Change::DeleteSnapshot,
     Change::ExpireSnapshot,
     Change::DeregisterImage,
@@ -411,7 +419,7 @@ fn h42_a_resize_may_set_this_type_and_no_other_attribute() {
 
 #[test]
 fn only_what_is_enabled_is_granted() {
-    let only = |acts: &[(Act, Kind)]| Scope { acts: acts.iter().copied().collect(), ..scope() };
+    let only = |acts: &[(Act, Kind)]| Scope { acts: acts.iter().copied().collect(), drill: false, ..scope() };
     assert_eq!(actor(&only(&[])), None);
     let stop: Vec<&str> = documents::actions(&only(&[(Act::StopInstance, Kind::Instance)])).into_iter().collect();
     assert_eq!(
@@ -424,4 +432,24 @@ fn only_what_is_enabled_is_granted() {
     assert!(!passes(&[&role], &here(), &call(Change::CreateTags, &here(), "0a", "owner")), "a volume, not an instance");
     let quiet = reader(&Scope { metrics: false, costs: false, ..scope() }).to_string();
     assert!(!quiet.contains("cloudwatch") && !quiet.contains("ce:"), "{quiet}");
+}
+
+#[test]
+fn h14_a_drill_makes_only_what_is_born_with_its_mark_and_deletes_only_what_carries_it() {
+    let role = actor(&Scope { acts: [(Act::StopInstance, Kind::Instance)].into(), ..scope() }).unwrap();
+    let make = call(Change::MakeDrill, &here(), "0a", "owner");
+    let end = call(Change::EndDrill, &here(), "0a", "owner");
+    for own in [&make, &end] {
+        assert!(passes(&[&role, &session(&here(), own)], &here(), own), "{own}: {role:#}");
+    }
+    // The same operations without the mark: not by the role, and not by the drill's own sessions.
+    let unmarked = call(Change::CreateVolume, &here(), "0a", "owner");
+    let any = call(Change::DeleteVolume, &here(), "0a", "owner");
+    for (other, drill) in [(&unmarked, &make), (&any, &end)] {
+        assert!(!passes(&[&role], &here(), other), "{other}");
+        assert!(!passes(&[&session(&here(), drill)], &here(), other), "{other}");
+    }
+    let without =
+        actor(&Scope { acts: [(Act::StopInstance, Kind::Instance)].into(), drill: false, ..scope() }).unwrap();
+    assert!(!passes(&[&without], &here(), &make) && !passes(&[&without], &here(), &end), "off means off");
 }

@@ -173,8 +173,8 @@ fn rule(state: &mut State, place: &Place, call: &Call, effects: &[Effect]) -> Re
     match call {
         Call::StopInstance { instance: id } => state.stop(&instance(id.as_str())),
         Call::StartInstance { instance: id } => state.start(&instance(id.as_str())),
-        Call::CreateVolume(new) => state.create_volume(place, new),
-        Call::DeleteVolume { volume: id } => state.delete_volume(&volume(id.as_str())),
+        Call::CreateVolume(new) | Call::MakeDrill(new) => state.create_volume(place, new),
+        Call::DeleteVolume { volume: id } | Call::EndDrill { volume: id } => state.delete_volume(&volume(id.as_str())),
         Call::ModifyVolume { volume: id, volume_type, iops, throughput } => {
             let to = Shape { volume_type: volume_type.as_str().into(), iops: *iops, throughput: *throughput };
             state.modify_volume(&volume(id.as_str()), to)
@@ -211,7 +211,7 @@ fn arguments(call: &Call) -> String {
     match call {
         Call::StopInstance { .. } | Call::StartInstance { .. } | Call::DeleteVolume { .. } => String::new(),
         Call::ReleaseAddress { .. } | Call::DeleteSnapshot { .. } | Call::RestoreSnapshot { .. } => String::new(),
-        Call::ExpireSnapshot { .. } | Call::DeregisterImage { .. } => String::new(),
+        Call::ExpireSnapshot { .. } | Call::DeregisterImage { .. } | Call::EndDrill { .. } => String::new(),
         Call::ModifyVolume { volume_type, iops, throughput, .. } => {
             format!("to {volume_type}, iops {iops:?}, MiB/s {throughput:?}")
         }
@@ -220,7 +220,9 @@ fn arguments(call: &Call) -> String {
         Call::ModifyInstanceType { to, .. } => to.clone(),
         Call::RegisterImage(new) => format!("{} volumes", new.disks.len()),
         Call::RunInstance(new) => format!("{} in {}, {}", new.instance_type, new.subnet, new.token),
-        Call::CreateVolume(new) => format!("{} {} GiB in {}, {}", new.volume_type, new.size_gib, new.zone, new.token),
+        Call::CreateVolume(new) | Call::MakeDrill(new) => {
+            format!("{} {} GiB in {}, {}", new.volume_type, new.size_gib, new.zone, new.token)
+        }
         Call::CreateSnapshot { tags, .. }
         | Call::CreateSnapshots { tags, .. }
         | Call::CreateTags { tags, .. }

@@ -297,6 +297,18 @@ impl CloudRead for SimReader {
         self.ask(asked, Usd::ZERO, |state, _| Ok(state.recycled(snapshot)))
     }
 
+    async fn source_of(&self, volume: &ResourceKey) -> Result<Option<String>, CloudError> {
+        let place = &volume.partition.place;
+        let asked = Asked {
+            target: Some(&volume.id),
+            ..Asked::of_place("DescribeVolumes", place, Form::Single, "source".to_owned())
+        };
+        self.ask(asked, Usd::ZERO, |state, _| {
+            let mut made = state.tokens.values().filter(|(id, _)| *id == volume.id);
+            Ok(made.next().map(|(_, new)| new.snapshot.to_string()))
+        })
+    }
+
     async fn key_state(&self, place: &Place, key: &str) -> Result<KeyState, CloudError> {
         let asked = Asked { target: Some(key), ..Asked::of_place("DescribeKey", place, Form::Single, String::new()) };
         self.ask(asked, USD_PER_KEY, |state, _| Ok(KeyState::of(state.key_state(key))))

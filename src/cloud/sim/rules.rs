@@ -5,7 +5,7 @@
 
 use chrono::TimeDelta;
 
-use crate::cloud::{ErrorKind, NewVolume};
+use crate::cloud::{ErrorKind, KeyState, NewVolume};
 use crate::domain::fact::Fact;
 use crate::domain::place::{Kind, Place, ResourceKey};
 use crate::domain::resource::{
@@ -314,6 +314,7 @@ impl State {
         }
         check_tags(&Tags::default(), &new.tags)?;
         let (kms_key, encrypted) = (snapshot.kms_key.clone(), snapshot.kms_key.is_some() || new.encrypted);
+        let made_under = new.kms_key.as_deref().map(Str::from).or(kms_key);
         self.made += 1;
         let id = format!("vol-0{:016x}", hash::number(self.seed, &key.to_string(), "volume", self.made));
         let volume = place.partition(Kind::Volume).key(&id);
@@ -326,11 +327,14 @@ impl State {
             detail.iops = new.iops.or(detail.iops);
             detail.throughput = new.throughput.or(detail.throughput);
             detail.encrypted = encrypted;
-            detail.kms_key = new.kms_key.as_deref().map(Str::from).or(kms_key);
+            detail.kms_key = made_under.clone();
         }
         self.plant(planted, true);
         self.tokens.insert(new.token.clone(), (volume.id.clone(), new.clone()));
-        self.schedule(self.at + TimeDelta::seconds(i64::from(self.timing.start_seconds)), Due::Created(volume.clone()));
+        // EC2 takes the call, asks KMS while it makes the volume, and without its yes the volume is simply gone again.
+        let works = made_under.as_deref().is_none_or(|key| self.key_state(key) == KeyState::ENABLED);
+        let due = if works { Due::Created(volume.clone()) } else { Due::Gone(volume.clone()) };
+        self.schedule(self.at + TimeDelta::seconds(i64::from(self.timing.start_seconds)), due);
         Ok(Effect { effective: true, volume: Some(volume.id), ..Effect::default() })
     }
 

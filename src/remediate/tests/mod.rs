@@ -22,6 +22,7 @@ mod answers;
 mod between;
 mod caps;
 mod crashes;
+mod drill;
 mod expiry;
 mod expiry_image;
 mod gates;

@@ -297,3 +297,42 @@ fn the_gate_counts_by_run_and_day_by_class_and_kind() {
     assert_eq!(store.gate_counts_since(&account, minute(1)).unwrap().of_class(Destructive), 1);
     assert_eq!(store.gate_counts_since(&account, minute(4)).unwrap(), GateCounts::default());
 }
+
+#[test]
+fn one_restore_drill_is_open_at_a_time_under_the_acting_lease_and_its_end_is_in_the_trail() {
+    use crate::domain::drill::{Drill, DrillState};
+    let (_folder, one, two) = two_workers();
+    let fence = acting_lease(&one, "one", minute(0));
+    let new = Drill {
+        id: 0,
+        snapshot: partition(crate::domain::place::Kind::Snapshot).key("snap-0a"),
+        size_gib: 8,
+        kms_key: None,
+        zone: "eu-central-1a".into(),
+        state: DrillState::Intended,
+        fence,
+        begun_at: minute(1),
+        updated_at: minute(1),
+        made: None,
+        fault: None,
+        deletes: 0,
+        gone: 0,
+        message: String::new(),
+    };
+    assert!(one.begin_drill(&Drill { fence: fence + 1, ..new.clone() }).unwrap_err().is_stale_fence());
+    let begun = one.begin_drill(&new).unwrap();
+    assert_eq!((two.open_drill().unwrap(), begun.id), (Some(begun.clone()), 1));
+    assert!(one.begin_drill(&new).is_err(), "one at a time");
+    let ended = Drill { state: DrillState::Passed, updated_at: minute(3), ..begun.clone() };
+    assert!(one.end_drill(&begun, &entry(), &[]).is_err(), "intended is no end");
+    // Another worker took the lease meanwhile.
+    let newer = two.acquire(ACTING_LEASE, "two", TimeDelta::hours(1), minute(60 * 24)).unwrap().unwrap();
+    assert!(one.move_drill(&begun).unwrap_err().is_stale_fence());
+    assert!(one.end_drill(&ended, &entry(), &[]).unwrap_err().is_stale_fence());
+    let rows = one.audit_rows(0, 100).unwrap().len();
+    two.end_drill(&Drill { fence: newer, ..ended.clone() }, &entry(), &[]).unwrap();
+    assert_eq!((one.open_drill().unwrap(), one.audit_rows(0, 100).unwrap().len()), (None, rows + 1));
+    assert!(two.move_drill(&Drill { fence: newer, ..begun }).is_err(), "it is over");
+    assert_eq!(one.begin_drill(&Drill { fence: newer, ..new }).unwrap().id, 2, "a number is never used again");
+    assert_eq!(one.last_drill().unwrap().map(|last| last.id), Some(2));
+}

@@ -63,7 +63,7 @@ fn the_file_is_written_ahead_and_flushed_at_every_commit() {
             .unwrap()
     };
     let names = ["journal_mode", "synchronous", "foreign_keys", "busy_timeout", "trusted_schema", "user_version"];
-    assert_eq!(names.map(pragma), ["wal", "2", "1", "5000", "0", "6"]);
+    assert_eq!(names.map(pragma), ["wal", "2", "1", "5000", "0", "7"]);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_state_of_a_newer_version_is_refused_and_left() {
     checkpoint(&path);
     let before = std::fs::read(&path).unwrap();
     let error = Store::open(&path).unwrap_err();
-    assert!(matches!(error.fault(), Fault::NewerSchema { found: 99, known: 6 }), "{error}");
+    assert!(matches!(error.fault(), Fault::NewerSchema { found: 99, known: 7 }), "{error}");
     assert!(error.to_string().contains("a newer costwarden wrote it"), "{error}");
     assert!(Store::open_read_only(&path).is_err());
     assert_eq!(std::fs::read(&path).unwrap(), before);
@@ -275,7 +275,7 @@ fn a_state_of_the_first_version_keeps_its_rows_and_gets_the_tables_of_policies()
         connection.execute("INSERT INTO meta VALUES ('state_id', 's-1'), ('epoch', '0')", []).unwrap();
     }
     let older = Store::open_read_only(&path).unwrap_err();
-    assert!(matches!(older.fault(), Fault::OlderSchema { found: 1, known: 6 }), "{older}");
+    assert!(matches!(older.fault(), Fault::OlderSchema { found: 1, known: 7 }), "{older}");
     let store = Store::open(&path).unwrap();
     assert_eq!(store.finding(&known.id).unwrap(), Some(known), "it came from no version of a policy");
     assert_eq!((store.policies().unwrap(), store.approvals_pending(None).unwrap()), (vec![], vec![]));
@@ -369,4 +369,18 @@ fn a_trail_of_the_version_before_its_last_guard_keeps_its_rows_and_gains_the_gua
     let store = Store::open_in(folder.path()).unwrap();
     assert_eq!(store.audit_verify(Some(&head)).unwrap(), 1);
     assert_eq!(store.audit_guards_missing().unwrap(), [""; 0]);
+}
+
+#[test]
+fn a_state_of_the_version_before_restore_drills_keeps_its_trail_and_gains_their_table() {
+    let folder = folder();
+    let store = Store::open_in(folder.path()).unwrap();
+    let entry =
+        AuditEntry { actor: "ann".into(), what: "arm".into(), subject: "x".into(), detail: serde_json::json!({}) };
+    store.audit_append("2026-11-23T10:00:00Z".parse().unwrap(), &entry).unwrap();
+    let rows = store.audit_rows(0, 9).unwrap();
+    store.lock().execute_batch("DROP TABLE drill; PRAGMA user_version = 6").unwrap();
+    drop(store);
+    let store = Store::open_in(folder.path()).unwrap();
+    assert_eq!((store.audit_rows(0, 9).unwrap(), store.last_drill().unwrap()), (rows, None));
 }

@@ -3,6 +3,7 @@
 pub mod act;
 pub mod announce;
 pub mod costs;
+pub mod drill;
 pub mod expire;
 pub mod notices;
 pub mod plan;

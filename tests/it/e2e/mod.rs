@@ -3,6 +3,7 @@
 //! What is found is compared as a whole set, what was done is judged from the cloud's own log and from the resources
 //! that are left. Nothing here looks into the program.
 
+mod drill;
 mod exit_codes;
 mod failing;
 mod keys;

@@ -68,6 +68,11 @@ pub(super) async fn recycled(client: &Client, key: &ResourceKey) -> Result<Optio
     snapshot::recycled(client, key).await
 }
 
+/// The snapshot that a volume was made of.
+pub(super) async fn source_of(client: &Client, key: &ResourceKey) -> Result<Option<String>, CloudError> {
+    volume::source_of(client, key).await
+}
+
 /// Own snapshots that carry the tag, all pages.
 pub(super) async fn snapshots_tagged(
     client: &Client,

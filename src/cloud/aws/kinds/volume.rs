@@ -30,6 +30,18 @@ pub(super) async fn describe(client: &Client, key: &ResourceKey) -> Result<Resou
     conversion.single(key, page)
 }
 
+/// The snapshot that a volume was made of; EC2 writes an empty id for none.
+pub(super) async fn source_of(client: &Client, key: &ResourceKey) -> Result<Option<String>, CloudError> {
+    let request = client.describe_volumes().include_managed_resources(true).volume_ids(&*key.id);
+    let output = request.send().await.map_err(|error| errors::from_sdk("ec2", OPERATION, &error))?;
+    match output.volumes() {
+        [one] if one.volume_id() == Some(&key.id) => {
+            Ok(one.snapshot_id().filter(|id| !id.is_empty()).map(str::to_owned))
+        }
+        other => Err(errors::unreadable("ec2", OPERATION, &format!("{} volumes, not {}", other.len(), key.id))),
+    }
+}
+
 /// The newest modification that EC2 has on record, which it keeps for 30 days.
 pub(super) async fn modification(client: &Client, id: &str) -> Fact<Box<Modification>> {
     let operation = "DescribeVolumesModifications";
