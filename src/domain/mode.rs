@@ -72,6 +72,8 @@ pub struct Breaker {
     pub percent_of_kind: u32,
     /// Dollars a month; `None` is off.
     pub usd: Option<super::money::Usd>,
+    /// Different owners; `None` is off.
+    pub owners: Option<u32>,
 }
 
 /// When acts may happen, in the configured zone.
@@ -114,7 +116,7 @@ impl Default for Pace {
 
 impl Default for Breaker {
     fn default() -> Breaker {
-        Breaker { count: 10, percent_of_kind: 20, usd: None }
+        Breaker { count: 10, percent_of_kind: 20, usd: None, owners: None }
     }
 }
 

@@ -145,6 +145,7 @@ fn enforcement(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawEnforcement, zon
             count: raw.breaker_count,
             percent_of_kind: raw.breaker_percent,
             usd: raw.breaker_usd.and_then(Usd::from_f64),
+            owners: raw.breaker_owners,
         },
         window: window(checker, &at.key("window"), &raw.window, zone),
         protect: raw.protect.clone(),

@@ -108,6 +108,9 @@ pub struct RawEnforcement {
     /// The same in dollars a month; absent is off.
     #[schemars(range(min = 0.0, max = 1e12))]
     pub breaker_usd: Option<f64>,
+    /// The same in different owners; absent is off. What has no owner counts as one of its own.
+    #[schemars(range(min = 0, max = 100_000))]
+    pub breaker_owners: Option<u32>,
     /// Most changes in a run and in a day, per account; 0 means none.
     pub pace: RawPace,
     /// When acts may happen.
@@ -407,6 +410,7 @@ impl Default for RawEnforcement {
             breaker_count: breaker.count,
             breaker_percent: breaker.percent_of_kind,
             breaker_usd: None,
+            breaker_owners: None,
             pace: RawPace::default(),
             window: RawWindow::default(),
         }

@@ -29,6 +29,7 @@ mode = "enforce"
 allow_auto_delete_volumes = true
 protect = ["i-0abc", "tag:keep", "tag:env=prod"]
 breaker_usd = 250.5
+breaker_owners = 4
 
 [enforcement.pace]
 destructive_per_run = 1
@@ -98,7 +99,7 @@ fn every_key_that_is_set_arrives() {
     let enforcement = &settings.enforcement;
     assert_eq!((enforcement.mode, enforcement.allow_auto_delete_volumes), (Mode::Enforce, true));
     assert_eq!(enforcement.pace, Pace { destructive_per_run: 1, ..Pace::default() });
-    assert_eq!(enforcement.breaker, Breaker { usd: Usd::parse("250.5"), ..Breaker::default() });
+    assert_eq!(enforcement.breaker, Breaker { usd: Usd::parse("250.5"), owners: Some(4), ..Breaker::default() });
     let window = &enforcement.window;
     assert_eq!((window.days.as_slice(), window.zone), ([Weekday::Tue].as_slice(), chrono_tz::Europe::Berlin));
     assert_eq!(
@@ -393,6 +394,7 @@ fn config_show_prints_every_value_with_its_origin() {
     enforcement.breaker_count                = 10                                    # default
     enforcement.breaker_percent              = 20                                    # default
     enforcement.breaker_usd                  = (none)                                # default
+    enforcement.breaker_owners               = (none)                                # default
     enforcement.pace.destructive_per_run     = 3                                     # default
     enforcement.pace.disruptive_per_run      = 10                                    # default
     enforcement.pace.destructive_per_day     = 10                                    # default

@@ -204,7 +204,7 @@ pub fn crowd_with(seed: u64, sizes: &[(Act, usize)]) -> Scene {
     enforcement.allow_auto_terminate = true;
     enforcement.recycle_bin_days = Some(30);
     enforcement.create_snapshot_before_stop = true;
-    enforcement.breaker = Breaker { count: 100_000, percent_of_kind: 100, usd: None };
+    enforcement.breaker = Breaker { count: 100_000, percent_of_kind: 100, usd: None, owners: None };
     enforcement.window = Window {
         days: [0, 1, 2, 3, 4, 5, 6].map(|day| chrono::Weekday::try_from(day).expect("a weekday")).into(),
         from: chrono::NaiveTime::MIN,
@@ -302,7 +302,7 @@ fn settings(rng: &mut Rng, places: &[Place], flood: bool) -> Settings {
         tags_per_run: *rng.pick(&[1, 3, 500, 0]),
         percent_of_kind_per_day: *rng.pick(&[5, 50, 100, 100, 0]),
     };
-    enforcement.breaker = Breaker { count: if flood { 2 } else { 20 }, percent_of_kind: 0, usd: None };
+    enforcement.breaker = Breaker { count: if flood { 2 } else { 20 }, percent_of_kind: 0, usd: None, owners: None };
     enforcement.window = window(rng);
     enforcement.protect = vec!["tag:never=true".into()];
     let schedule = &mut settings.schedule;

@@ -1,6 +1,6 @@
 //! The breaker: a policy that became due on too much at once is held whole until a person armed again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::people;
 use super::{PlanInput, held, in_time, worth_acting};
@@ -18,10 +18,12 @@ pub(super) fn break_circuit<'a>(
     held_rows: &mut Vec<Held>,
 ) -> Vec<(&'a Finding, Act)> {
     #[derive(Default)]
-    struct Load {
+    struct Load<'a> {
         count: u64,
         monthly: Usd,
         unpriced: u64,
+        owners: BTreeSet<&'a str>,
+        unowned: u64,
     }
     let newly_due = |finding: &Finding| {
         let armed_at = (input.mode == Mode::Enforce)
@@ -33,7 +35,7 @@ pub(super) fn break_circuit<'a>(
             _ => true,
         }
     };
-    let mut loads: HashMap<(&str, Kind), Load> = HashMap::new();
+    let mut loads: HashMap<(&str, Kind), Load<'_>> = HashMap::new();
     // What is held for another reason counts too: a read that failed must not bring a policy under its limit.
     let due = |finding: &&Finding| {
         let held =
@@ -46,6 +48,10 @@ pub(super) fn break_circuit<'a>(
         match finding.savings.monthly {
             Some(amount) => load.monthly = load.monthly + amount,
             None => load.unpriced += 1,
+        }
+        match &finding.owner {
+            Some(owner) => _ = load.owners.insert(owner),
+            None => load.unowned += 1,
         }
     }
     let tripped: HashMap<(&str, Kind), String> = loads
@@ -62,15 +68,23 @@ pub(super) fn break_circuit<'a>(
                 );
                 return Some(((policy, kind), reason));
             }
-            let limit = input.breaker.usd?;
-            if load.monthly > limit || load.unpriced > 0 {
+            if let Some(limit) = input.breaker.usd
+                && (load.monthly > limit || load.unpriced > 0)
+            {
                 let reason = format!(
                     "breaker: policy {policy} became due on {} a month and {} without a price, {limit} pass; arm again to approve",
                     load.monthly, load.unpriced
                 );
                 return Some(((policy, kind), reason));
             }
-            None
+            // What nobody owns may be anybody's: each counts as an owner of its own.
+            let owners = load.owners.len() as u64 + load.unowned;
+            let limit = input.breaker.owners.filter(|limit| owners > u64::from(*limit))?;
+            let reason = format!(
+                "breaker: policy {policy} became due on {}s of {owners} owners at once, {limit} pass; arm again to approve",
+                kind.noun()
+            );
+            Some(((policy, kind), reason))
         })
         .collect();
     candidates

@@ -316,6 +316,26 @@ fn breaker_counts_dollars_and_takes_an_unknown_price_for_too_much() {
 }
 
 #[test]
+fn breaker_counts_different_owners_and_takes_what_has_none_for_one_more() {
+    let mut world = World::with((1..=5).map(|n| due(&format!("i-{n}"), Severity::Medium, Action::Stop, n)).collect());
+    for (finding, owner) in world.findings.iter_mut().zip(["ann", "ann", "bob", "bob", "cat"]) {
+        finding.owner = Some(format!("{owner}@example.com"));
+    }
+    world.breaker.owners = Some(3);
+    assert_eq!(world.chosen().len(), 5, "three owners, and three pass");
+    world.findings[1].owner = None;
+    let held = world.select().held;
+    assert!(held.iter().all(|row| row.code == HoldCode::Breaker), "{held:?}");
+    assert!(held[0].reason.contains("instances of 4 owners at once, 3 pass; arm again"), "{held:?}");
+    assert_eq!(world.chosen(), [] as [&str; 0], "the policy is held whole");
+    world.breaker.owners = Some(0);
+    world.findings.truncate(1);
+    assert_eq!(world.held().0, HoldCode::Breaker, "none means none");
+    world.armings[0].at = now();
+    assert_eq!(world.chosen().len(), 1, "arming again shows the plan to a person");
+}
+
+#[test]
 fn one_act_per_resource_the_best_ranked_check_first_and_tags_beside_it() {
     let idle = due("i-1", Severity::Medium, Action::Stop, 10);
     let mut tagging = due("i-1", Severity::Medium, Action::Tag, 0);

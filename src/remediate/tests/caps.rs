@@ -2,6 +2,7 @@
 //! the planner chooses and what the gate lets through of a planner that counts nothing is counted here by rules of its
 //! own.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::super::gate::{Passed, Purpose, judge};
@@ -225,7 +226,7 @@ fn h03_ten_thousand_mutated_policies_get_no_call_beyond_any_cap_through_planner_
             assert!(count >= least, "{side}: {cap} was reached {count} times of {least}: {reached:?}");
         }
     }
-    for side in ["count", "percent", "dollars", "unpriced", "count zero", "dollars zero"] {
+    for side in ["count", "percent", "dollars", "unpriced", "count zero", "dollars zero", "owners", "owners zero"] {
         let count = reached.get(&format!("breaker: {side}")).copied().unwrap_or(0);
         assert!(count >= 200, "breaker: {side} was reached {count} times: {reached:?}");
     }
@@ -245,6 +246,7 @@ fn one_setting(stage: &Stage, rules: &Ruleset, due: &Due, rng: &mut Rng, note: &
         count: *rng.pick(&[0, 1, 5, 100_000, 100_000]),
         percent_of_kind: *rng.pick(&[0, 10, 50]),
         usd: *rng.pick(&[None, None, None, Some(Usd::ZERO), Some(Usd::dollars(100))]),
+        owners: *rng.pick(&[None, None, None, Some(0), Some(1), Some(2)]),
     };
     let totals = [Kind::Instance, Kind::Volume].map(|kind| (kind, *rng.pick(&[12, 40, 300])));
     let caps = Caps { pace, totals };
@@ -332,6 +334,8 @@ fn broken_circuits(
             let count = due.len() as u64;
             let sum = due.iter().filter_map(|own| own.savings.monthly).fold(Usd::ZERO, |sum, own| sum + own);
             let unpriced = due.iter().any(|own| own.savings.monthly.is_none());
+            let named: BTreeSet<&String> = due.iter().filter_map(|own| own.owner.as_ref()).collect();
+            let owners = named.len() + due.iter().filter(|own| own.owner.is_none()).count();
             let words = [
                 ("count", count > u64::from(breaker.count) && count > percent),
                 ("percent", count > percent && percent > u64::from(breaker.count)),
@@ -339,6 +343,8 @@ fn broken_circuits(
                 ("unpriced", breaker.usd.is_some() && unpriced),
                 ("count zero", breaker.count == 0 && percent == 0 && count > 0),
                 ("dollars zero", breaker.usd == Some(Usd::ZERO) && sum > Usd::ZERO),
+                ("owners", breaker.owners.is_some_and(|most| owners > most as usize)),
+                ("owners zero", breaker.owners == Some(0) && owners > 0),
             ];
             for (word, _) in words.iter().filter(|(_, trips)| *trips) {
                 assert_eq!(chosen.iter().filter(|own| of(own)).count(), 0, "{policy} {kind:?} trips by {word}");
