@@ -29,7 +29,6 @@ mode = "enforce"
 allow_auto_delete_volumes = true
 protect = ["i-0abc", "tag:keep", "tag:env=prod"]
 breaker_usd = 250.5
-breaker_owners = 4
 
 [enforcement.pace]
 destructive_per_run = 1
@@ -99,7 +98,9 @@ fn every_key_that_is_set_arrives() {
     let enforcement = &settings.enforcement;
     assert_eq!((enforcement.mode, enforcement.allow_auto_delete_volumes), (Mode::Enforce, true));
     assert_eq!(enforcement.pace, Pace { destructive_per_run: 1, ..Pace::default() });
-    assert_eq!(enforcement.breaker, Breaker { usd: Usd::parse("250.5"), owners: Some(4), ..Breaker::default() });
+    assert_eq!(enforcement.breaker, Breaker { usd: Usd::parse("250.5"), ..Breaker::default() });
+    let owners = read(&FULL.replace("breaker_usd = 250.5", "breaker_owners = 4")).unwrap().enforcement.breaker;
+    assert_eq!(owners, Breaker { owners: Some(4), ..Breaker::default() });
     let window = &enforcement.window;
     assert_eq!((window.days.as_slice(), window.zone), ([Weekday::Tue].as_slice(), chrono_tz::Europe::Berlin));
     assert_eq!(
