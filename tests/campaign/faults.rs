@@ -116,7 +116,7 @@ pub fn plan(scene: &Scene, rng: &mut Rng) -> Vec<Planned> {
     let slots = |job| schedule.slots_between(job, scene.world.start, scene.calm_from);
     let planner = Planner { scene, scans: slots(Job::Scan), acts: slots(Job::Act) };
     // Those that need something to have happened before come more often.
-    const RARE: [Kind; 22] = [
+    const RARE: [Kind; 30] = [
         Kind::Withdrawn,
         Kind::Withdrawn,
         Kind::Undone,
@@ -129,7 +129,15 @@ pub fn plan(scene: &Scene, rng: &mut Rng) -> Vec<Planned> {
         Kind::RolledBack,
         Kind::ActNotPermitted,
         Kind::ActWrongState,
+        Kind::ActWrongState,
+        Kind::ActWrongState,
+        Kind::ActWrongState,
         Kind::ActTimeoutAfter,
+        Kind::ActVolumeInUse,
+        Kind::ActVolumeInUse,
+        Kind::ActVolumeInUse,
+        Kind::ActVolumeInUse,
+        Kind::ActVolumeInUse,
         Kind::ActVolumeInUse,
         Kind::ActVolumeInUse,
         Kind::SnapshotFails,
@@ -140,7 +148,7 @@ pub fn plan(scene: &Scene, rng: &mut Rng) -> Vec<Planned> {
         Kind::SnapshotUnanswered,
         Kind::SnapshotVanishes,
     ];
-    let count = rng.between(44, 62);
+    let count = rng.between(50, 68);
     let usual = &Kind::ALL[..Kind::ALL.len() - 1];
     let mut planned: Vec<Planned> = (0..count)
         .filter_map(|_| {

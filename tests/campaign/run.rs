@@ -171,11 +171,13 @@ impl Player {
             Timed::Fault(kind, deed) => {
                 if self.fault(deed, now).await {
                     director.reached(kind);
-                } else if matches!(deed, Deed::Undo | Deed::TakeBack)
-                    && now + TimeDelta::days(1) < director.scene.calm_from
-                {
+                } else if deed == Deed::TakeBack && now + TimeDelta::days(1) < director.scene.calm_from {
                     // Nothing was done yet that could be taken back.
                     self.later(now + TimeDelta::days(1), Timed::Fault(kind, deed));
+                } else if deed == Deed::Undo {
+                    // Nothing was stopped yet. That its owner starts it again is no fault that calm days would be free of.
+                    self.laters += 1;
+                    self.timed.insert((now + TimeDelta::days(1), 10_000 + self.laters), Timed::Fault(kind, deed));
                 }
             }
         }
