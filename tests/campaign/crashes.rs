@@ -161,8 +161,23 @@ async fn die_once(director: &Arc<Director>, death: &Death<'_>, plan: &str, step:
         return;
     }
     let died = director.truth.now();
+    let deaths = succeeded(director, process, 8).await;
+    let key = if again.is_some() && deaths > 1 { format!("{act} pair") } else { format!("{act} {point}") };
+    director.with(|inner| *inner.tally.crashes.entry(key).or_default() += 1);
+    // The lease of the dead runs out first, once for each of them; then fifteen minutes, and the snapshots' time.
+    let most = TimeDelta::minutes(16 * i64::from(deaths) + 15 + 5);
+    let took = director.truth.now() - died;
+    director.judge("I15", (took > most).then(|| format!("{act} at {point}: recovery took {} min", took.num_minutes())));
+    for open in director.store.open_remediations().unwrap_or_default() {
+        director.judge("I15", Some(format!("{act} at {point}: r-{} is open: {}", open.id, open.message)));
+    }
+    settle(director, act, point);
+}
+
+/// Successors of a dead process, so many at most, until one lives. Says how many died before it.
+pub async fn succeeded(director: &Arc<Director>, process: u32, most: u32) -> u32 {
     let mut deaths = 0;
-    while director.dead.load(SeqCst) && deaths < 8 {
+    while director.dead.load(SeqCst) && deaths < most {
         deaths += 1;
         director.dead.store(false, SeqCst);
         director.acting.store(false, SeqCst);
@@ -173,17 +188,8 @@ async fn die_once(director: &Arc<Director>, death: &Death<'_>, plan: &str, step:
             director.note_mail();
         }
     }
-    let key = if again.is_some() && deaths > 1 { format!("{act} pair") } else { format!("{act} {point}") };
-    director.with(|inner| *inner.tally.crashes.entry(key).or_default() += 1);
     director.dead.store(false, SeqCst);
-    // The lease of the dead runs out first, once for each of them; then fifteen minutes, and the snapshots' time.
-    let most = TimeDelta::minutes(16 * i64::from(deaths) + 15 + 5);
-    let took = director.truth.now() - died;
-    director.judge("I15", (took > most).then(|| format!("{act} at {point}: recovery took {} min", took.num_minutes())));
-    for open in director.store.open_remediations().unwrap_or_default() {
-        director.judge("I15", Some(format!("{act} at {point}: r-{} is open: {}", open.id, open.message)));
-    }
-    settle(director, act, point);
+    deaths
 }
 
 /// Only a call that nobody made leaves something stuck; people look at it and go on.

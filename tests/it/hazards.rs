@@ -16,6 +16,7 @@ use costwarden::policy::{Policy, parse};
 use regex::Regex;
 
 use crate::accidents::story::*;
+use crate::tidy::{root, rust_files};
 
 mod exit_codes;
 mod foreign_text;
@@ -28,29 +29,16 @@ const HAZARDS: u32 = 47;
 /// Hazards of parts that do not exist yet: number, the folder that will have them.
 const LATER: &[(u32, &str)] = &[(36, "src/web"), (39, "src/web")];
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
 /// Names of tests in the sources, by the hazard that they begin with.
 fn tests_by_hazard() -> BTreeMap<u32, BTreeSet<String>> {
     let test =
         Regex::new(r"#\[(?:tokio::)?test(?:\([^)]*\))?\]\s*(?:#\[[^\]]*\]\s*)*(?:async )?fn (h\d\d_\w+)").unwrap();
-    let (mut found, mut folders) =
-        (BTreeMap::<u32, BTreeSet<String>>::new(), vec![root().join("src"), root().join("tests")]);
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "rs") {
-                let text = fs::read_to_string(&path).unwrap();
-                for name in test.captures_iter(&text).map(|found| found[1].to_owned()) {
-                    // A test may hold several: `h18_h22_…`.
-                    for hazard in name.split('_').map_while(|part| part.strip_prefix('h')?.parse().ok()) {
-                        found.entry(hazard).or_default().insert(name.clone());
-                    }
-                }
+    let mut found = BTreeMap::<u32, BTreeSet<String>>::new();
+    for file in ["src", "tests"].into_iter().flat_map(|own| rust_files(&root().join(own))) {
+        for name in test.captures_iter(&file.text).map(|found| found[1].to_owned()) {
+            // A test may hold several: `h18_h22_…`.
+            for hazard in name.split('_').map_while(|part| part.strip_prefix('h')?.parse().ok()) {
+                found.entry(hazard).or_default().insert(name.clone());
             }
         }
     }

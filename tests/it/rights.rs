@@ -55,23 +55,10 @@ fn every_operation_that_the_adapter_sends_has_its_row_and_no_row_is_surplus() {
 
 #[test]
 fn every_change_belongs_to_some_act_and_an_act_with_changes_can_be_taken_back() {
-    let acts = [
-        Act::StopInstance,
-        Act::TerminateInstance,
-        Act::ResizeInstance,
-        Act::DeleteVolume,
-        Act::ModifyVolume,
-        Act::ReleaseAddress,
-        Act::DeleteSnapshot,
-        Act::ExpireSnapshot,
-        Act::ExpireImage,
-        Act::AddTags,
-        Act::SendNotification,
-    ];
-    let made = acts.iter().flat_map(|act| Changes::of(*act).all());
+    let made = Act::ALL.into_iter().flat_map(|act| Changes::of(act).all());
     let used: BTreeSet<Change> = made.chain(Change::DRILL).collect();
     assert_eq!(used, Change::ALL.into_iter().collect());
-    for act in acts {
+    for act in Act::ALL {
         let changes = Changes::of(act);
         assert_eq!(changes.act.is_empty(), changes.undo.is_empty() && !act.expires(), "{act:?}");
         assert!(act.changes_cloud() || changes.all().next().is_none(), "{act:?}");

@@ -245,13 +245,13 @@ fn the_rules_can_read_what_they_judge() {
 }
 
 /// One file of ours.
-struct Source {
+pub struct Source {
     /// From the project's folder, with slashes.
-    path: String,
-    text: String,
+    pub path: String,
+    pub text: String,
 }
 
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -267,7 +267,8 @@ fn tests() -> Vec<Source> {
     rust_files(&root().join("tests"))
 }
 
-fn rust_files(folder: &Path) -> Vec<Source> {
+/// The Rust files below a folder, sorted.
+pub fn rust_files(folder: &Path) -> Vec<Source> {
     let rust = text_files(folder).into_iter().filter(|path| path.extension().is_some_and(|end| end == "rs"));
     rust.map(|path| Source { path: relative(&path), text: fs::read_to_string(&path).unwrap() }).collect()
 }

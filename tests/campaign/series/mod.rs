@@ -18,7 +18,7 @@ use costwarden::worker::jobs::plan::plan;
 
 use crate::director::{Director, Witness};
 use crate::parts::share;
-use crate::process::{Process, RESTART, context};
+use crate::process::{Process, context};
 use crate::rng::Rng;
 use crate::run::{finish, stage};
 use crate::tally::Tally;
@@ -176,17 +176,7 @@ async fn apply(
     let witness: Arc<Witness> = Arc::new(witness);
     director.with(|inner| inner.witness = Some(witness));
     people::apply(director, process, plan, std::slice::from_ref(step)).await;
-    let mut deaths = 0;
-    while director.dead.load(SeqCst) && deaths < 4 {
-        deaths += 1;
-        director.dead.store(false, SeqCst);
-        director.acting.store(false, SeqCst);
-        director.pass_to(director.truth.now() + RESTART);
-        if let Some(mut next) = Process::start(director, process + deaths) {
-            next.boot().await;
-        }
-    }
-    director.dead.store(false, SeqCst);
+    let deaths = crashes::succeeded(director, process, 4).await;
     director.with(|inner| inner.witness = None);
     deliver(director).await;
     deaths
