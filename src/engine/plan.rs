@@ -201,6 +201,7 @@ type Reason = (HoldCode, String);
 fn hold(input: &PlanInput<'_>, finding: &Finding) -> Result<Act, Reason> {
     people::exempt(input, finding)?;
     let act = worth_acting(finding)?;
+    not_under_way(finding)?;
     in_time(input, finding)?;
     believed(input, finding)?;
     allowed(input, finding)?;
@@ -213,13 +214,6 @@ fn worth_acting(finding: &Finding) -> Result<Act, Reason> {
         Standing::Watching(reason) => return Err((HoldCode::Watching, reason.clone())),
         Standing::ReportedOnly(reason) => return Err((HoldCode::ReportedOnly, reason.clone())),
         Standing::Proven => {}
-    }
-    match finding.remediation {
-        Some(OpenRemediation::Acting) => return Err((HoldCode::Acting, "an act on it is under way".into())),
-        Some(OpenRemediation::Stuck) => {
-            return Err((HoldCode::Acting, "an act on it is stuck; a person decides".into()));
-        }
-        None => {}
     }
     if finding.severity == Severity::Low || finding.action == Action::Report {
         return Err((HoldCode::ReportOnly, "reported only: its severity or policy asks for no act".into()));
@@ -235,6 +229,14 @@ fn worth_acting(finding: &Finding) -> Result<Act, Reason> {
             HoldCode::NotAvailable,
             format!("{} makes no sense for a {}", finding.action, finding.key.kind().noun()),
         )),
+    }
+}
+
+fn not_under_way(finding: &Finding) -> Result<(), Reason> {
+    match finding.remediation {
+        Some(OpenRemediation::Acting) => Err((HoldCode::Acting, "an act on it is under way".into())),
+        Some(OpenRemediation::Stuck) => Err((HoldCode::Acting, "an act on it is stuck; a person decides".into())),
+        None => Ok(()),
     }
 }
 

@@ -1,10 +1,10 @@
 //! The gate: the last question before anything leaves for the cloud.
 //!
-//! `driver` and `backup` ask it right before every mutating call, `driver` once more when the act's intent is on file. It shares no decision with the planner and none
-//! with the guards: it reads freeze, lease, arming, finding, notices and its own pass counts from the state file
-//! in that moment and compares the call with the step. What an honest planner could have hit by waiting (freeze,
-//! window, lost lease) holds; what changed meanwhile refuses; what can only be a bug or a wrong target (over pace,
-//! foreign account, wrong id) freezes everything.
+//! `driver` and `backup` ask it right before every mutating call, `driver` once more when the act's intent is on file.
+//! It shares no decision with the planner and none with the guards: it reads freeze, lease, arming, finding, notices, its
+//! own pass counts and what else fell due from the state file in that moment and compares the call with the step. What an
+//! honest planner could have hit by waiting (freeze, window, lost lease) holds; what changed meanwhile (the breaker among
+//! it) refuses; what can only be a bug or a wrong target (over pace, foreign account, wrong id) freezes everything.
 
 use chrono::{NaiveTime, TimeDelta};
 
@@ -25,11 +25,13 @@ use crate::domain::resource::{Detail, Lifecycle, Resource};
 use crate::domain::text::clean;
 use crate::store::{ACTING_LEASE, GateClass, StoreError};
 
+pub(super) mod breaker;
 mod expiry;
 mod people;
 mod storage;
 
-use people::{excepted, unapproved};
+use breaker::Load;
+use people::{holds, unapproved};
 
 /// Most that the cloud's clock may differ from ours while anything is changed (safety.md, clock faults).
 const CLOCK_DIFFERENCE: TimeDelta = TimeDelta::minutes(5);
@@ -71,6 +73,8 @@ pub(super) struct Facts<'a> {
     /// The last act on the resource that was not a tag.
     pub last_act: Option<Instant>,
     pub passed: Passed,
+    /// What the policy fell due on by now.
+    pub load: Load,
     /// Where an expiring safety snapshot comes from.
     pub origin: Option<expiry::Origin>,
 }
@@ -127,6 +131,7 @@ impl Remediator {
     ) -> Result<Facts<'a>, StoreError> {
         let now = self.tools.clock.now();
         let account = step.key.account();
+        let armings = self.tools.store.armings()?;
         Ok(Facts {
             now,
             purpose,
@@ -140,7 +145,8 @@ impl Remediator {
             cloud_ahead: self.tools.read.clock().map(|clock| clock.ahead),
             fence: self.tools.store.lease_fence(ACTING_LEASE)?,
             frozen: self.tools.store.frozen()?,
-            arming: self.tools.store.arming(account)?,
+            load: self.load(step, &armings, now, own)?,
+            arming: armings.into_iter().find(|arming| arming.account == *account),
             finding: self.tools.store.finding(&step.finding)?,
             stored: self.tools.store.exceptions_on(account.as_str(), &step.key.id)?,
             answers: self.tools.store.act_requests_of(&step.finding)?,
@@ -185,6 +191,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Ruling {
         .or_else(|| not_due(facts))
         .or_else(|| unapproved(facts))
         .or_else(|| untouchable(facts))
+        .or_else(|| breaker::tripped(facts))
         .or_else(|| over_pace(facts))
         .unwrap_or(Ruling::Pass)
 }
@@ -348,7 +355,7 @@ fn not_due(facts: &Facts<'_>) -> Option<Ruling> {
     if finding.suppressed && !planted!("act-after-an-undo") {
         return refuse(HoldCode::ActedRecently, "a person undid the last act".into());
     }
-    if let Some(why) = excepted(facts, finding) {
+    if let Some(why) = holds(&facts.rules.exceptions, &facts.stored, finding, now) {
         return refuse(HoldCode::Excepted, why);
     }
     if let Some(day) = finding.keep_until.filter(|day| now.date_naive() <= *day) {

@@ -22,7 +22,7 @@ use crate::cloud::{CloudAct, CloudRead};
 use crate::domain::Instant;
 use crate::domain::exception::Exception;
 use crate::domain::guard::{GuardRules, Switches};
-use crate::domain::mode::{Freeze, Mode, Pace, Window};
+use crate::domain::mode::{Breaker, Freeze, Mode, Pace, Window};
 use crate::domain::place::{AccountId, Kind, Place};
 use crate::domain::plan::{HoldCode, Step};
 use crate::domain::price::PriceBook;
@@ -113,6 +113,8 @@ pub struct GateRules {
     pub by_hand: bool,
     /// Most acts per run and day.
     pub pace: Pace,
+    /// On how much a policy may fall due at once.
+    pub breaker: Breaker,
     /// Resources by account and kind, all Regions together, at the last complete scan.
     pub totals: BTreeMap<(AccountId, Kind), u64>,
     /// When acts may happen.

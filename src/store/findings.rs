@@ -13,7 +13,8 @@ use super::error::{Fault, Inner};
 use super::{Result, Store, row};
 use crate::domain::Instant;
 use crate::domain::finding::{Finding, FindingEvent, FindingId, OpenRemediation, Phase, Severity, State};
-use crate::domain::place::{AccountId, Partition, ResourceKey};
+use crate::domain::money::Usd;
+use crate::domain::place::{AccountId, Kind, Partition, ResourceKey};
 
 /// Which findings to list; an empty list or `None` restricts nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +33,21 @@ pub struct FindingFilter {
     pub owner: Option<String>,
     /// At most so many.
     pub limit: Option<usize>,
+}
+
+/// What the columns say of a finding that is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueRow {
+    /// Which.
+    pub finding: FindingId,
+    /// The account that it lies in.
+    pub account: AccountId,
+    /// Since when it is due.
+    pub due_at: Instant,
+    /// What the bill would drop by a month; `None` where nobody knows.
+    pub monthly: Option<Usd>,
+    /// Who is told; `None` when nobody can be.
+    pub owner: Option<String>,
 }
 
 /// Longest list of findings that an abbreviated id may stand for.
@@ -87,7 +103,32 @@ impl Store {
         })
     }
 
-    /// The same, with the phase that each has at `now` in place of the one at its last write.
+    /// Open findings of a policy on a kind that fell due later than `after` and are due by `now`, in no order: the
+    /// columns alone, without the documents.
+    pub fn due_of_policy(&self, policy: &str, kind: Kind, after: Option<Instant>, now: Instant) -> Result<Vec<DueRow>> {
+        self.read(format_args!("reading what policy {policy:?} fell due on"), |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, account, due_at, monthly, owner FROM finding
+                 WHERE state = 'open' AND due_at > ?3 AND due_at <= ?4 AND policy = ?1 AND kind = ?2",
+            )?;
+            let after = after.map_or(i64::MIN, row::micros);
+            let mut rows = statement.query(params![policy, kind.name(), after, row::micros(now)])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                let account: String = row.get(1)?;
+                found.push(DueRow {
+                    finding: FindingId(row.get(0)?),
+                    account: AccountId::new(&account).map_err(|error| Fault::document("finding's account", error))?,
+                    due_at: row::instant(row.get(2)?)?,
+                    monthly: row.get::<_, Option<i64>>(3)?.map(Usd),
+                    owner: row.get(4)?,
+                });
+            }
+            Ok(found)
+        })
+    }
+
+    /// As [`Store::findings`], with the phase that each has at `now` in place of the one at its last write.
     pub fn findings_at(&self, filter: &FindingFilter, now: Instant) -> Result<Vec<Finding>> {
         let everything = FindingFilter { phases: Vec::new(), limit: None, ..filter.clone() };
         let mut found = self.findings(&everything)?;

@@ -49,7 +49,7 @@ pub use audit_check::{AuditCheck, VerifyError};
 pub use costs::CostRead;
 pub use error::{Fault, Result, StoreError};
 pub use exceptions::ExceptionStep;
-pub use findings::FindingFilter;
+pub use findings::{DueRow, FindingFilter};
 pub use gate::{GateClass, GateCounts, GatePass};
 pub use journal::ClaimError;
 pub use leases::{ACTING_LEASE, Lease};

@@ -36,7 +36,8 @@ pub(super) fn break_circuit<'a>(
         }
     };
     let mut loads: HashMap<(&str, Kind), Load<'_>> = HashMap::new();
-    // What is held for another reason counts too: a read that failed must not bring a policy under its limit.
+    // What is held for another reason counts too: neither a read that failed nor an act that is under way may bring a
+    // policy under its limit.
     let due = |finding: &&Finding| {
         let held =
             people::exempt(input, finding).and_then(|()| worth_acting(finding)).and_then(|_| in_time(input, finding));

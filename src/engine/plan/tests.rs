@@ -304,6 +304,18 @@ fn i10_what_could_not_be_read_still_counts_for_the_breaker() {
 }
 
 #[test]
+fn what_is_under_way_still_counts_for_the_breaker() {
+    let mut world = World::with((1..=11).map(|n| due(&format!("i-{n}"), Severity::Medium, Action::Stop, n)).collect());
+    world.totals.values_mut().for_each(|total| *total = 40);
+    world.pace = Pace { percent_of_kind_per_day: 100, disruptive_per_run: 100, ..Pace::default() };
+    world.findings[0].remediation = Some(OpenRemediation::Acting);
+    assert_eq!(world.chosen(), [] as [&str; 0], "ten that wait and one whose snapshot is awaited are eleven");
+    let mut codes = BTreeMap::new();
+    world.select().held.iter().for_each(|row| *codes.entry(row.code.word()).or_insert(0) += 1);
+    assert_eq!(codes, BTreeMap::from([(HoldCode::Acting.word(), 1), (HoldCode::Breaker.word(), 10)]));
+}
+
+#[test]
 fn breaker_counts_dollars_and_takes_an_unknown_price_for_too_much() {
     let mut world = World::with(vec![due("i-1", Severity::Medium, Action::Stop, 500)]);
     world.breaker.usd = Some(Usd::dollars(500));

@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 
 use super::super::Ruling;
 use super::Facts;
+use crate::domain::Instant;
 use crate::domain::exception::{Exception, ExceptionRecord};
 use crate::domain::finding::{Act, Finding};
 use crate::domain::lifecycle::ApprovalState;
@@ -15,11 +16,16 @@ use crate::domain::text::clean;
 
 /// An exception that holds, that is asked for, or whose end began a new grace period. One of the settings and one of
 /// the state count alike.
-pub(super) fn excepted(facts: &Facts<'_>, finding: &Finding) -> Option<String> {
-    let (step, now) = (facts.step, facts.now);
-    let about = |own: &Exception| own.concerns(step.key.account().as_str(), &step.key.id, &step.policy, &step.rule);
-    let stored = facts.stored.iter().filter_map(ExceptionRecord::cover);
-    for own in facts.rules.exceptions.iter().cloned().chain(stored).filter(about) {
+pub(super) fn holds(
+    of_settings: &[Exception],
+    stored: &[ExceptionRecord],
+    finding: &Finding,
+    now: Instant,
+) -> Option<String> {
+    let key = &finding.key;
+    let about = |own: &Exception| own.concerns(key.account().as_str(), &key.id, &finding.policy, &finding.rule);
+    let granted = stored.iter().filter_map(ExceptionRecord::cover);
+    for own in of_settings.iter().cloned().chain(granted).filter(about) {
         if own.until >= now && !planted!("reuse-the-plans-exceptions") {
             return Some(format!("exception {} holds", clean(&own.id)));
         }
@@ -28,7 +34,7 @@ pub(super) fn excepted(facts: &Facts<'_>, finding: &Finding) -> Option<String> {
             return Some(format!("exception {} ended {}; a full new grace comes first", clean(&own.id), own.until));
         }
     }
-    let mut asked = facts.stored.iter().filter_map(ExceptionRecord::asked).filter(about);
+    let mut asked = stored.iter().filter_map(ExceptionRecord::asked).filter(about);
     asked
         .find(|own| (own.until >= now || own.until >= finding.seen_at) && !planted!("ignore-a-pending-request"))
         .map(|own| format!("exception {} is asked for and not decided", clean(&own.id)))

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::super::gate::breaker::Load;
 use super::super::gate::{Passed, Purpose, judge};
 use super::many::{Look, Rng, inventory};
 use super::*;
@@ -14,6 +15,7 @@ use crate::domain::money::Usd;
 use crate::domain::place::{InstanceId, VolumeId};
 use crate::engine::plan::{PartitionLook, PlanInput, select};
 use crate::engine::ruleset::Ruleset;
+use crate::store::DueRow;
 
 const POLICIES: &str = "apiVersion: costwarden.dev/v1
 kind: CostPolicy
@@ -226,9 +228,11 @@ fn h03_ten_thousand_mutated_policies_get_no_call_beyond_any_cap_through_planner_
             assert!(count >= least, "{side}: {cap} was reached {count} times of {least}: {reached:?}");
         }
     }
-    for side in ["count", "percent", "dollars", "unpriced", "count zero", "dollars zero", "owners", "owners zero"] {
-        let count = reached.get(&format!("breaker: {side}")).copied().unwrap_or(0);
-        assert!(count >= 200, "breaker: {side} was reached {count} times: {reached:?}");
+    for limit in ["count", "percent", "dollars", "unpriced", "count zero", "dollars zero", "owners", "owners zero"] {
+        for side in ["planner", "gate"] {
+            let count = reached.get(&format!("{side} breaker: {limit}")).copied().unwrap_or(0);
+            assert!(count >= 200, "{side} breaker: {limit} was reached {count} times: {reached:?}");
+        }
     }
 }
 
@@ -242,12 +246,15 @@ fn one_setting(stage: &Stage, rules: &Ruleset, due: &Due, rng: &mut Rng, note: &
         tags_per_run: *rng.pick(&[0, 1, 7, 500]),
         percent_of_kind_per_day: *rng.pick(&[0, 1, 5, 20, 100]),
     };
-    let breaker = Breaker {
+    let narrow = Breaker {
         count: *rng.pick(&[0, 1, 5, 100_000, 100_000]),
         percent_of_kind: *rng.pick(&[0, 10, 50]),
         usd: *rng.pick(&[None, None, None, Some(Usd::ZERO), Some(Usd::dollars(100))]),
         owners: *rng.pick(&[None, None, None, Some(0), Some(1), Some(2)]),
     };
+    // Half of the settings let everything fall due, so that the pace is what holds.
+    let wide = Breaker { count: 100_000, percent_of_kind: 100, usd: None, owners: None };
+    let breaker = *rng.pick(&[narrow, wide]);
     let totals = [Kind::Instance, Kind::Volume].map(|kind| (kind, *rng.pick(&[12, 40, 300])));
     let caps = Caps { pace, totals };
     let places = planned(stage, rules, findings, &caps, breaker);
@@ -260,15 +267,18 @@ fn one_setting(stage: &Stage, rules: &Ruleset, due: &Due, rng: &mut Rng, note: &
             note(format!("planner {}: {cap}", if most == 0 { "zero" } else { "full" }));
         }
     }
-    broken_circuits(findings, &chosen, breaker, &caps, note);
-    let honest = passed_by_the_gate(stage, rules, &places, due, &caps, &mut |_| {});
+    broken_circuits(findings, &chosen, breaker, &caps, "planner", note);
+    let honest = passed_by_the_gate(stage, rules, &places, due, (&caps, breaker), &mut |_| {});
     assert_eq!(honest.len(), chosen.len(), "an honest plan freezes nothing");
     // A planner that counts nothing: every step that somebody could ask for, in any order.
     let mut all: Vec<usize> = (0..findings.len()).collect();
     for index in (1..all.len()).rev() {
         all.swap(index, rng.below(index + 1));
     }
-    let through = passed_by_the_gate(stage, rules, &all, due, &caps, note);
+    let through = passed_by_the_gate(stage, rules, &all, due, (&caps, breaker), note);
+    let through: Vec<&Finding> = through.iter().map(|index| &findings[*index]).collect();
+    broken_circuits(findings, &through, breaker, &caps, "gate", note);
+    let through: Vec<(Act, Kind)> = through.iter().map(|own| (own.act().unwrap(), own.key.kind())).collect();
     for (cap, used, most) in caps.used(&through) {
         assert!(used <= most, "the gate let {used} of {most} {cap} through: {pace:?}");
     }
@@ -317,12 +327,13 @@ fn armed(stage: &Stage, rules: &Ruleset) -> Arming {
     }
 }
 
-/// A policy over its breaker is chosen for nothing of that kind.
+/// Of a policy over its breaker nothing of that kind is chosen by the planner, and nothing passes the gate.
 fn broken_circuits(
     findings: &[Finding],
     chosen: &[&Finding],
     breaker: Breaker,
     caps: &Caps,
+    side: &str,
     note: &mut impl FnMut(String),
 ) {
     for (kind, total) in caps.totals {
@@ -347,8 +358,8 @@ fn broken_circuits(
                 ("owners zero", breaker.owners == Some(0) && owners > 0),
             ];
             for (word, _) in words.iter().filter(|(_, trips)| *trips) {
-                assert_eq!(chosen.iter().filter(|own| of(own)).count(), 0, "{policy} {kind:?} trips by {word}");
-                note(format!("breaker: {word}"));
+                assert_eq!(chosen.iter().filter(|own| of(own)).count(), 0, "{policy} {kind:?} trips by {word}: {side}");
+                note(format!("{side} breaker: {word}"));
             }
         }
     }
@@ -368,20 +379,22 @@ fn passed_by_the_gate(
     rules: &Ruleset,
     asked: &[usize],
     due: &Due,
-    caps: &Caps,
+    (caps, breaker): (&Caps, Breaker),
     note: &mut impl FnMut(String),
-) -> Vec<(Act, Kind)> {
+) -> Vec<usize> {
     let account = stage.place.account.clone();
     let mut gate = stage.rules.clone();
-    gate.pace = caps.pace;
+    (gate.pace, gate.breaker) = (caps.pace, breaker);
     gate.totals = caps.totals.iter().map(|(kind, total)| ((account.clone(), *kind), *total)).collect();
     gate.policies = rules.hashes.clone();
     gate.switches = Switches { allow_auto_terminate: true, allow_auto_delete_volumes: true, ..Switches::default() };
     let run = Run { id: "run-1".into(), fence: 7, started_at: monday() };
     let look = Look { rules: gate, run, arming: armed(stage, rules) };
     let mut through: Vec<(Act, Kind)> = Vec::new();
+    let mut passes = Vec::new();
     for index in asked {
         let Some((step, call, fresh)) = &due.steps[*index] else { continue };
+        let beside = due.findings.iter().filter(|own| own.policy == step.policy && own.key.kind() == step.key.kind());
         let used = caps.used(&through);
         let count = |name: &str| used.iter().find(|own| own.0 == name).unwrap().1;
         let kind = step.key.kind();
@@ -394,8 +407,13 @@ fn passed_by_the_gate(
             destructive_today: count("destructive a day"),
             of_kind_today: count(if kind == Kind::Instance { "share of instances" } else { "share of volumes" }),
         };
-        match judge(&look.facts(step, call, fresh, &due.findings[*index], Purpose::Act, passed)) {
-            Ruling::Pass => through.push((step.act, kind)),
+        let mut facts = look.facts(step, call, fresh, &due.findings[*index], Purpose::Act, passed);
+        facts.load = Load::of(beside.filter(|own| worth_acting(own)).map(row));
+        match judge(&facts) {
+            Ruling::Pass => {
+                through.push((step.act, kind));
+                passes.push(*index);
+            }
             Ruling::Freeze(_) => {
                 // Which cap that was, by this test's own count.
                 through.push((step.act, kind));
@@ -408,5 +426,16 @@ fn passed_by_the_gate(
             Ruling::Hold(_) | Ruling::Refuse(..) => {}
         }
     }
-    through
+    passes
+}
+
+/// What the state's columns say of a finding.
+fn row(own: &Finding) -> DueRow {
+    DueRow {
+        finding: own.id.clone(),
+        account: own.key.account().clone(),
+        due_at: own.clock.due_at.unwrap(),
+        monthly: own.savings.monthly,
+        owner: own.owner.clone(),
+    }
 }

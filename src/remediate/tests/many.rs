@@ -1,6 +1,7 @@
 //! The gate's decision asked as it is, without a state file: ten thousand random pairs of act and call (H15); and every
 //! instance type with local disks before the guards (H12). `caps` asks it about mutated policies.
 
+use super::super::gate::breaker::Load;
 use super::super::gate::{Facts, Passed, Purpose, judge};
 use super::*;
 use crate::checks::testing;
@@ -82,6 +83,7 @@ impl Look {
             notices: vec![(NoticeKind::First, monday() - TimeDelta::days(20))],
             last_act: None,
             passed,
+            load: Load::default(),
             origin: None,
         }
     }

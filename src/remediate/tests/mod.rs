@@ -13,13 +13,14 @@ use super::*;
 use crate::cloud::sim::{Change, Effect, Fault, Form, Planted, SimActor, SimCloud, World, plant};
 use crate::cloud::{Answer, Call, CloudError, Identity, prices};
 use crate::domain::finding::{Action, Finding, Severity};
-use crate::domain::mode::Arming;
+use crate::domain::mode::{Arming, Breaker};
 use crate::domain::notice::NoticeKind;
 use crate::engine::{grace, plan, reconcile};
 use crate::store::ACTING_LEASE;
 
 mod answers;
 mod between;
+mod breaker;
 mod caps;
 mod crashes;
 mod drill;
@@ -177,6 +178,7 @@ impl Stage {
             mode: Mode::Enforce,
             by_hand: false,
             pace: Pace::default(),
+            breaker: Breaker::default(),
             totals: Kind::ALL.map(|kind| ((account.clone(), kind), 400)).into(),
             window: Window::default(),
             switches: Switches { allow_auto_delete_volumes: true, ..Switches::default() },

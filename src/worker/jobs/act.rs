@@ -302,6 +302,7 @@ pub(super) fn remediator(cx: &Context, acting: &Acting<'_>) -> Result<Remediator
         mode: enforcement.mode,
         by_hand: acting.by_hand,
         pace: enforcement.pace,
+        breaker: enforcement.breaker,
         totals,
         window: enforcement.window.clone(),
         switches: cx.switches(),
