@@ -102,8 +102,9 @@ impl Case {
 
     /// Starts the program.
     pub fn start(&mut self, args: &[&str], halt_at: Option<&str>) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_costwarden"));
-        command.args(args);
+        // Whoever runs the tests under nohup hands down a hangup that is ignored; a terminal of its own does not.
+        let mut command = Command::new("/usr/bin/env");
+        command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_costwarden")]).args(args);
         let mut environment = self.environment();
         environment.extend(halt_at.map(|point| ("COSTWARDEN_HALT_AT".to_owned(), point.to_owned())));
         self.spawn(command, environment)
