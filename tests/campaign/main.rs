@@ -33,6 +33,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    if let Some(count) = number(parts::STORIES) {
+        return parts::stories(count);
+    }
     match number("COSTWARDEN_SEED") {
         Some(seed) => series::replay(seed).unwrap_or_else(|| shrink::replay(seed)),
         None => parts::run(&words),

@@ -184,7 +184,12 @@ pub fn person(director: &Arc<Director>, deed: Deed) -> bool {
         }
         Deed::Disarm(hours) => {
             let account = director.scene.settings.accounts[0].id.clone();
-            let done = director.store.disarm(&account, shown).unwrap_or(false);
+            // Who gets an error looks whether it was taken all the same.
+            let ended = || {
+                let found = director.store.arming(&account).ok().flatten();
+                found.is_some_and(|arming| arming.until == shown - TimeDelta::microseconds(1))
+            };
+            let done = director.store.disarm(&account, shown).unwrap_or_else(|_| ended());
             if done {
                 director.with(|inner| inner.book.disarm(&account, now + TimeDelta::hours(hours)));
             }
@@ -338,7 +343,9 @@ fn revoke(director: &Director) -> bool {
     }
     let now = director.truth.now();
     let Ok(records) = director.store.exceptions() else { return false };
-    let Some(record) = records.iter().rev().find(|own| own.status_at(now) == ExceptionStatus::Approved) else {
+    // The last that was asked for; not by its id, which is random.
+    let granted = records.iter().filter(|own| own.status_at(now) == ExceptionStatus::Approved);
+    let Some(record) = granted.max_by_key(|own| (own.requested_at, &own.resource_id, &own.rule_name)) else {
         return false;
     };
     let desk = Desk::of(&director.store, &director.scene.settings);
@@ -449,7 +456,8 @@ pub fn arm(director: &Arc<Director>) {
             until: shown.max(now) + TimeDelta::days(89),
             policies: rules.hashes.iter().map(|(name, hash)| (name.clone(), hash.clone())).collect(),
         };
-        if director.store.arm(&arming).is_ok() {
+        let taken = || director.store.arming(&account.id).ok().flatten().is_some_and(|found| found == arming);
+        if director.store.arm(&arming).is_ok() || taken() {
             director.with(|inner| inner.book.arm(&account.id, now));
         }
     }
