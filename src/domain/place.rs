@@ -48,24 +48,54 @@ pub struct Place {
 
 /// One kind of resource in one place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(from = "WrittenPartition", into = "WrittenPartition")]
 pub struct Partition {
     /// Account and Region.
-    #[serde(flatten)]
     pub place: Place,
     /// The kind.
-    #[schemars(with = "String")]
     pub kind: Kind,
 }
 
 /// The full name of one resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(from = "WrittenKey", into = "WrittenKey")]
 pub struct ResourceKey {
     /// Account, Region and kind.
-    #[serde(flatten)]
     pub partition: Partition,
     /// The id within its kind, for example `i-0abc`.
-    #[schemars(with = "String")]
     pub id: Str,
+}
+
+/// A partition as documents have it, in one level. Serde's own flattening reads through a buffer of everything, which
+/// every finding would pay for.
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
+struct WrittenPartition {
+    /// The account.
+    #[schemars(with = "String")]
+    account: AccountId,
+    /// The Region.
+    #[schemars(with = "String")]
+    region: Region,
+    /// The kind.
+    #[schemars(with = "String")]
+    kind: Kind,
+}
+
+/// A resource's key as documents have it, in one level.
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
+struct WrittenKey {
+    /// The account.
+    #[schemars(with = "String")]
+    account: AccountId,
+    /// The Region.
+    #[schemars(with = "String")]
+    region: Region,
+    /// The kind.
+    #[schemars(with = "String")]
+    kind: Kind,
+    /// The id within its kind, for example `i-0abc`.
+    #[schemars(with = "String")]
+    id: Str,
 }
 
 /// Text that is not a valid name of something.
@@ -178,6 +208,31 @@ impl<'de> Deserialize<'de> for Kind {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Kind, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl From<WrittenPartition> for Partition {
+    fn from(WrittenPartition { account, region, kind }: WrittenPartition) -> Partition {
+        Place { account, region }.partition(kind)
+    }
+}
+
+impl From<Partition> for WrittenPartition {
+    fn from(Partition { place: Place { account, region }, kind }: Partition) -> WrittenPartition {
+        WrittenPartition { account, region, kind }
+    }
+}
+
+impl From<WrittenKey> for ResourceKey {
+    fn from(WrittenKey { account, region, kind, id }: WrittenKey) -> ResourceKey {
+        ResourceKey { partition: Place { account, region }.partition(kind), id }
+    }
+}
+
+impl From<ResourceKey> for WrittenKey {
+    fn from(ResourceKey { partition, id }: ResourceKey) -> WrittenKey {
+        let WrittenPartition { account, region, kind } = partition.into();
+        WrittenKey { account, region, kind, id }
     }
 }
 

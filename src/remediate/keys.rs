@@ -4,13 +4,14 @@
 //! permission, and cannot be restored. EC2 tells none of that before it is too late, so `recheck` asks at J4 and again in
 //! the minute of the call, and `backup` when it verifies the snapshots. Whatever is not a definite `Enabled` stops the act:
 //! another word refuses, and so does a read that is denied; one that failed is asked again. Each key is asked for
-//! once in a look, however many disks it has. What is not encrypted asks for nothing.
+//! once in a look, however many disks it has. What is not encrypted asks for nothing. `undo` asks as well, before it makes
+//! a volume anew or starts an instance.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::Remediator;
-use super::actions::Backup;
+use super::actions::{Backup, Recipe, Restore};
 use super::recheck::{Fresh, Judged, unread};
 use crate::cloud::KeyState;
 use crate::domain::finding::Act;
@@ -26,20 +27,34 @@ impl Remediator {
         self.keys_work(&step.key.partition.place, &volumes).await
     }
 
+    /// Asks for the keys of what comes back: a disk that cannot be read is no way back, and an instance does not start
+    /// with one. `Err` is the judgement that follows.
+    pub(super) async fn keys_of_way_back(&self, place: &Place, recipe: &Recipe) -> Result<(), Judged> {
+        let volumes = match recipe.restore {
+            Restore::CreateVolume { .. } => std::slice::from_ref(&recipe.resource),
+            Restore::StartInstance { .. } | Restore::LaunchInstance { .. } => &recipe.volumes,
+            Restore::ResizeInstance { restart: true, .. } => &recipe.volumes,
+            _ => return Ok(()),
+        };
+        let then = "so nothing would come back: enable it or cancel its deletion in KMS, then ask for the undo again";
+        self.ask_for_keys(place, volumes, then).await
+    }
+
     /// Asks for each key under which one of the volumes is encrypted. `Err` is the judgement that follows.
     pub(super) async fn keys_work(&self, place: &Place, volumes: &[Resource]) -> Result<(), Judged> {
+        let then = "so no backup under it could be restored: enable it or cancel its deletion in KMS, or leave this \
+                    resource alone with an exception";
+        self.ask_for_keys(place, volumes, then).await
+    }
+
+    async fn ask_for_keys(&self, place: &Place, volumes: &[Resource], then: &str) -> Result<(), Judged> {
         for (key, of) in keys_of(volumes).map_err(|why| Judged::refuse(HoldCode::Incomplete, why))? {
             let name = clean(key);
             match self.tools.read.key_state(place, key).await {
                 Ok(KeyState::Enabled) => {}
                 Ok(KeyState::Other(_)) if planted!("ignore-the-key-state") => {}
                 Ok(KeyState::Other(state)) => {
-                    let why = format!(
-                        "key {name} of {} is {}, not Enabled, so no backup under it could be restored: enable it or \
-                         cancel its deletion in KMS, or leave this resource alone with an exception",
-                        of.join(", "),
-                        clean(&state)
-                    );
+                    let why = format!("key {name} of {} is {}, not Enabled, {then}", of.join(", "), clean(&state));
                     return Err(Judged::refuse(HoldCode::WouldLose, why));
                 }
                 Err(error) => {

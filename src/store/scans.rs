@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 use rusqlite::{Connection, Row, Transaction, params};
 use serde_json::Value;
@@ -117,21 +118,24 @@ impl Store {
         })
     }
 
-    /// The same scans without their summaries, in the same order.
-    pub fn scan_rows_between(&self, from: Instant, to: Instant) -> Result<Vec<Scan>> {
+    /// Scans that began in a span, the newest first and without their summaries, until `look` has seen enough.
+    pub fn scans_back(
+        &self,
+        (from, to): (Instant, Instant),
+        mut look: impl FnMut(Scan) -> ControlFlow<()>,
+    ) -> Result<()> {
         self.read(format_args!("reading the scans from {from} to {to}"), |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT doc FROM scan WHERE started_at >= ?1 AND started_at < ?2 ORDER BY started_at, id",
+                "SELECT doc FROM scan WHERE started_at >= ?1 AND started_at < ?2 ORDER BY started_at DESC, id DESC",
             )?;
             let mut rows = statement.query(params![row::micros(from), row::micros(to)])?;
-            let mut found = Vec::new();
             while let Some(row) = rows.next()? {
-                found.push(row::from_json(
-                    "scan",
-                    row.get_ref(0)?.as_str().map_err(|error| Fault::document("scan", error))?,
-                )?);
+                let doc = row.get_ref(0)?.as_str().map_err(|error| Fault::document("scan", error))?;
+                if look(row::from_json("scan", doc)?).is_break() {
+                    break;
+                }
             }
-            Ok(found)
+            Ok(())
         })
     }
 }

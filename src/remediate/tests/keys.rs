@@ -293,3 +293,39 @@ impl CloudRead for Slow {
         self.inner.requests()
     }
 }
+
+#[tokio::test]
+async fn h14_an_undo_that_needs_a_key_makes_no_call_before_the_key_is_enabled_again() {
+    let undone = [
+        (INSTANCE, Action::Stop, "StartInstances"),
+        (INSTANCE, Action::Resize, "ModifyInstanceAttribute"),
+        (INSTANCE, Action::Terminate, "RunInstances"),
+        (ORPHAN, Action::Terminate, "CreateVolume"),
+    ];
+    for (id, action, operation) in undone {
+        for state in ["PendingDeletion", "Disabled"] {
+            let stage = encrypted();
+            let act = stage.acted(id, action).await;
+            let before = stage.mutations();
+            stage.set_key(KEY, state);
+            let outcome = stage.undo(act).await;
+            assert_eq!(
+                outcome.progress,
+                Progress::Ended(JournalState::Refused),
+                "{id} {action:?}: {}",
+                outcome.message
+            );
+            let words = format!("is {state}, not Enabled, so nothing would come back: enable it");
+            assert!(outcome.message.contains(&words), "{}", outcome.message);
+            assert_eq!(stage.mutations(), before, "{id} {action:?}: no call while the key is {state}");
+
+            stage.set_key(KEY, KeyState::ENABLED);
+            let outcome = stage.undo(act).await;
+            assert_eq!(outcome.progress, Progress::Ended(JournalState::Done), "{id} {action:?}: {}", outcome.message);
+            assert!(
+                stage.mutations()[before.len()..].iter().any(|call| call.starts_with(operation)),
+                "{id} {action:?}"
+            );
+        }
+    }
+}

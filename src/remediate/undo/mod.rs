@@ -302,6 +302,9 @@ impl Remediator {
         if let Err(why) = expected(case, &fresh.key, &call) {
             return Ok(Ready::Foreign(why));
         }
+        if let Err(judged) = self.keys_of_way_back(place, &case.recipe).await {
+            return Ok(after(judged));
+        }
         if let Some(objection) = self.identity(undo.key.account(), run).await? {
             return Ok(after(objection));
         }

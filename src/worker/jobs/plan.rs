@@ -3,7 +3,8 @@
 //! Called by the act slot, `plan`, `run` and `arm`. Reads the cloud once per chosen resource and changes nothing but
 //! our own record of the plan.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::ControlFlow;
 
 use anyhow::Context as _;
 use chrono::{NaiveTime, TimeDelta};
@@ -13,9 +14,10 @@ use crate::domain::exception::{Exception, ExceptionRecord};
 use crate::domain::finding::{Finding, FindingId};
 use crate::domain::inventory::Coverage;
 use crate::domain::mode::{Arming, Freeze};
-use crate::domain::place::{AccountId, Kind, Partition, ResourceKey};
+use crate::domain::place::{AccountId, Kind, Partition, Place, ResourceKey};
 use crate::domain::plan::{Held, HoldCode, Plan};
 use crate::domain::remediation::JournalState;
+use crate::domain::scan::Scan;
 use crate::engine::plan::{self, PartitionLook, PastAct, PlanInput};
 use crate::engine::ruleset::Ruleset;
 use crate::settings::Settings;
@@ -148,16 +150,29 @@ pub fn totals(cx: &Context) -> anyhow::Result<HashMap<(AccountId, Kind), u64>> {
     Ok(totals_in(&newest_listed(&cx.store, &cx.settings, cx.clock.now())?))
 }
 
+/// The newest coverage row of each partition of the settings, with the instant of its scan.
 fn newest_listed(
     store: &Store,
     settings: &Settings,
     now: Instant,
 ) -> anyhow::Result<HashMap<Partition, (Coverage, Instant)>> {
-    let mut newest = newest_coverage(store, now)?;
-    newest.retain(|partition, _| {
-        let place = &partition.place;
-        settings.accounts.iter().any(|own| own.id == place.account && own.regions.contains(&place.region))
-    });
+    let places = settings
+        .accounts
+        .iter()
+        .flat_map(|own| own.regions.iter().map(|region| Place { account: own.id.clone(), region: region.clone() }));
+    let mut missing: HashSet<Partition> =
+        places.flat_map(|place| Kind::ALL.map(|kind| place.partition(kind))).collect();
+    let mut newest = HashMap::new();
+    let span = (now - LOOK_BACK, now + TimeDelta::seconds(1));
+    let look = |scan: Scan| {
+        for row in scan.coverage.into_iter().rev() {
+            if missing.remove(&row.partition) {
+                newest.insert(row.partition.clone(), (row, scan.started_at));
+            }
+        }
+        if missing.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    store.scans_back(span, look).context("reading the scans")?;
     Ok(newest)
 }
 
@@ -203,24 +218,6 @@ pub fn input_of<'a>(
         breaker: &settings.enforcement.breaker,
         window: &settings.enforcement.window,
     }
-}
-
-/// The newest coverage row of each partition, with the instant of its scan.
-///
-/// # Errors
-/// When the state cannot be read.
-pub fn newest_coverage(store: &Store, now: Instant) -> anyhow::Result<HashMap<Partition, (Coverage, Instant)>> {
-    let mut newest: HashMap<Partition, (Coverage, Instant)> = HashMap::new();
-    let scans = store.scan_rows_between(now - LOOK_BACK, now + TimeDelta::seconds(1)).context("reading the scans")?;
-    for scan in scans {
-        for row in scan.coverage {
-            let known = newest.get(&row.partition).map(|(_, at)| *at);
-            if known.is_none_or(|at| at <= scan.started_at) {
-                newest.insert(row.partition.clone(), (row, scan.started_at));
-            }
-        }
-    }
-    Ok(newest)
 }
 
 fn look(row: &Coverage, at: Instant) -> PartitionLook {
