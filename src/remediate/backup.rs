@@ -86,7 +86,13 @@ impl Remediator {
     ) -> Result<Next, Interrupted> {
         let place = remediation.step.key.partition.place.clone();
         let value = self.key_value(remediation)?;
+        let never_asked = here.snapshot_call.is_some() && remediation.looks == 1;
         match self.tools.read.snapshots_tagged(&place, KEY_TAG, &value).await {
+            Ok(found) if never_asked => {
+                if let Some(other) = Remediator::twin_before(remediation, &found) {
+                    return self.objected(remediation, other, run).await;
+                }
+            }
             Ok(found) if adopt(remediation, &found) => {
                 self.commit(remediation, JournalState::SnapRequested, "snapshots were begun", run).await?;
                 return Ok(Next::Go);
@@ -230,6 +236,9 @@ impl Remediator {
             return self.fail(remediation, JournalState::Aborted, &why, run).await;
         }
         if let Err(other) = self.keys_work(&remediation.step.key.partition.place, &fresh.volumes).await {
+            return self.objected(remediation, other, run).await;
+        }
+        if let Some(other) = self.twin_beside(remediation).await? {
             return self.objected(remediation, other, run).await;
         }
         here.verified = Some((looked_at, keys));
@@ -419,13 +428,19 @@ fn snapshot_tags(
     tags
 }
 
-/// Takes over snapshots that carry the key tag, if every volume has one; of several the latest.
+/// Takes over snapshots that carry the key tag, if every volume has one; of several the latest. One that is older than
+/// the intent is another act's, whatever its tag says.
 fn adopt(remediation: &mut Remediation, found: &[Resource]) -> bool {
     let mut ids = Vec::with_capacity(remediation.snapshots.len());
     for wanted in &remediation.snapshots {
+        let ours = |own: &Resource| match (own.created_at.known(), wanted.requested_at) {
+            (Some(made), Some(asked)) => *made + super::gate::CLOCK_DIFFERENCE >= asked,
+            _ => false,
+        };
         let latest = found
             .iter()
             .filter(|resource| resource.snapshot().is_some_and(|snapshot| snapshot.volume == wanted.volume))
+            .filter(|resource| ours(resource))
             .max_by_key(|resource| (resource.created_at.known().copied(), resource.key.id.clone()));
         match latest {
             Some(resource) => ids.push(resource.key.id.clone()),

@@ -34,7 +34,7 @@ use breaker::Load;
 use people::{holds, unapproved};
 
 /// Most that the cloud's clock may differ from ours while anything is changed (safety.md, clock faults).
-const CLOCK_DIFFERENCE: TimeDelta = TimeDelta::minutes(5);
+pub(super) const CLOCK_DIFFERENCE: TimeDelta = TimeDelta::minutes(5);
 
 /// What the answer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

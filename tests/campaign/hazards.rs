@@ -95,7 +95,7 @@ const DISKS: &[Kind] = &[Full, IoError, Ambiguous, Busy];
 const MAILS: &[Kind] = &[MailDown, MailLater, MailLost, MailRefused];
 
 /// The ledger. The larger numbers are those of safety.md.
-const LEDGER: [Row; 30] = [
+const LEDGER: [Row; 31] = [
     at_least(5_000, row("H01", READS, &[], &["I04", "I10"])),
     at_least(5_000, row("H02", SNAPSHOTS, &[], &["I01"])),
     row("H03", &[PolicyEdited, RolledBack], &[FLOOD], &["I08"]),
@@ -109,6 +109,7 @@ const LEDGER: [Row; 30] = [
     row("H11", &[PolicyEdited, RolledBack], &[], &["I09"]),
     row("H12", &[], &[LOCAL_DISKS], &["I13"]),
     row("H13", &[AttachGap], &[], &["I01"]),
+    at_least(1_000, row("H14", &[KeyGap], &[], &["I01"])),
     row("H16", &[CrashWrite, Ambiguous, IoError], &[], &["I16"]),
     row("H17", &[], &[FLAPPING], &["I10"]),
     row("H18", &[], &[MANAGED], &["I13"]),

@@ -37,6 +37,7 @@ mod storage;
 mod stories;
 mod terminate;
 mod trail;
+mod twin;
 mod undo;
 mod way_back;
 
