@@ -74,7 +74,9 @@ pub struct Inner {
     pub again: Option<(u32, u32)>,
     pub book: Book,
     pub tally: Tally,
-    /// Partitions whose last read met an error.
+    /// A scan reads. What an act lists beside its own resource concludes nothing.
+    pub scanning: bool,
+    /// Partitions of the last scan, and whether its reads met an error.
     pub broken_reads: BTreeMap<Partition, bool>,
     /// Resources as they were when an act on them was claimed, by row.
     pub claimed: BTreeMap<i64, Resource>,
@@ -132,6 +134,7 @@ impl Director {
                 again: None,
                 book: Book::of(&scene),
                 tally: Tally { worlds: 1, hash: 0xcbf2_9ce4_8422_2325, ..Tally::default() },
+                scanning: false,
                 broken_reads: BTreeMap::new(),
                 claimed: BTreeMap::new(),
                 point: String::new(),

@@ -49,8 +49,9 @@ impl Reader {
 
     fn note(&self, partition: Partition, failed: bool) {
         self.director.with(|inner| {
-            let broken = inner.broken_reads.entry(partition).or_default();
-            *broken |= failed;
+            if inner.scanning {
+                *inner.broken_reads.entry(partition).or_default() |= failed;
+            }
         });
     }
 }

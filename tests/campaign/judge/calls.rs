@@ -7,7 +7,7 @@ use costwarden::domain::Instant;
 use costwarden::domain::fact::Fact;
 use costwarden::domain::finding::{Act, FindingId};
 use costwarden::domain::mode::Mode;
-use costwarden::domain::place::{Kind, Place};
+use costwarden::domain::place::{Kind, Place, ResourceKey};
 use costwarden::domain::remediation::{JournalState, Remediation};
 use costwarden::domain::resource::Resource;
 use costwarden::remediate::KEY_TAG;
@@ -438,7 +438,8 @@ fn i08_breaker(case: &Case<'_>) -> Option<Verdict> {
             .collect::<Vec<_>>()
     });
     case.director.with(|inner| {
-        let armed = inner.book.armed.get(&case.place.account).map(|(at, _)| *at)?;
+        let armed = |key: &ResourceKey| inner.book.armed.get(key.account()).map(|(at, _)| *at);
+        let since = armed(&case.row.as_ref()?.step.key)?;
         let due = instances.iter().filter(|key| {
             let id = FindingId::derive(key, "waste", "idle").0;
             let warned = inner.book.warnings.get(&id).map_or(&[][..], |own| own.as_slice());
@@ -448,11 +449,12 @@ fn i08_breaker(case: &Case<'_>) -> Option<Verdict> {
             // Told twice for the first time is a grace that began anew.
             let firsts: Vec<Instant> =
                 warned.iter().filter(|(_, word)| *word == Word::First).map(|(at, _)| *at).collect();
-            let newly = firsts.len() == 1 && firsts[0] + grace <= case.now && firsts[0] + grace > armed;
+            let shown = armed(key).is_none_or(|at| firsts.first().is_none_or(|first| *first + grace <= at));
+            let newly = firsts.len() == 1 && firsts[0] + grace <= case.now && !shown;
             !touched && newly && !second
         });
         let count = due.count();
-        Some((count > 3).then(|| format!("{count} became due at once and nobody armed since {armed}")))
+        Some((count > 3).then(|| format!("{count} became due at once and nobody armed since {since}")))
     })
 }
 
@@ -570,7 +572,12 @@ fn i13_untouchable(case: &Case<'_>) -> Option<Verdict> {
         card.bait,
         Bait::ProtectTag | Bait::ProtectList | Bait::Flag | Bait::Managed | Bait::KeepUntil | Bait::NoOwner
     );
-    let fragile = matches!(card.bait, Bait::Spot | Bait::LocalDisks | Bait::PublicAddress);
+    let fragile = match card.bait {
+        Bait::Spot | Bait::LocalDisks => true,
+        // An elastic address that somebody gives it takes the place of the one that a stop would lose.
+        Bait::PublicAddress => truth.instance().is_none_or(|own| own.auto_public_ip != Fact::Absent),
+        _ => false,
+    };
     if always || (fragile && !tagging) {
         return Some(Some(format!("it is {:?}", card.bait)));
     }

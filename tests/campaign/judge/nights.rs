@@ -18,7 +18,10 @@ use crate::scene::Bait;
 
 /// A slot's job starts.
 pub fn slot_starts(director: &Director, job: Job, slot: Instant) {
-    let new = director.with(|inner| inner.book.slots.insert((job, slot)));
+    let new = director.with(|inner| {
+        inner.scanning &= job == Job::Scan;
+        inner.book.slots.insert((job, slot))
+    });
     director.judge("I19", (!new).then(|| format!("{job} of {slot} ran twice")));
 }
 
@@ -27,6 +30,7 @@ pub fn before_scan(director: &Director) -> Vec<Finding> {
     let now = director.truth.now();
     director.with(|inner| {
         inner.broken_reads.clear();
+        inner.scanning = true;
         inner.book.scanned_at = Some(now);
     });
     director.store.findings(&FindingFilter::default()).unwrap_or_default()
@@ -35,7 +39,10 @@ pub fn before_scan(director: &Director) -> Vec<Finding> {
 /// What a scan made of what it could read.
 pub fn after_scan(director: &Director, before: Vec<Finding>, finished: bool) {
     let now = director.truth.now();
-    let broken = director.with(|inner| inner.broken_reads.clone());
+    let broken = director.with(|inner| {
+        inner.scanning = false;
+        inner.broken_reads.clone()
+    });
     let after = director.store.findings(&FindingFilter::default()).unwrap_or_default();
     let old: BTreeMap<&str, &Finding> = before.iter().map(|own| (own.id.0.as_str(), own)).collect();
     for finding in &after {
