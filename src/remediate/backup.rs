@@ -27,6 +27,10 @@ use crate::domain::text::{Str, clean};
 /// How late the cloud may show a new snapshot.
 const VISIBLE_AFTER: TimeDelta = TimeDelta::minutes(5);
 
+/// What `looks` is while the intent is on file and the call certainly was not made: not even a lookup came before it. One
+/// and two are how often it may have been made.
+const UNASKED: u32 = 0;
+
 /// Most tags on a snapshot.
 const MOST_TAGS: usize = 50;
 
@@ -86,7 +90,7 @@ impl Remediator {
     ) -> Result<Next, Interrupted> {
         let place = remediation.step.key.partition.place.clone();
         let value = self.key_value(remediation)?;
-        let never_asked = here.snapshot_call.is_some() && remediation.looks == 1;
+        let never_asked = remediation.looks == UNASKED || (here.snapshot_call.is_some() && remediation.looks == 1);
         match self.tools.read.snapshots_tagged(&place, KEY_TAG, &value).await {
             Ok(found) if never_asked => {
                 if let Some(other) = Remediator::twin_before(remediation, &found) {
@@ -100,6 +104,9 @@ impl Remediator {
             Ok(_) => {}
             Err(error) => {
                 here.snapshot_call = None;
+                if never_asked {
+                    remediation.looks = UNASKED;
+                }
                 let why = format!("snapshots could not be looked up: {error}");
                 return self.wait(remediation, remediation.updated_at, &why, run);
             }
@@ -110,14 +117,16 @@ impl Remediator {
         }
     }
 
-    /// After an unclear answer or a restart: whether the call was made is not known.
+    /// After an unclear answer or a restart: whether the call was made is not known. Or it certainly was not, and what
+    /// it rested on is too old by now.
     async fn ask_once_more(
         &self,
         remediation: &mut Remediation,
         here: &mut Here,
         run: &Run,
     ) -> Result<Next, Interrupted> {
-        if self.tools.clock.now() - remediation.updated_at < VISIBLE_AFTER {
+        let unasked = remediation.looks == UNASKED;
+        if !unasked && self.tools.clock.now() - remediation.updated_at < VISIBLE_AFTER {
             let why = "whether the snapshots were begun is not known; looking for them";
             return self.wait(remediation, remediation.updated_at, why, run);
         }
@@ -140,8 +149,9 @@ impl Remediator {
                 };
                 remediation.call_hash = Some(super::written::call_hash(&call));
                 remediation.rechecked_at = Some(fresh.read_at);
-                remediation.looks = 2;
-                self.commit(remediation, JournalState::SnapIntent, "asking for the snapshots once more", run).await?;
+                remediation.looks = if unasked { 1 } else { 2 };
+                let words = if unasked { "asking for the snapshots" } else { "asking for the snapshots once more" };
+                self.commit(remediation, JournalState::SnapIntent, words, run).await?;
                 here.snapshot_call = Some((call, *fresh));
                 Ok(Next::Go)
             }
@@ -159,7 +169,12 @@ impl Remediator {
         let step = &remediation.step;
         match self.gate(Purpose::Backup, step, &call, &fresh.resource, fresh.read_at, run)? {
             Ruling::Pass => {}
-            objection => return self.objected(remediation, objection.into(), run).await,
+            objection => {
+                if remediation.looks == 1 {
+                    remediation.looks = UNASKED;
+                }
+                return self.objected(remediation, objection.into(), run).await;
+            }
         }
         let answer = self.tools.act.execute(&step.key.partition.place, &call).await;
         self.tools.halt.pass("J6.call").await?;

@@ -10,9 +10,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::Remediator;
 use super::actions::{Backup, Recipe, Restore};
 use super::recheck::{Fresh, Judged, unread};
+use super::{Remediator, Ruling};
 use crate::cloud::KeyState;
 use crate::domain::finding::Act;
 use crate::domain::place::{Kind, Place};
@@ -28,15 +28,29 @@ impl Remediator {
     }
 
     /// Asks for the keys of what comes back: a disk that cannot be read is no way back, and an instance does not start
-    /// with one. `Err` is the judgement that follows.
-    pub(super) async fn keys_of_way_back(&self, place: &Place, recipe: &Recipe) -> Result<(), Judged> {
+    /// with one. A start that is tried in vain leaves all as it was, so there only a key that certainly does not work,
+    /// of a disk that is attached now, is an objection. `Err` is the judgement that follows.
+    pub(super) async fn keys_of_way_back(
+        &self,
+        place: &Place,
+        recipe: &Recipe,
+        fresh: &Resource,
+    ) -> Result<(), Judged> {
+        let then = "so nothing would come back: enable it or cancel its deletion in KMS, then ask for the undo again";
         let volumes = match recipe.restore {
             Restore::CreateVolume { .. } => std::slice::from_ref(&recipe.resource),
-            Restore::StartInstance { .. } | Restore::LaunchInstance { .. } => &recipe.volumes,
-            Restore::ResizeInstance { restart: true, .. } => &recipe.volumes,
+            Restore::LaunchInstance { .. } | Restore::ResizeInstance { restart: true, .. } => &recipe.volumes,
+            Restore::StartInstance { .. } => {
+                let attached = fresh.instance().map_or(&[][..], |instance| &instance.volumes);
+                let still = |own: &&Resource| attached.iter().any(|now| now.volume == own.key.id);
+                let volumes: Vec<Resource> = recipe.volumes.iter().filter(still).cloned().collect();
+                return match self.ask_for_keys(place, &volumes, then).await {
+                    Err(certain @ Judged::Objection(Ruling::Refuse(HoldCode::WouldLose, _))) => Err(certain),
+                    _ => Ok(()),
+                };
+            }
             _ => return Ok(()),
         };
-        let then = "so nothing would come back: enable it or cancel its deletion in KMS, then ask for the undo again";
         self.ask_for_keys(place, volumes, then).await
     }
 

@@ -1,10 +1,11 @@
 //! Another machine that works with a copy of this state (safety.md, H06).
 //!
-//! Two such machines have the same state id, leases of their own and the same next number for an act, so that neither the
-//! lock nor the lease keeps them apart. What does is the cloud: `backup` asks here whether a snapshot carries the number
-//! of an act that never asked for one, and whether there are more of a volume than were asked for. Either freezes
-//! everything on the machine that sees it, before its act. `put_back` looks for numbers that this state never gave. Acts
-//! without a backup leave nothing that could be told apart.
+//! Two such machines have the same state id, leases of their own and, until one of them begins an act more, the same next
+//! number for it, so that neither the lock nor the lease keeps them apart. What may is the cloud: `backup` asks here
+//! whether a snapshot carries the number of an act that certainly never asked for one, and whether a volume has more of
+//! them than were asked for. Either freezes everything on the machine that sees it, before its act. `put_back` looks for
+//! numbers that this state never gave. Not seen: a snapshot that the cloud shows only after ours are complete, and acts
+//! without a backup, which leave nothing that could be told apart.
 
 use super::recheck::{Judged, unread};
 use super::{Interrupted, KEY_TAG, Remediator, Ruling};
@@ -42,7 +43,12 @@ impl Remediator {
         };
         let ours =
             |key: &ResourceKey| remediation.snapshots.iter().any(|own| own.snapshot.as_deref() == Some(&*key.id));
-        let other = found.iter().find(|own| !ours(&own.key));
+        // What was attached for a moment may be in our own set as well; a twin has snapshots of the same volumes.
+        let same = |own: &Resource| {
+            let volume = own.snapshot().map(|snapshot| &snapshot.volume);
+            remediation.snapshots.iter().any(|wanted| Some(&wanted.volume) == volume)
+        };
+        let other = found.iter().find(|own| !ours(&own.key) && same(own));
         Ok(other.map(|other| {
             let why = format!(
                 "snapshot {} carries the number of r-{}, which did not ask for it; {ADVICE}",

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::people;
 use super::{PlanInput, held, in_time, worth_acting};
 use crate::domain::finding::{Act, Finding};
-use crate::domain::mode::Mode;
+use crate::domain::mode::{Breaker, Mode};
 use crate::domain::money::Usd;
 use crate::domain::place::Kind;
 use crate::domain::plan::{Held, HoldCode};
@@ -55,15 +55,15 @@ pub(super) fn break_circuit<'a>(
             None => load.unowned += 1,
         }
     }
+    let way_on = Breaker::way_on(input.mode);
     let tripped: HashMap<(&str, Kind), String> = loads
         .into_iter()
         .filter_map(|((policy, kind), load)| {
-            let total: u64 =
-                input.totals.iter().filter(|((_, own), _)| *own == kind).map(|(_, count)| count).sum();
+            let total: u64 = input.totals.iter().filter(|((_, own), _)| *own == kind).map(|(_, count)| count).sum();
             let most = input.breaker.passes(total);
             if load.count > most && !planted!("no-breaker") {
                 let reason = format!(
-                    "breaker: policy {policy} became due on {} of {total} {}s at once, {most} pass; arm again to approve",
+                    "breaker: policy {policy} became due on {} of {total} {}s at once, {most} pass; {way_on}",
                     load.count,
                     kind.noun()
                 );
@@ -73,7 +73,7 @@ pub(super) fn break_circuit<'a>(
                 && (load.monthly > limit || load.unpriced > 0)
             {
                 let reason = format!(
-                    "breaker: policy {policy} became due on {} a month and {} without a price, {limit} pass; arm again to approve",
+                    "breaker: policy {policy} became due on {} a month and {} without a price, {limit} pass; {way_on}",
                     load.monthly, load.unpriced
                 );
                 return Some(((policy, kind), reason));
@@ -82,7 +82,7 @@ pub(super) fn break_circuit<'a>(
             let owners = load.owners.len() as u64 + load.unowned;
             let limit = input.breaker.owners.filter(|limit| owners > u64::from(*limit))?;
             let reason = format!(
-                "breaker: policy {policy} became due on {}s of {owners} owners at once, {limit} pass; arm again to approve",
+                "breaker: policy {policy} became due on {}s of {owners} owners at once, {limit} pass; {way_on}",
                 kind.noun()
             );
             Some(((policy, kind), reason))

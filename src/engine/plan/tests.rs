@@ -338,7 +338,7 @@ fn breaker_counts_different_owners_and_takes_what_has_none_for_one_more() {
     world.findings[1].owner = None;
     let held = world.select().held;
     assert!(held.iter().all(|row| row.code == HoldCode::Breaker), "{held:?}");
-    assert!(held[0].reason.contains("instances of 4 owners at once, 3 pass; arm again"), "{held:?}");
+    assert!(held[0].reason.contains("instances of 4 owners at once, 3 pass; arm every account"), "{held:?}");
     assert_eq!(world.chosen(), [] as [&str; 0], "the policy is held whole");
     world.breaker.owners = Some(0);
     world.findings.truncate(1);

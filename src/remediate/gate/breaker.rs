@@ -1,7 +1,8 @@
 //! The gate's own count of what a policy fell due on: the planner held it whole before, or should have.
 //!
 //! Read from the state in that moment, so that a finding which fell due after the plan counts as well. The columns give
-//! an upper bound; only above a limit are the findings themselves read, for those that nobody wants an act on.
+//! an upper bound; only above a limit are the findings themselves read, for those that nobody wants an act on. What fell
+//! due in an account that the settings do not list any more, before all of theirs were armed, is not looked at.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +11,9 @@ use super::Facts;
 use super::people::holds;
 use crate::domain::Instant;
 use crate::domain::check::Standing;
-use crate::domain::finding::{Act, Finding, Severity, State};
-use crate::domain::mode::{Arming, Mode};
+use crate::domain::finding::{Act, Finding, FindingId, Severity, State};
+use crate::domain::mode::{Arming, Breaker, Mode};
+use crate::domain::money::Usd;
 use crate::domain::place::{AccountId, Kind};
 use crate::domain::plan::{HoldCode, Step};
 use crate::domain::text::clean;
@@ -62,7 +64,7 @@ impl Load {
         if let Some(usd) = breaker.usd
             && (self.micros > usd.0 || self.unpriced > 0)
         {
-            let sum = crate::domain::money::Usd(self.micros);
+            let sum = Usd(self.micros);
             return Some(format!("{sum} a month and {} without a price, {usd} pass", self.unpriced));
         }
         let owners = self.owners.len() as u64 + self.unowned;
@@ -77,7 +79,8 @@ impl Load {
 pub(super) fn tripped(facts: &Facts<'_>) -> Option<Ruling> {
     let what = facts.load.over(facts.rules, facts.step.key.kind()).filter(|_| !planted!("no-breaker"))?;
     let policy = clean(&facts.step.policy);
-    let why = format!("breaker: the gate counted that policy {policy} became due on {what}; arm again to approve");
+    let way_on = Breaker::way_on(facts.rules.mode);
+    let why = format!("breaker: the gate counted that policy {policy} became due on {what}; {way_on}");
     Some(Ruling::Refuse(HoldCode::Breaker, why))
 }
 
@@ -100,14 +103,18 @@ impl Remediator {
         let after = each.and_then(|each| each.into_iter().min());
         let mut rows = store.due_of_policy(&step.policy, kind, after, now)?;
         rows.retain(|row| armed(&row.account).is_none_or(|at| row.due_at > at));
-        let most = Load::of(rows.iter().cloned());
+        // Who would save less than nothing takes nothing from the bound.
+        let most = Load::of(
+            rows.iter().cloned().map(|row| DueRow { monthly: row.monthly.map(|amount| Usd(amount.0.max(0))), ..row }),
+        );
         if most.over(&self.rules, kind).is_none() {
             return Ok(most);
         }
         let of_policy =
             FindingFilter { states: vec![State::Open], policy: Some(step.policy.clone()), ..FindingFilter::default() };
+        let due: BTreeSet<&FindingId> = rows.iter().map(|row| &row.finding).collect();
         let mut wanted = BTreeSet::new();
-        for finding in store.findings(&of_policy)?.into_iter().filter(|own| own.key.kind() == kind) {
+        for finding in store.findings(&of_policy)?.into_iter().filter(|own| due.contains(&own.id)) {
             if self.wants_an_act(&finding, now, own)? {
                 wanted.insert(finding.id);
             }

@@ -41,7 +41,10 @@ async fn h03_a_policy_that_fell_due_on_one_more_than_the_breaker_reaches_no_call
             continue;
         }
         assert_eq!(outcome.progress, Progress::Ended(JournalState::Refused), "{more}: {}", outcome.message);
-        let words = format!("became due on {} of 400 volumes, 10 pass; arm again to approve", more + 1);
+        let words = format!(
+            "became due on {} of 400 volumes, 10 pass; arm every account that it became due in again",
+            more + 1
+        );
         assert!(outcome.message.contains(&words), "{}", outcome.message);
         assert_eq!((stage.mutations(), stage.frozen()), (Vec::new(), None), "not even a snapshot");
     }
@@ -166,4 +169,16 @@ async fn h03_the_gate_counts_dollars_prices_and_owners_and_zero_allows_nothing()
     let outcome = told(&stage).await;
     assert_eq!(outcome.progress, Progress::Ended(JournalState::Refused), "{}", outcome.message);
     assert!(outcome.message.contains("$0.00 a month and 1 without a price"), "{}", outcome.message);
+}
+
+#[tokio::test]
+async fn h03_where_nobody_arms_the_gate_says_what_helps_instead() {
+    let mut stage = Stage::new();
+    ten_pass(&mut stage);
+    (stage.rules.mode, stage.rules.by_hand) = (Mode::Notify, true);
+    beside(&stage, 10, |own| own.clock.due_at = Some(monday() - TimeDelta::days(21)));
+    let outcome = told(&stage).await;
+    assert_eq!(outcome.progress, Progress::Ended(JournalState::Refused), "what fell due before an arming counts, too");
+    assert!(outcome.message.contains("raise the limit in [enforcement]"), "{}", outcome.message);
+    assert!(!outcome.message.contains("arm "), "{}", outcome.message);
 }

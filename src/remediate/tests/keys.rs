@@ -329,3 +329,31 @@ async fn h14_an_undo_that_needs_a_key_makes_no_call_before_the_key_is_enabled_ag
         }
     }
 }
+
+#[tokio::test]
+async fn h14_a_start_is_kept_back_by_a_key_that_certainly_fails_and_by_nothing_else() {
+    // The disk whose key goes was replaced while the instance was stopped.
+    let stage = encrypted();
+    let act = stage.acted(INSTANCE, Action::Stop).await;
+    stage.cloud.apply("ann", Change::Detach(DATA.into())).unwrap();
+    stage.set_key(KEY, "PendingDeletion");
+    let outcome = stage.undo(act).await;
+    assert_eq!(outcome.progress, Progress::Ended(JournalState::Done), "{}", outcome.message);
+
+    // Nobody may ask for the key: a start that fails leaves all as it was.
+    for operation in ["StartInstances", "ModifyInstanceAttribute"] {
+        let stage = encrypted();
+        let action = if operation == "StartInstances" { Action::Stop } else { Action::Resize };
+        let act = stage.acted(INSTANCE, action).await;
+        stage.fault("DescribeKey", Effect::Deny);
+        let before = stage.mutations();
+        let outcome = stage.undo(act).await;
+        if action == Action::Stop {
+            assert_eq!(outcome.progress, Progress::Ended(JournalState::Done), "{}", outcome.message);
+            continue;
+        }
+        assert_eq!(outcome.progress, Progress::Ended(JournalState::Refused), "{}", outcome.message);
+        assert!(outcome.message.contains("kms:DescribeKey"), "{}", outcome.message);
+        assert_eq!(stage.mutations(), before, "a resize would stop it first");
+    }
+}

@@ -2,6 +2,7 @@
 //! other's snapshot.
 
 use super::*;
+use crate::cloud::sim::Span;
 
 impl Stage {
     /// A machine that was copied with its state while nothing was open.
@@ -91,4 +92,60 @@ async fn h02_a_snapshot_that_is_older_than_the_intent_is_no_backup_of_it_whateve
     assert_ne!(row.snapshots[0].snapshot.as_deref(), Some("snap-0old"), "the backup of another day");
     assert_eq!(stage.mutations().iter().filter(|call| call.starts_with("CreateSnapshot ")).count(), 1);
     stage.assert_watched();
+}
+
+#[tokio::test]
+async fn h06_a_twin_whose_first_look_fails_still_knows_that_it_never_asked() {
+    let stage = slow(0);
+    let step = stage.due_step(ORPHAN, Action::Terminate).await;
+    let twin = stage.twin();
+    let (of_stage, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
+    of_stage.start(&step, "p-1", &run).await.unwrap();
+    let before = stage.mutations();
+    // Its lookups are throttled, as they are while two machines share one account's budget.
+    let until = stage.clock.now() + TimeDelta::seconds(90);
+    let span = Span { from: None, until: Some(until) };
+    let throttled = Fault { span, ..Fault::on("DescribeSnapshots", Effect::Throttle) };
+    stage.cloud.add_fault(throttled);
+
+    let outcome = twin.act(&step).await;
+    assert_eq!(outcome.progress, Progress::Ended(JournalState::Refused), "{}", outcome.message);
+    assert!(twin.clock.now() > until);
+    frozen_by_a_twin(&twin, "carries the number of r-1, which has asked for none");
+    assert_eq!(stage.mutations(), before, "the twin asked for nothing");
+}
+
+#[tokio::test]
+async fn a_first_look_that_fails_delays_the_snapshot_and_asks_for_it_once() {
+    let stage = Stage::new();
+    let step = stage.due_step(ORPHAN, Action::Terminate).await;
+    let until = stage.clock.now() + TimeDelta::seconds(90);
+    let span = Span { from: None, until: Some(until) };
+    let throttled = Fault { span, ..Fault::on("DescribeSnapshots", Effect::Throttle) };
+    stage.cloud.add_fault(throttled);
+    let outcome = stage.act(&step).await;
+    assert_eq!(outcome.progress, Progress::Ended(JournalState::Done), "{}", outcome.message);
+    assert_eq!(stage.mutations().iter().filter(|call| call.starts_with("CreateSnapshot ")).count(), 1);
+    stage.assert_watched();
+}
+
+#[tokio::test]
+async fn a_volume_that_was_attached_for_a_moment_and_is_in_our_own_set_is_no_twin() {
+    let stage = Stage::new();
+    stage.fault("CreateSnapshots", Effect::SnapshotHours(2));
+    let step = stage.due_step(INSTANCE, Action::Stop).await;
+    let cloud = stage.cloud.clone();
+    let meanwhile = Halt::meanwhile("J5.after", move || {
+        let (volume, instance) = (ORPHAN.into(), INSTANCE.into());
+        cloud.apply("proxy", Change::Attach { volume, instance, device: "/dev/sdz".into() }).unwrap();
+    });
+    let (remediator, run) = (stage.remediator(meanwhile), stage.run("run-1"));
+    let first = remediator.start(&step, "p-1", &run).await.unwrap();
+    assert!(matches!(first.progress, Progress::WaitUntil(_)), "{}", first.message);
+    stage.cloud.apply("proxy", Change::Detach(ORPHAN.into())).unwrap();
+    let of_orphan = stage.cloud.truth(|truth| truth.snapshots_of(ORPHAN).len());
+    assert_eq!(of_orphan, 1, "the call took it as well");
+    let outcome = stage.play(&remediator, first, &run).await;
+    assert_eq!(outcome.progress, Progress::Ended(JournalState::Done), "{}", outcome.message);
+    assert_eq!(stage.frozen(), None);
 }

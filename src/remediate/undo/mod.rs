@@ -302,7 +302,7 @@ impl Remediator {
         if let Err(why) = expected(case, &fresh.key, &call) {
             return Ok(Ready::Foreign(why));
         }
-        if let Err(judged) = self.keys_of_way_back(place, &case.recipe).await {
+        if let Err(judged) = self.keys_of_way_back(place, &case.recipe, &fresh).await {
             return Ok(after(judged));
         }
         if let Some(objection) = self.identity(undo.key.account(), run).await? {

@@ -449,6 +449,7 @@ fn i08_breaker(case: &Case<'_>) -> Option<Verdict> {
             // Told twice for the first time is a grace that began anew.
             let firsts: Vec<Instant> =
                 warned.iter().filter(|(_, word)| *word == Word::First).map(|(at, _)| *at).collect();
+            // What a person saw in an account that is disarmed nobody here remembers; the state does.
             let shown = armed(key).is_none_or(|at| firsts.first().is_none_or(|first| *first + grace <= at));
             let newly = firsts.len() == 1 && firsts[0] + grace <= case.now && !shown;
             !touched && newly && !second
