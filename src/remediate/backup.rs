@@ -13,13 +13,13 @@ use super::actions::{Action, Backup, Recipe, Undoing};
 use super::driver::{Here, Next};
 use super::freeze::ordinary;
 use super::gate::Purpose;
+use super::marks::{snapshot_name, snapshot_tags};
 use super::recheck::{Fresh, Judged, unread};
-use super::{Interrupted, KEY_TAG, Remediator, Ruling, Run, SNAPSHOT_DAYS};
+use super::{Interrupted, KEY_TAG, Remediator, Ruling, Run};
 use crate::cloud::{Call, ErrorKind};
 use crate::domain::Instant;
 use crate::domain::finding::Act;
 use crate::domain::place::{InstanceId, Kind, VolumeId};
-use crate::domain::plan::OWN_TAGS;
 use crate::domain::remediation::{JournalState, Remediation, SafetySnapshot};
 use crate::domain::resource::Resource;
 use crate::domain::text::{Str, clean};
@@ -30,9 +30,6 @@ const VISIBLE_AFTER: TimeDelta = TimeDelta::minutes(5);
 /// What `looks` is while the intent is on file and the call certainly was not made: not even a lookup came before it. One
 /// and two are how often it may have been made.
 const UNASKED: u32 = 0;
-
-/// Most tags on a snapshot.
-const MOST_TAGS: usize = 50;
 
 /// The key that the snapshot of each volume is encrypted under.
 pub(super) type Keys = Vec<(Str, Option<Str>)>;
@@ -406,43 +403,6 @@ impl Remediator {
     }
 }
 
-/// R8's and R11's names.
-fn snapshot_name(remediation: &Remediation) -> String {
-    let prefix = match remediation.step.act {
-        Act::DeleteVolume | Act::TerminateInstance => "pre-deletion",
-        _ => "pre-remediation",
-    };
-    format!("{prefix}-{}", remediation.step.finding)
-}
-
-/// Our own tags first, then the source's, as many as fit. `aws:` keys cannot be written, and the source's own marks of
-/// ours (keep-until, for example) would say something else on a snapshot.
-fn snapshot_tags(
-    remediation: &Remediation,
-    name: &str,
-    key_value: &str,
-    source: &Resource,
-    now: Instant,
-) -> Vec<(String, String)> {
-    let keep_until = (now + TimeDelta::days(SNAPSHOT_DAYS)).date_naive();
-    let mut tags = vec![
-        ("Name".to_owned(), name.to_owned()),
-        (KEY_TAG.to_owned(), key_value.to_owned()),
-        (format!("{OWN_TAGS}finding"), remediation.step.finding.to_string()),
-        (format!("{OWN_TAGS}source"), source.key.id.to_string()),
-        (format!("{OWN_TAGS}keep-until"), keep_until.to_string()),
-        (format!("{OWN_TAGS}safety-snapshot"), "true".to_owned()),
-    ];
-    let foreign = source.tags.known().into_iter().flat_map(|tags| tags.iter());
-    for (key, value) in foreign {
-        let writable = !key.to_ascii_lowercase().starts_with("aws:") && !key.starts_with(OWN_TAGS) && key != "Name";
-        if writable && tags.len() < MOST_TAGS {
-            tags.push((key.to_owned(), value.to_owned()));
-        }
-    }
-    tags
-}
-
 /// Takes over snapshots that carry the key tag, if every volume has one; of several the latest. One that is older than
 /// the intent is another act's, whatever its tag says.
 fn adopt(remediation: &mut Remediation, found: &[Resource]) -> bool {
@@ -534,6 +494,7 @@ mod tests {
     use crate::cloud::sim::plant;
     use crate::domain::fact::Fact;
     use crate::domain::resource::{Detail, Snapshot, Tags};
+    use crate::remediate::marks::MOST_TAGS;
 
     fn begun() -> Instant {
         "2026-11-23T10:00:00Z".parse().unwrap()

@@ -13,7 +13,6 @@ use crate::cloud::Call;
 use crate::domain::Instant;
 use crate::domain::act_approval::ActRequest;
 use crate::domain::exception::ExceptionRecord;
-use crate::domain::fact::Fact;
 use crate::domain::finding::{Act, Finding, State};
 use crate::domain::lifecycle::Approval;
 use crate::domain::mode::{Arming, Freeze, Mode};
@@ -21,13 +20,14 @@ use crate::domain::notice::NoticeKind;
 use crate::domain::place::Kind;
 use crate::domain::plan::{HoldCode, OWN_TAGS, Step};
 use crate::domain::remediation::Remediation;
-use crate::domain::resource::{Detail, Lifecycle, Resource};
+use crate::domain::resource::Resource;
 use crate::domain::text::clean;
 use crate::store::{ACTING_LEASE, GateClass, StoreError};
 
 pub(super) mod breaker;
 mod expiry;
 mod people;
+mod resource;
 mod storage;
 
 use breaker::Load;
@@ -190,7 +190,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Ruling {
         .or_else(|| unarmed(facts))
         .or_else(|| not_due(facts))
         .or_else(|| unapproved(facts))
-        .or_else(|| untouchable(facts))
+        .or_else(|| resource::untouchable(facts))
         .or_else(|| breaker::tripped(facts))
         .or_else(|| over_pace(facts))
         .unwrap_or(Ruling::Pass)
@@ -394,81 +394,6 @@ fn not_due(facts: &Facts<'_>) -> Option<Ruling> {
         return refuse(HoldCode::ActedRecently, format!("we acted on it {last}, less than seven days ago"));
     }
     None
-}
-
-/// What the resource itself forbids, read by code of its own: the guards said so before, or should have.
-fn untouchable(facts: &Facts<'_>) -> Option<Ruling> {
-    let refuse = |code, why: &str| Some(Ruling::Refuse(code, why.into()));
-    let Fact::Known(tags) = &facts.fresh.tags else {
-        return refuse(HoldCode::Incomplete, "its tags are not known");
-    };
-    for (key, value) in tags.iter() {
-        let key = key.to_ascii_lowercase();
-        match key.as_str() {
-            "costwarden:protect" if !value.eq_ignore_ascii_case("false") && !planted!("ignore-the-protect-tag") => {
-                return refuse(HoldCode::Protected, "the tag costwarden:protect refuses");
-            }
-            "costwarden:safety-snapshot" => return refuse(HoldCode::Protected, "it is a safety snapshot of ours"),
-            // A tag that the last scan has seen and that is past its 90 days is the finding's to know.
-            "costwarden:keep-until"
-                if *value >= *facts.now.format("%Y-%m-%d").to_string()
-                    && facts.finding.as_ref().and_then(|finding| finding.keep_tag.as_deref()) != Some(value) =>
-            {
-                return refuse(HoldCode::KeepUntil, "the tag costwarden:keep-until holds");
-            }
-            "costwarden:remediation" => return refuse(HoldCode::Protected, "it is a backup of ours"),
-            _ if planted!("ignore-managers") => {}
-            _ if key.starts_with("aws:backup:") || key.starts_with("aws:dlm:") || key.starts_with("dlm:") => {
-                return refuse(HoldCode::Managed, "a backup service manages it");
-            }
-            "aws:autoscaling:groupname" | "aws:cloudformation:stack-name" | "eks:cluster-name" | "csivolumename" => {
-                return refuse(HoldCode::Managed, "something else manages it");
-            }
-            _ if key.starts_with("kubernetes.io/") || key.starts_with("ebs.csi.aws.com/") => {
-                return refuse(HoldCode::Managed, "a cluster manages it");
-            }
-            _ => {}
-        }
-    }
-    match (&facts.fresh.detail, facts.step.act) {
-        (Detail::Instance(instance), act) => {
-            let off = |flag: &Fact<bool>| matches!(flag, Fact::Known(false) | Fact::Absent);
-            let on = !off(&instance.termination_protected) || !off(&instance.stop_protected);
-            if on && !planted!("ignore-protection-flags") {
-                return refuse(HoldCode::Protected, "a protection flag is on or could not be read");
-            }
-            if act == Act::StopInstance && instance.state.as_str() != "running" {
-                return refuse(HoldCode::ReportedOnly, "it is not running");
-            }
-            let changes = matches!(act, Act::StopInstance | Act::ResizeInstance | Act::TerminateInstance);
-            if changes && !matches!(instance.state.as_str(), "running" | "stopped") {
-                return refuse(HoldCode::ReportedOnly, "it is neither running nor stopped");
-            }
-            if act == Act::ResizeInstance
-                && series(&instance.instance_type) != facts.step.to_type.as_deref().and_then(series)
-            {
-                return refuse(HoldCode::NotAvailable, "the new type is of another series");
-            }
-            if changes && instance.lifecycle != Lifecycle::OnDemand && !planted!("stop-spot-instances") {
-                return refuse(HoldCode::NotAvailable, "it was not bought on demand");
-            }
-            if changes && !off(&instance.instance_store) && !planted!("ignore-local-disks") {
-                return refuse(HoldCode::WouldLose, "it has, or may have, instance-store disks");
-            }
-        }
-        (Detail::Volume(volume), Act::DeleteVolume)
-            if &*volume.state != "available" || !volume.attachments.is_empty() =>
-        {
-            return refuse(HoldCode::ReportedOnly, "it is attached, or not available");
-        }
-        _ => {}
-    }
-    storage::untouchable(facts)
-}
-
-/// `m5` of `m5.large`.
-fn series(instance_type: &str) -> Option<&str> {
-    instance_type.split_once('.').map(|(series, _)| series)
 }
 
 /// One more than the pace allows can only come from a planner that miscounted.

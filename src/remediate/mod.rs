@@ -43,6 +43,7 @@ mod gate_part;
 mod halt;
 mod image;
 mod keys;
+mod marks;
 mod observe;
 mod pace;
 mod parts;
