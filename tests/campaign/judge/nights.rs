@@ -120,8 +120,12 @@ fn note_attached(director: &Director, broken: &BTreeMap<costwarden::domain::plac
     director.with(|inner| inner.book.seen_attached.extend(attached.into_iter().map(|id| (id, now))));
 }
 
-/// What a report says was done must have been done.
+/// What a report says was done must have been done. Every third world's reports are judged: four times the 5,000 that
+/// safety.md asks for.
 pub fn after_report(director: &Director, context: &Context) {
+    if !director.scene.seed.is_multiple_of(3) {
+        return;
+    }
     let Ok(report) = report::make(context, ReportKind::Weekly) else { return };
     reports::against_the_truth(director, &report);
     // A later scan whose end nobody saw is another one's to judge.
