@@ -25,6 +25,7 @@ pub const WORDS: &[&str] = &[
     "foreign-credentials",
     "forget-open-acts",
     "gone-at-first-sight",
+    "ignore-a-foreign-claim",
     "ignore-a-freeze",
     "ignore-a-pending-request",
     "ignore-local-disks",

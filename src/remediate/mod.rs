@@ -6,7 +6,7 @@
 //! before the call, the call is made at most once, and after an unclear answer only reads decide.
 //!
 //! `recheck` judges again on fresh reads (J4; `fits` whether an instance would boot or could be made anew, `keys` whether
-//! encryption keys work), `backup` makes and verifies the safety snapshots (J5 to J7; `image` an image of them before a
+//! encryption keys work, `claim` whether another installation works on it), `backup` makes and verifies the safety snapshots (J5 to J7; `image` an image of them before a
 //! termination; `twin` whether another machine made some under the same number), `gate` counts and compares once more
 //! right before each mutating call (J8), `observe` looks for the effect (J9 to J11), `parts` goes on where an act takes
 //! several calls, `actions` is the table of acts, `halt` the crash points of tests. `undo` takes back what was done, by
@@ -32,6 +32,7 @@ use crate::store::{Outgoing, Store, StoreError};
 
 pub mod actions;
 mod backup;
+mod claim;
 pub mod drill;
 mod drill_gate;
 mod driver;

@@ -139,6 +139,9 @@ impl Remediator {
                 return Ok(unread(&error, &format!("{call} would not be accepted")));
             }
         }
+        if let Some(judged) = self.claimed_elsewhere(step).await? {
+            return Ok(judged);
+        }
         match self.launch_of(step, resource).await {
             Ok(launch) => fresh.launch = launch,
             Err(judged) => return Ok(judged),

@@ -97,6 +97,8 @@ pub enum Deed {
     Mail(Mail, i64),
     /// The worker is not there for so many hours.
     Down(i64),
+    /// Another installation asks for its safety snapshot of the resource.
+    Claim,
     /// Somebody puts a key of what is acted on into this state for so many hours.
     Key(&'static str, i64),
 }
@@ -149,7 +151,7 @@ pub fn plan(scene: &Scene, rng: &mut Rng) -> Vec<Planned> {
         Kind::SnapshotVanishes,
     ];
     let count = rng.between(50, 68);
-    let usual = &Kind::ALL[..Kind::ALL.len() - 1];
+    let usual = &Kind::ALL[..Kind::ALL.len() - Kind::APART];
     let mut planned: Vec<Planned> = (0..count)
         .filter_map(|_| {
             let kind = if rng.chance(30) { *rng.pick(&RARE) } else { *rng.pick(usual) };
@@ -157,6 +159,7 @@ pub fn plan(scene: &Scene, rng: &mut Rng) -> Vec<Planned> {
         })
         .collect();
     planned.extend(keys(scene));
+    planned.extend(claims(scene));
     planned
 }
 
@@ -180,6 +183,14 @@ fn keys(scene: &Scene) -> Vec<Planned> {
         planned.push(Planned { kind, what: What::Cloud(Fault { span, ..fault }) });
     }
     planned
+}
+
+/// In some worlds another installation works on what an act is under way on.
+fn claims(scene: &Scene) -> Vec<Planned> {
+    let mut rng = Rng::new(scene.seed, "claims");
+    let count = if rng.chance(25) { rng.between(1, 2) } else { 0 };
+    let gap = |rng: &mut Rng| What::Gap(rng.between(1, 60) as u32, Deed::Claim);
+    (0..count).map(|_| Planned { kind: Kind::ClaimGap, what: gap(&mut rng) }).collect()
 }
 
 /// One of some operations.
@@ -317,8 +328,8 @@ impl Planner<'_> {
                 What::Time(self.slot(rng) - TimeDelta::minutes(4), Deed::EditPolicies(rng.between(1, 30)))
             }
             Kind::RolledBack => What::Time(self.slot(rng) - TimeDelta::minutes(4), Deed::RollBack),
-            // Planned apart, see `keys`.
-            Kind::KeyGap => return None,
+            // Planned apart, see `keys` and `claims`.
+            Kind::KeyGap | Kind::ClaimGap => return None,
             Kind::ModeChanged => What::Time(self.slot(rng) - TimeDelta::minutes(4), Deed::Observe(rng.between(1, 30))),
         })
     }

@@ -101,7 +101,7 @@ const LEDGER: [Row; 31] = [
     row("H03", &[PolicyEdited, RolledBack], &[FLOOD], &["I08"]),
     at_least(5_000, row("H04", &[WrongReader, WrongActor, RegionOff], &[ELSEWHERE], &["I09"])),
     at_least(5_000, row("H05", CRASHES, &[], &["I02", "I03", "I15"])),
-    at_least(5_000, row("H06", &[SecondBusy, SecondStale, Paused, ByHand], &[], &["I02", "I12"])),
+    at_least(5_000, row("H06", &[SecondBusy, SecondStale, Paused, ByHand, ClaimGap], &[], &["I02", "I12"])),
     at_least(10_000, row("H07", &[TagGap, ProtectGap, FlagGap, AttachGap, StopGap, UseGap], &[], &["I05", "I10"])),
     at_least(10_000, row("H08", CLOCKS, &[], &["I06"])),
     row("H09", &[MailDown, MailLater, MailRefused], &[], &["I06", "I17"]),

@@ -10,6 +10,9 @@ macro_rules! kinds {
         pub enum Kind { $($name,)* }
 
         impl Kind {
+            /// So many of the last are planned apart.
+            pub const APART: usize = 2;
+
             /// All of them.
             pub const ALL: &[Kind] = &[$(Kind::$name,)*];
 
@@ -109,6 +112,7 @@ kinds! {
     PolicyEdited = "policy-edited",
     RolledBack = "policy-rolled-back",
     ModeChanged = "mode-changed",
-    // Encryption keys; the last, because it is planned apart.
+    // The last, because they are planned apart.
     KeyGap = "key-unusable-in-a-gap",
+    ClaimGap = "claimed-elsewhere-in-a-gap",
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use chrono::TimeDelta;
-use costwarden::cloud::sim::{Change, Event, Usage};
+use costwarden::cloud::sim::{Change, Event, Usage, plant};
 use costwarden::domain::exception::{ExceptionRecord, ExceptionStatus, ExceptionType};
 use costwarden::domain::lifecycle::ApprovalKind;
 use costwarden::domain::mode::{Arming, Freeze, Mode};
@@ -35,6 +35,7 @@ use crate::policies;
 use crate::ports::Actor;
 use crate::process::{Process, context};
 use crate::rng::Rng;
+use crate::run::STATE_ID;
 
 const ANN: &str = "ann@example.com";
 const FIN: &str = "fin@example.com";
@@ -199,6 +200,7 @@ pub fn person(director: &Arc<Director>, deed: Deed) -> bool {
         Deed::Revoke => acting_on(director).is_some_and(|row| except(director, &row, Some(9))) && revoke(director),
         Deed::Undo => undo(director),
         Deed::Key(state, hours) => acting_on(director).is_some_and(|row| spoil_key(director, &row, state, hours)),
+        Deed::Claim => acting_on(director).is_some_and(|row| claim(director, &row)),
         Deed::Grant(days) => acting_on(director).is_some_and(|row| except(director, &row, Some(days))),
         Deed::Ask => acting_on(director).is_some_and(|row| except(director, &row, None)),
         other => acting_on(director).is_some_and(|row| meddle(director, &row, other)),
@@ -236,7 +238,9 @@ fn meddle(director: &Director, row: &Remediation, deed: Deed) -> bool {
         }
         (Deed::LoseSnapshot, _) => {
             let own = director.cloud.truth(|truth| {
-                let mut all = truth.resources().filter(|one| one.snapshot().is_some() && one.tag(KEY_TAG).is_some());
+                let ours = |tag: &str| tag.starts_with(STATE_ID);
+                let mut all =
+                    truth.resources().filter(|one| one.snapshot().is_some() && one.tag(KEY_TAG).is_some_and(ours));
                 all.next_back_id()
             });
             let Some(snapshot) = own else { return false };
@@ -255,6 +259,27 @@ fn spoil_key(director: &Director, row: &Remediation, state: &str, hours: i64) ->
     let back = (now + TimeDelta::hours(hours)).min(director.scene.calm_from);
     director.cloud.schedule(Event { at: back, by: "sec".into(), change: set("Enabled") });
     director.cloud.apply("sec", set(state)).is_ok()
+}
+
+/// Another installation begins an act on the resource: its safety snapshot of a volume, marked as its program marks them.
+/// None in the last days, of which a claim takes seven.
+fn claim(director: &Director, row: &Remediation) -> bool {
+    let (now, id) = (director.truth.now(), &row.step.key.id);
+    let volume = director.cloud.truth(|truth| {
+        let target = truth.resource(id)?;
+        let attached = target.instance().and_then(|own| own.volumes.first()).map(|own| own.volume.to_string());
+        let volume = attached.or_else(|| target.volume().map(|_| id.to_string()))?;
+        let size = truth.resource(&volume)?.volume()?.size_gib;
+        Some((volume, size))
+    });
+    let Some((volume, size)) = volume.filter(|_| now + TimeDelta::days(7) < director.scene.calm_from) else {
+        return false;
+    };
+    let key = row.step.key.partition.place.partition(Sort::Snapshot).key(&format!("snap-0e{:x}", now.timestamp()));
+    let marks =
+        [(KEY_TAG, "st-00000000000e15e0-r900007"), ("costwarden:source", id), ("costwarden:safety-snapshot", "true")];
+    let planted = plant::snapshot(key, &volume, size, now).tagged(&marks);
+    director.cloud.apply("elsewhere", Change::Create(vec![planted])).is_ok()
 }
 
 /// The last id of some resources.

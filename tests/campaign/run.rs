@@ -21,6 +21,9 @@ use crate::rng::Rng;
 use crate::scene::{self, Scene};
 use crate::tally::Tally;
 
+/// The id of every world's state.
+pub const STATE_ID: &str = "st-00000000000ca317";
+
 /// What happens between jobs.
 #[derive(Clone, Copy, Debug)]
 enum Timed {
@@ -61,7 +64,7 @@ fn fresh_state() -> Store {
     static TEMPLATE: std::sync::OnceLock<std::sync::Mutex<Store>> = std::sync::OnceLock::new();
     let template = TEMPLATE.get_or_init(|| {
         let store = Store::in_memory().expect("a state in memory");
-        store.set_meta("state_id", "st-00000000000ca317").expect("a state that can be written");
+        store.set_meta("state_id", STATE_ID).expect("a state that can be written");
         std::sync::Mutex::new(store)
     });
     template.lock().expect("nobody panics with it").throwaway_copy().expect("a copy in memory")

@@ -22,6 +22,7 @@ mod answers;
 mod between;
 mod breaker;
 mod caps;
+mod claim;
 mod crashes;
 mod drill;
 mod expiry;

@@ -28,6 +28,14 @@ fn slow(lag: u32) -> Stage {
     stage
 }
 
+/// Nobody learns of any snapshot for a minute and a half; until when.
+fn lookups_throttled(stage: &Stage) -> Instant {
+    let until = stage.clock.now() + TimeDelta::seconds(90);
+    let span = Span { from: None, until: Some(until) };
+    stage.cloud.add_fault(Fault { span, ..Fault::on("DescribeSnapshots", Effect::Throttle) });
+    until
+}
+
 fn frozen_by_a_twin(stage: &Stage, words: &str) {
     let why = stage.frozen().unwrap_or_default();
     assert!(why.contains(words) && why.contains("another machine works with a copy of this state"), "{why}");
@@ -103,10 +111,7 @@ async fn h06_a_twin_whose_first_look_fails_still_knows_that_it_never_asked() {
     of_stage.start(&step, "p-1", &run).await.unwrap();
     let before = stage.mutations();
     // Its lookups are throttled, as they are while two machines share one account's budget.
-    let until = stage.clock.now() + TimeDelta::seconds(90);
-    let span = Span { from: None, until: Some(until) };
-    let throttled = Fault { span, ..Fault::on("DescribeSnapshots", Effect::Throttle) };
-    stage.cloud.add_fault(throttled);
+    let until = lookups_throttled(&stage);
 
     let outcome = twin.act(&step).await;
     assert_eq!(outcome.progress, Progress::Ended(JournalState::Refused), "{}", outcome.message);
@@ -119,10 +124,7 @@ async fn h06_a_twin_whose_first_look_fails_still_knows_that_it_never_asked() {
 async fn a_first_look_that_fails_delays_the_snapshot_and_asks_for_it_once() {
     let stage = Stage::new();
     let step = stage.due_step(ORPHAN, Action::Terminate).await;
-    let until = stage.clock.now() + TimeDelta::seconds(90);
-    let span = Span { from: None, until: Some(until) };
-    let throttled = Fault { span, ..Fault::on("DescribeSnapshots", Effect::Throttle) };
-    stage.cloud.add_fault(throttled);
+    lookups_throttled(&stage);
     let outcome = stage.act(&step).await;
     assert_eq!(outcome.progress, Progress::Ended(JournalState::Done), "{}", outcome.message);
     assert_eq!(stage.mutations().iter().filter(|call| call.starts_with("CreateSnapshot ")).count(), 1);

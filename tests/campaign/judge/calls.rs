@@ -14,7 +14,7 @@ use costwarden::remediate::KEY_TAG;
 use costwarden::store::ACTING_LEASE;
 
 use super::book::{Sent, Word};
-use super::{keys, made};
+use super::{claims, keys, made};
 use crate::director::Director;
 use crate::faults::What;
 use crate::policies::{self, ACTS, Class, class};
@@ -41,7 +41,7 @@ pub(super) type Verdict = Option<String>;
 type Judgement = fn(&Case<'_>) -> Option<Verdict>;
 
 /// Every judgement of a request: `None` where it has nothing to say.
-const JUDGEMENTS: [(&str, Judgement); 18] = [
+const JUDGEMENTS: [(&str, Judgement); 19] = [
     ("I01", i01_backup),
     ("I01", keys::i01_keys),
     ("I01", made::i01_image),
@@ -58,6 +58,7 @@ const JUDGEMENTS: [(&str, Judgement); 18] = [
     ("I10", i10_waste),
     ("I12", i12_fence),
     ("I13", i13_untouchable),
+    ("I13", claims::i13_claimed),
     ("I14", i14_kept),
     ("I21", i21_frozen),
 ];
