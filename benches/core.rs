@@ -7,7 +7,7 @@
 #[path = "support/table.rs"]
 mod table;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hint::black_box;
 use std::path::Path;
 use std::process::ExitCode;
@@ -254,6 +254,7 @@ fn reconciled(
 /// What the planner weighs besides the findings: armed, in the window, nothing acted on yet.
 struct Planner {
     settings: settings::Settings,
+    accounts: BTreeSet<AccountId>,
     armings: Vec<Arming>,
     policies: BTreeMap<String, String>,
     partitions: HashMap<costwarden::domain::place::Partition, PartitionLook>,
@@ -278,6 +279,7 @@ impl Planner {
         settings.enforcement.breaker.count = u32::try_from(resources)?;
         Ok(Planner {
             settings,
+            accounts: BTreeSet::from([place.account.clone()]),
             armings: vec![arming],
             policies,
             partitions: HashMap::from([(place.partition(Kind::Instance), PartitionLook { at: now(), doubt: None })]),
@@ -296,6 +298,7 @@ impl Planner {
             mode: Mode::Enforce,
             by_hand: false,
             frozen: None,
+            accounts: &self.accounts,
             armings: &self.armings,
             policies: &self.policies,
             exceptions: &[],

@@ -106,13 +106,15 @@ fn last_instant(until: NaiveDate, now: Instant) -> anyhow::Result<Instant> {
 
 /// What would be due and held if the account were armed now.
 fn show(settings: &Settings, rules: &Ruleset, posture: &Posture, findings: &[Finding], account: &AccountId) -> String {
-    let mine: Vec<Finding> = findings.iter().filter(|finding| finding.key.account() == account).cloned().collect();
+    // What other accounts have due counts for the breaker, too.
     let input = PlanInput {
         mode: Mode::Enforce,
         policies: &rules.hashes,
-        ..crate::worker::jobs::plan::input_of(settings, rules, posture, &mine, true)
+        ..crate::worker::jobs::plan::input_of(settings, rules, posture, findings, true)
     };
-    let Selection { chosen, held } = select(&input);
+    let Selection { mut chosen, mut held } = select(&input);
+    chosen.retain(|finding| finding.key.account() == account);
+    held.retain(|row| row.key.account() == account);
     let mut text = format!("Arming account {account}. Policies that may act: {}\n", rules.policy_names().join(", "));
     if chosen.is_empty() {
         text.push_str("Nothing would be due now.\n");
@@ -147,7 +149,10 @@ fn done(global: &Global, settings: &Settings, arming: &Arming) -> anyhow::Result
     ))?;
     if settings.enforcement.mode != Mode::Enforce {
         let mode = settings.enforcement.mode.word();
-        output::tell(&format!("note: the mode is {mode}; the daemon acts only in mode enforce"));
+        output::tell(&format!(
+            "note: the mode is {mode}; the daemon acts only in mode enforce, and then with this arming. Until then it approves \
+             what was shown, for the breaker"
+        ));
     }
     Ok(())
 }

@@ -76,6 +76,9 @@ pub struct Breaker {
     pub owners: Option<u32>,
 }
 
+/// What a person does about a policy that the breaker holds. Arming shows what is due and approves it, in mode notify too.
+pub const WAY_ON: &str = "arm every account that it became due in again to approve, or grant exceptions";
+
 /// When acts may happen, in the configured zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -131,14 +134,6 @@ impl Pace {
 }
 
 impl Breaker {
-    /// What a person does about a policy that is held, in words: arming approves only where arming is asked for.
-    pub fn way_on(mode: Mode) -> &'static str {
-        match mode {
-            Mode::Enforce => "arm every account that it became due in again to approve",
-            _ => "grant exceptions, or raise the limit in [enforcement]",
-        }
-    }
-
     /// How many newly due findings of one policy pass, of `total` resources of the kind.
     pub fn passes(&self, total: u64) -> u64 {
         u64::from(self.count).max(total * u64::from(self.percent_of_kind) / 100)

@@ -4,7 +4,7 @@
 //! reads each chosen resource fresh and `step` binds the act to what it looks like. The same words stand in plan,
 //! report and log. `remediate::gate` counts the limits again by its own code.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::TimeDelta;
 
@@ -39,6 +39,8 @@ pub struct PlanInput<'a> {
     pub by_hand: bool,
     /// The freeze, if one holds.
     pub frozen: Option<&'a Freeze>,
+    /// The accounts of the settings.
+    pub accounts: &'a BTreeSet<AccountId>,
     /// Armed accounts.
     pub armings: &'a [Arming],
     /// Hash of each policy in force, by name.

@@ -4,14 +4,15 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::people;
 use super::{PlanInput, held, in_time, worth_acting};
+use crate::domain::Instant;
 use crate::domain::finding::{Act, Finding};
-use crate::domain::mode::{Breaker, Mode};
+use crate::domain::mode::{Mode, WAY_ON};
 use crate::domain::money::Usd;
-use crate::domain::place::Kind;
+use crate::domain::place::{AccountId, Kind};
 use crate::domain::plan::{Held, HoldCode};
 
-/// Holds a policy whole that became due on too much at once. What was due when the account was armed has been shown
-/// to a person and does not count.
+/// Holds a policy whole that became due on too much at once, in the accounts where it may act. What was due when the
+/// account was armed has been shown to a person and does not count.
 pub(super) fn break_circuit<'a>(
     input: &PlanInput<'_>,
     candidates: Vec<(&'a Finding, Act)>,
@@ -25,15 +26,10 @@ pub(super) fn break_circuit<'a>(
         owners: BTreeSet<&'a str>,
         unowned: u64,
     }
-    let newly_due = |finding: &Finding| {
-        let armed_at = (input.mode == Mode::Enforce)
-            .then(|| input.armings.iter().find(|arming| &arming.account == finding.key.account()))
-            .flatten()
-            .map(|arming| arming.at);
-        match (armed_at, finding.clock.due_at) {
-            (Some(at), Some(due)) => due > at,
-            _ => true,
-        }
+    let newly_due = |finding: &Finding| match (seen(input, finding.key.account()), finding.clock.due_at) {
+        (Seen::Nowhere, _) => false,
+        (Seen::Until(at), Some(due)) => due > at,
+        (Seen::Until(_) | Seen::Never, _) => true,
     };
     let mut loads: HashMap<(&str, Kind), Load<'_>> = HashMap::new();
     // What is held for another reason counts too: neither a read that failed nor an act that is under way may bring a
@@ -55,15 +51,16 @@ pub(super) fn break_circuit<'a>(
             None => load.unowned += 1,
         }
     }
-    let way_on = Breaker::way_on(input.mode);
+    let counted = |account: &AccountId| seen(input, account) != Seen::Nowhere;
     let tripped: HashMap<(&str, Kind), String> = loads
         .into_iter()
         .filter_map(|((policy, kind), load)| {
-            let total: u64 = input.totals.iter().filter(|((_, own), _)| *own == kind).map(|(_, count)| count).sum();
+            let of_kind = input.totals.iter().filter(|((account, own), _)| *own == kind && counted(account));
+            let total: u64 = of_kind.map(|(_, count)| count).sum();
             let most = input.breaker.passes(total);
             if load.count > most && !planted!("no-breaker") {
                 let reason = format!(
-                    "breaker: policy {policy} became due on {} of {total} {}s at once, {most} pass; {way_on}",
+                    "breaker: policy {policy} became due on {} of {total} {}s at once, {most} pass; {WAY_ON}",
                     load.count,
                     kind.noun()
                 );
@@ -73,7 +70,7 @@ pub(super) fn break_circuit<'a>(
                 && (load.monthly > limit || load.unpriced > 0)
             {
                 let reason = format!(
-                    "breaker: policy {policy} became due on {} a month and {} without a price, {limit} pass; {way_on}",
+                    "breaker: policy {policy} became due on {} a month and {} without a price, {limit} pass; {WAY_ON}",
                     load.monthly, load.unpriced
                 );
                 return Some(((policy, kind), reason));
@@ -82,7 +79,7 @@ pub(super) fn break_circuit<'a>(
             let owners = load.owners.len() as u64 + load.unowned;
             let limit = input.breaker.owners.filter(|limit| owners > u64::from(*limit))?;
             let reason = format!(
-                "breaker: policy {policy} became due on {}s of {owners} owners at once, {limit} pass; {way_on}",
+                "breaker: policy {policy} became due on {}s of {owners} owners at once, {limit} pass; {WAY_ON}",
                 kind.noun()
             );
             Some(((policy, kind), reason))
@@ -98,4 +95,25 @@ pub(super) fn break_circuit<'a>(
             None => true,
         })
         .collect()
+}
+
+/// Until when a person has seen what is due in an account.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// Nothing can happen there: it is not in the settings, or the worker acts and nobody armed it.
+    Nowhere,
+    /// Nobody armed it, and people apply plans by hand.
+    Never,
+    /// It was armed then.
+    Until(Instant),
+}
+
+fn seen(input: &PlanInput<'_>, account: &AccountId) -> Seen {
+    let arming = input.armings.iter().find(|arming| arming.account == *account && arming.until >= input.now);
+    match arming {
+        _ if !input.accounts.contains(account) => Seen::Nowhere,
+        Some(arming) => Seen::Until(arming.at),
+        None if input.mode == Mode::Enforce => Seen::Nowhere,
+        None => Seen::Never,
+    }
 }

@@ -1,6 +1,6 @@
 //! What is due, what is held and why, at every limit of the planner.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::*;
 use crate::domain::money::Usd;
@@ -29,6 +29,7 @@ struct World {
     mode: Mode,
     by_hand: bool,
     frozen: Option<Freeze>,
+    accounts: BTreeSet<AccountId>,
     armings: Vec<Arming>,
     policies: BTreeMap<String, String>,
     exceptions: Vec<Exception>,
@@ -51,6 +52,7 @@ impl World {
             mode: Mode::Enforce,
             by_hand: false,
             frozen: None,
+            accounts: BTreeSet::from([place.account.clone()]),
             armings: vec![Arming {
                 account: place.account.clone(),
                 by: "ann".into(),
@@ -84,6 +86,7 @@ impl World {
             mode: self.mode,
             by_hand: self.by_hand,
             frozen: self.frozen.as_ref(),
+            accounts: &self.accounts,
             armings: &self.armings,
             policies: &self.policies,
             exceptions: &self.exceptions,
@@ -291,6 +294,34 @@ fn breaker_holds_a_policy_whole_one_over_its_limit_and_not_at_it() {
 }
 
 #[test]
+fn breaker_counts_where_something_can_happen_and_arming_approves_in_every_mode() {
+    let mut world = World::with((1..=6).map(|n| due(&format!("i-{n}"), Severity::Medium, Action::Stop, n)).collect());
+    world.pace = Pace { percent_of_kind_per_day: 100, disruptive_per_run: 100, ..Pace::default() };
+    let other = AccountId::new("210987654321").unwrap();
+    for number in 1..=6 {
+        let mut finding = due(&format!("i-9{number}"), Severity::Medium, Action::Stop, number);
+        finding.key.partition.place.account = other.clone();
+        world.findings.push(finding);
+    }
+    world.breaker = Breaker { count: 10, percent_of_kind: 0, usd: None, owners: None };
+    let six: Vec<String> = (1..=6).rev().map(|number| format!("i-{number}")).collect();
+    assert_eq!(world.chosen(), six, "what the settings do not list any more holds nobody for ever");
+    world.accounts.insert(other.clone());
+    assert_eq!(world.chosen(), six, "nor does an account that nobody wants armed");
+    world.armings.push(Arming { account: other.clone(), ..world.armings[0].clone() });
+    assert_eq!(world.chosen(), [] as [&str; 0], "two armed accounts with six each are twelve");
+    world.armings[1].until = now() - TimeDelta::seconds(1);
+    assert_eq!(world.chosen(), six, "its arming is over");
+
+    world.armings.clear();
+    (world.mode, world.by_hand) = (Mode::Notify, true);
+    assert_eq!(world.chosen(), [] as [&str; 0], "by hand both accounts are open to a plan");
+    let arming = World::with(Vec::new()).armings.remove(0);
+    world.armings = vec![Arming { account: other, at: now(), ..arming }];
+    assert_eq!(world.chosen().len(), 6, "arming one shows what is due in it, and the other's six pass");
+}
+
+#[test]
 fn i10_what_could_not_be_read_still_counts_for_the_breaker() {
     let mut world = World::with((1..=11).map(|n| due(&format!("i-{n}"), Severity::Medium, Action::Stop, n)).collect());
     world.totals.values_mut().for_each(|total| *total = 40);
@@ -408,6 +439,7 @@ fn a_step_is_bound_to_what_the_resource_looks_like_and_a_plan_to_its_contents() 
         mode: world.mode,
         by_hand: false,
         frozen: None,
+        accounts: &world.accounts,
         armings: &world.armings,
         policies: &world.policies,
         exceptions: &[],

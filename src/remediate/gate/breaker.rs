@@ -1,10 +1,10 @@
 //! The gate's own count of what a policy fell due on: the planner held it whole before, or should have.
 //!
 //! Read from the state in that moment, so that a finding which fell due after the plan counts as well. The columns give
-//! an upper bound; only above a limit are the findings themselves read, for those that nobody wants an act on. What fell
-//! due in an account that the settings do not list any more, before all of theirs were armed, is not looked at.
+//! an upper bound; only above a limit are the findings themselves read, for those that nobody wants an act on. Only
+//! accounts count where something can happen: those of the settings, and in mode enforce the armed ones among them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{GateRules, Remediator, Ruling};
 use super::Facts;
@@ -12,7 +12,7 @@ use super::people::holds;
 use crate::domain::Instant;
 use crate::domain::check::Standing;
 use crate::domain::finding::{Act, Finding, FindingId, Severity, State};
-use crate::domain::mode::{Arming, Breaker, Mode};
+use crate::domain::mode::{Arming, Mode, WAY_ON};
 use crate::domain::money::Usd;
 use crate::domain::place::{AccountId, Kind};
 use crate::domain::plan::{HoldCode, Step};
@@ -32,6 +32,8 @@ pub(in super::super) struct Load {
     pub owners: BTreeSet<String>,
     /// Findings that nobody owns.
     pub unowned: u64,
+    /// Resources of the kind in the same accounts.
+    pub of_kind: u64,
 }
 
 impl Load {
@@ -55,7 +57,7 @@ impl Load {
     /// Which limit is passed, in words. Zero allows nothing.
     fn over(&self, rules: &GateRules, kind: Kind) -> Option<String> {
         let breaker = &rules.breaker;
-        let all: u64 = rules.totals.iter().filter(|((_, own), _)| *own == kind).map(|(_, count)| *count).sum();
+        let all = self.of_kind;
         let share = all.saturating_mul(u64::from(breaker.percent_of_kind)) / 100;
         if self.findings > u64::from(breaker.count) && self.findings > share {
             let most = share.max(u64::from(breaker.count));
@@ -79,8 +81,7 @@ impl Load {
 pub(super) fn tripped(facts: &Facts<'_>) -> Option<Ruling> {
     let what = facts.load.over(facts.rules, facts.step.key.kind()).filter(|_| !planted!("no-breaker"))?;
     let policy = clean(&facts.step.policy);
-    let way_on = Breaker::way_on(facts.rules.mode);
-    let why = format!("breaker: the gate counted that policy {policy} became due on {what}; {way_on}");
+    let why = format!("breaker: the gate counted that policy {policy} became due on {what}; {WAY_ON}");
     Some(Ruling::Refuse(HoldCode::Breaker, why))
 }
 
@@ -94,19 +95,28 @@ impl Remediator {
         own: Option<i64>,
     ) -> Result<Load, StoreError> {
         let (store, kind) = (&self.tools.store, step.key.kind());
-        // What was due when a person armed was shown to that person. Nobody is asked to arm for `apply`.
+        // What was due when a person armed was shown to that person. Nobody must arm for `apply`, but may.
         let armed = |account: &AccountId| {
-            let found = armings.iter().find(|arming| arming.account == *account).map(|arming| arming.at);
-            found.filter(|_| self.rules.mode == Mode::Enforce)
+            let own = armings.iter().find(|arming| arming.account == *account);
+            own.filter(|arming| now <= arming.until).map(|arming| arming.at)
         };
-        let each: Option<Vec<Instant>> = self.rules.places.iter().map(|place| armed(&place.account)).collect();
-        let after = each.and_then(|each| each.into_iter().min());
+        let counted: BTreeMap<&AccountId, Option<Instant>> = self
+            .rules
+            .places
+            .iter()
+            .map(|place| (&place.account, armed(&place.account)))
+            .filter(|(_, armed)| armed.is_some() || self.rules.mode != Mode::Enforce)
+            .collect();
+        let after = counted.values().copied().collect::<Option<Vec<Instant>>>().and_then(|each| each.into_iter().min());
         let mut rows = store.due_of_policy(&step.policy, kind, after, now)?;
-        rows.retain(|row| armed(&row.account).is_none_or(|at| row.due_at > at));
+        rows.retain(|row| counted.get(&row.account).is_some_and(|armed| armed.is_none_or(|at| row.due_at > at)));
+        let of_kind =
+            self.rules.totals.iter().filter(|((account, own), _)| *own == kind && counted.contains_key(account));
+        let of_kind: u64 = of_kind.map(|(_, count)| *count).sum();
         // Who would save less than nothing takes nothing from the bound.
-        let most = Load::of(
-            rows.iter().cloned().map(|row| DueRow { monthly: row.monthly.map(|amount| Usd(amount.0.max(0))), ..row }),
-        );
+        let most =
+            rows.iter().cloned().map(|row| DueRow { monthly: row.monthly.map(|amount| Usd(amount.0.max(0))), ..row });
+        let most = Load { of_kind, ..Load::of(most) };
         if most.over(&self.rules, kind).is_none() {
             return Ok(most);
         }
@@ -120,7 +130,7 @@ impl Remediator {
             }
         }
         rows.retain(|row| wanted.contains(&row.finding));
-        Ok(Load::of(rows))
+        Ok(Load { of_kind, ..Load::of(rows) })
     }
 
     /// Whether a due finding asks for an act that nobody's word and no earlier act stands against. What merely cannot be

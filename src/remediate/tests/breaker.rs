@@ -24,6 +24,9 @@ fn beside(stage: &Stage, count: usize, change: impl Fn(&mut Finding)) {
     }
 }
 
+const ARMED: &str = "of another armed account";
+const UNARMED: &str = "of an account that nobody armed";
+
 async fn told(stage: &Stage) -> Outcome {
     let step = stage.due_step(ORPHAN, Action::Terminate).await;
     stage.act(&step).await
@@ -41,10 +44,7 @@ async fn h03_a_policy_that_fell_due_on_one_more_than_the_breaker_reaches_no_call
             continue;
         }
         assert_eq!(outcome.progress, Progress::Ended(JournalState::Refused), "{more}: {}", outcome.message);
-        let words = format!(
-            "became due on {} of 400 volumes, 10 pass; arm every account that it became due in again",
-            more + 1
-        );
+        let words = format!("became due on {} of 400 volumes, 10 pass; arm every account", more + 1);
         assert!(outcome.message.contains(&words), "{}", outcome.message);
         assert_eq!((stage.mutations(), stage.frozen()), (Vec::new(), None), "not even a snapshot");
     }
@@ -70,16 +70,19 @@ async fn h03_a_policy_that_trips_while_a_snapshot_is_awaited_is_stopped_before_i
 async fn h03_what_nobody_wants_an_act_on_and_what_a_person_saw_while_arming_does_not_count_at_the_gate() {
     type Change = fn(&mut Finding);
     let before_arming: Change = |own| own.clock.due_at = Some(monday() - TimeDelta::days(21));
+    let elsewhere: Change = |own| {
+        own.key = "210987654321/us-east-1/storage/volume/vol-0other".parse().unwrap();
+        own.key = own.key.partition.key(&format!("vol-1{}", own.name));
+    };
     let counted: [(&str, Change); 4] = [
         ("as it is", |_| {}),
         ("could not be judged", |own| own.unjudged = Some("metrics: throttled".into())),
         ("an act on it is under way", |own| own.remediation = Some(OpenRemediation::Acting)),
-        ("of another account", |own| {
-            own.key = "210987654321/us-east-1/storage/volume/vol-0other".parse().unwrap();
-            own.key = own.key.partition.key(&format!("vol-1{}", own.name));
-        }),
+        (ARMED, elsewhere),
     ];
-    let left_out: [(&str, Change); 13] = [
+    let left_out: [(&str, Change); 15] = [
+        (UNARMED, elsewhere),
+        ("of an account that the settings do not list", elsewhere),
         ("shown while arming", before_arming),
         ("not due yet", |own| own.clock.due_at = Some(monday() + TimeDelta::days(3))),
         ("never told", |own| own.clock = Default::default()),
@@ -102,6 +105,14 @@ async fn h03_what_nobody_wants_an_act_on_and_what_a_person_saw_while_arming_does
             change(own);
             own.id = FindingId::derive(&own.key, &own.policy, &own.rule);
         });
+        if name == ARMED || name == UNARMED {
+            let place = Place { account: AccountId::new("210987654321").unwrap(), ..stage.place.clone() };
+            let arming = stage.store.arming(&stage.place.account).unwrap().unwrap();
+            if name == ARMED {
+                stage.store.arm(&Arming { account: place.account.clone(), ..arming }).unwrap();
+            }
+            stage.rules.places.insert(place);
+        }
         let end = if counts { JournalState::Refused } else { JournalState::Done };
         let outcome = told(&stage).await;
         assert_eq!(outcome.progress, Progress::Ended(end), "{name}: {}", outcome.message);
@@ -172,13 +183,18 @@ async fn h03_the_gate_counts_dollars_prices_and_owners_and_zero_allows_nothing()
 }
 
 #[tokio::test]
-async fn h03_where_nobody_arms_the_gate_says_what_helps_instead() {
-    let mut stage = Stage::new();
-    ten_pass(&mut stage);
-    (stage.rules.mode, stage.rules.by_hand) = (Mode::Notify, true);
-    beside(&stage, 10, |own| own.clock.due_at = Some(monday() - TimeDelta::days(21)));
-    let outcome = told(&stage).await;
-    assert_eq!(outcome.progress, Progress::Ended(JournalState::Refused), "what fell due before an arming counts, too");
-    assert!(outcome.message.contains("raise the limit in [enforcement]"), "{}", outcome.message);
-    assert!(!outcome.message.contains("arm "), "{}", outcome.message);
+async fn h03_where_nobody_must_arm_everything_due_counts_until_somebody_does() {
+    for armed in [false, true] {
+        let mut stage = Stage::new();
+        ten_pass(&mut stage);
+        (stage.rules.mode, stage.rules.by_hand) = (Mode::Notify, true);
+        beside(&stage, 10, |own| own.clock.due_at = Some(monday() - TimeDelta::days(21)));
+        if !armed {
+            assert!(stage.store.disarm(&stage.place.account, stage.clock.now() - TimeDelta::days(1)).unwrap());
+        }
+        let outcome = told(&stage).await;
+        let end = if armed { JournalState::Done } else { JournalState::Refused };
+        assert_eq!(outcome.progress, Progress::Ended(end), "{armed}: {}", outcome.message);
+        assert!(armed || outcome.message.contains("arm every account"), "{}", outcome.message);
+    }
 }

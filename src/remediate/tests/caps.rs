@@ -297,6 +297,7 @@ fn planned(stage: &Stage, rules: &Ruleset, findings: &[Finding], caps: &Caps, br
         mode: Mode::Enforce,
         by_hand: false,
         frozen: None,
+        accounts: &BTreeSet::from([crate::checks::testing::place().account]),
         armings: &armings,
         policies: &rules.hashes,
         exceptions: &[],
@@ -408,7 +409,8 @@ fn passed_by_the_gate(
             of_kind_today: count(if kind == Kind::Instance { "share of instances" } else { "share of volumes" }),
         };
         let mut facts = look.facts(step, call, fresh, &due.findings[*index], Purpose::Act, passed);
-        facts.load = Load::of(beside.filter(|own| worth_acting(own)).map(row));
+        let of_kind = facts.rules.totals.iter().filter(|((_, own), _)| *own == kind).map(|(_, count)| *count).sum();
+        facts.load = Load { of_kind, ..Load::of(beside.filter(|own| worth_acting(own)).map(row)) };
         match judge(&facts) {
             Ruling::Pass => {
                 through.push((step.act, kind));

@@ -3,7 +3,7 @@
 //! Called by the act slot, `plan`, `run` and `arm`. Reads the cloud once per chosen resource and changes nothing but
 //! our own record of the plan.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use anyhow::Context as _;
@@ -43,6 +43,8 @@ pub struct Posture {
     pub now: Instant,
     /// The freeze, if one holds.
     pub frozen: Option<Freeze>,
+    /// The accounts of the settings.
+    pub accounts: BTreeSet<AccountId>,
     /// Armed accounts.
     pub armings: Vec<Arming>,
     /// The newest look at each partition.
@@ -130,6 +132,7 @@ pub fn posture_of(store: &Store, settings: &Settings, now: Instant) -> anyhow::R
     Ok(Posture {
         now,
         frozen: store.frozen()?,
+        accounts: settings.accounts.iter().map(|account| account.id.clone()).collect(),
         armings: store.armings()?,
         partitions: newest.iter().map(|(partition, (row, at))| (partition.clone(), look(row, *at))).collect(),
         totals,
@@ -203,6 +206,7 @@ pub fn input_of<'a>(
         mode: settings.enforcement.mode,
         by_hand,
         frozen: posture.frozen.as_ref(),
+        accounts: &posture.accounts,
         armings: &posture.armings,
         policies: &rules.hashes,
         exceptions: &posture.exceptions,
