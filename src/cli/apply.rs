@@ -27,6 +27,7 @@ use crate::worker::context::Context;
 use crate::worker::jobs::act::{ActOutcome, Acting, NotActing, act};
 use crate::worker::jobs::announce::announce;
 use crate::worker::outlets::Outlets;
+use crate::worker::post::Post;
 use crate::worker::recheck::FreshFacts;
 use crate::worker::supervise::Work;
 
@@ -88,10 +89,12 @@ pub async fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
         confirm(global, &steps)?;
     }
     let actor = app::actor(&cx.settings).await?;
-    let outlets = Outlets::open(&cx.settings, false)?;
+    let outlets = Arc::new(Outlets::open(&cx.settings, false)?);
+    let post = Post::new(cx.store.clone(), outlets.clone(), cx.clock.clone());
     let work = Work::default();
     let announce = announce(&cx);
-    let acting = Acting { actor, by_hand: true, announce, work: &work, halt: Halt::from_environment() };
+    let acting =
+        Acting { actor, by_hand: true, announce, post: post.clone(), work: &work, halt: Halt::from_environment() };
     if !global.quiet {
         output::tell(&format!("applying {}: {} steps", plan.id, steps.len()));
     }
@@ -100,7 +103,8 @@ pub async fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
         NotActing::Busy => ExitError::with(Exit::Busy, error),
         NotActing::Failed(error) => error,
     })?;
-    let sent = sending::told(&deliver_due(&cx.store, outlets.channels(), &cx.clock, grace::delivered).await?);
+    let sent = post.rest().await.then(deliver_due(&cx.store, outlets.channels(), &cx.clock, grace::delivered).await?);
+    let sent = sending::told(&sent);
     print(global, &plan, &acted)?;
     Ok(exit(&acted).and(sent).and(stopped))
 }

@@ -75,7 +75,11 @@ pub async fn run(global: &Global, command: &Command) -> anyhow::Result<Exit> {
     if let Some(outlets) = &outlets {
         let mails = report::queue(&cx, &report)?;
         let delivered = deliver_due(&cx.store, outlets.channels(), &cx.clock, grace::delivered).await?;
-        output::tell(&format!("{mails} queued, {} delivered, {} waiting", delivered.accepted, delivered.waiting));
+        output::tell(&format!(
+            "{mails} queued, {} delivered, {} waiting",
+            delivered.accepted.len(),
+            delivered.waiting.len()
+        ));
         sent = sending::told(&delivered);
     }
     if args.out.is_empty() && !args.send {

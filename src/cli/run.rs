@@ -106,15 +106,12 @@ async fn one_cycle(
     work: &Work,
 ) -> anyhow::Result<(crate::worker::nightly::ScanNight, PlanOutcome, ActOutcome, Exit)> {
     let night = nightly.scan_night(&Choice::default(), work).await?;
-    let mut delivered = nightly.deliver().await?;
+    let delivered = nightly.deliver().await?;
     let (planned, acted) = nightly.act_night(work).await.map_err(|error| match error {
         NotActing::Busy => ExitError::with(Exit::Busy, error),
         NotActing::Failed(error) => error,
     })?;
-    let after = nightly.deliver().await?;
-    // What a dead channel left in the first delivery is left in the second one too.
-    delivered.waiting = delivered.waiting.max(after.waiting);
-    delivered.dead.extend(after.dead);
+    let delivered = delivered.then(nightly.deliver().await?);
     Ok((night, planned, acted, sending::told(&delivered)))
 }
 

@@ -21,11 +21,11 @@ pub fn told(delivered: &Delivered) -> Exit {
 
 fn words(delivered: &Delivered) -> Option<String> {
     let mut lines = Vec::new();
-    if delivered.waiting > 0 {
+    if !delivered.waiting.is_empty() {
         lines.push(format!(
             "not delivered yet: {} messages; the next `run`, `report --send` or the daemon tries them again, and no grace \
              period begins before",
-            delivered.waiting
+            delivered.waiting.len()
         ));
     }
     for (message, reason) in &delivered.dead {
@@ -40,9 +40,9 @@ mod tests {
 
     #[test]
     fn h47_what_was_not_delivered_is_told_and_a_failure() {
-        let sent = Delivered { accepted: 3, ..Delivered::default() };
+        let sent = Delivered { accepted: [1, 2, 3].into(), ..Delivered::default() };
         assert_eq!(told(&sent), Exit::Done);
-        let waits = Delivered { waiting: 2, ..sent.clone() };
+        let waits = Delivered { waiting: [4, 5].into(), ..sent.clone() };
         assert_eq!(told(&waits), Exit::Failed);
         assert!(words(&waits).unwrap().starts_with("not delivered yet: 2 messages; "));
         let dead = Delivered { dead: vec![(7, "550 no such\u{1b}[2J user".into())], ..sent };

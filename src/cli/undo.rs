@@ -6,6 +6,7 @@
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
+use std::sync::Arc;
 
 use super::apply::typed_account;
 use super::exit::{Exit, ExitError};
@@ -27,6 +28,7 @@ use crate::worker::jobs::act::{Acting, NotActing};
 use crate::worker::jobs::announce::announce;
 use crate::worker::jobs::undo::{Undone, undo};
 use crate::worker::outlets::Outlets;
+use crate::worker::post::Post;
 use crate::worker::supervise::Work;
 
 /// Flags of `actions undo`.
@@ -111,16 +113,25 @@ pub async fn run(global: &Global, args: &Args, act: i64) -> anyhow::Result<Exit>
         confirm(global, &cx, act)?;
     }
     let actor = app::actor(&cx.settings).await?;
-    let outlets = Outlets::open(&cx.settings, false)?;
+    let outlets = Arc::new(Outlets::open(&cx.settings, false)?);
+    let post = Post::new(cx.store.clone(), outlets.clone(), cx.clock.clone());
     let work = Work::default();
-    let acting = Acting { actor, by_hand: true, announce: announce(&cx), work: &work, halt: Halt::from_environment() };
+    let acting = Acting {
+        actor,
+        by_hand: true,
+        announce: announce(&cx),
+        post: post.clone(),
+        work: &work,
+        halt: Halt::from_environment(),
+    };
     let request = UndoRequest { act, by, while_frozen: args.while_frozen };
     let (done, stopped) = interrupt::watch(&work, undo(&cx, &acting, &request)).await;
     let done = done.map_err(|error| match error {
         NotActing::Busy => ExitError::with(Exit::Busy, error),
         NotActing::Failed(error) => error,
     })?;
-    let sent = sending::told(&deliver_due(&cx.store, outlets.channels(), &cx.clock, grace::delivered).await?);
+    let sent = post.rest().await.then(deliver_due(&cx.store, outlets.channels(), &cx.clock, grace::delivered).await?);
+    let sent = sending::told(&sent);
     let done = done.map_err(ExitError::bad_use)?;
     show(global, &told, &done)?;
     Ok(exit(&done).and(sent).and(stopped))

@@ -5,6 +5,7 @@
 //! alone until the next call; a message that cannot be delivered waits longer each time and is given up after 14 days
 //! or when the channel says never. Dead letters stay in the state, where reports show them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -54,14 +55,27 @@ pub struct Channels<'a> {
 /// What one call did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delivered {
-    /// Messages that a channel accepted.
-    pub accepted: u64,
+    /// Messages that a channel accepted, by their numbers.
+    pub accepted: BTreeSet<i64>,
     /// The notices that they carried.
     pub notices: Vec<(FindingId, NoticeKind)>,
-    /// Messages that will be tried again.
-    pub waiting: u64,
+    /// Messages that will be tried again, by their numbers.
+    pub waiting: BTreeSet<i64>,
     /// Messages that were given up, with the reason.
     pub dead: Vec<(i64, String)>,
+}
+
+impl Delivered {
+    /// Both together: what waited and left later does not wait any more.
+    pub fn then(mut self, later: Delivered) -> Delivered {
+        let settled = |id: &i64| later.accepted.contains(id) || later.dead.iter().any(|(dead, _)| dead == id);
+        self.waiting.retain(|id| !settled(id));
+        self.waiting.extend(later.waiting);
+        self.accepted.extend(later.accepted);
+        self.notices.extend(later.notices);
+        self.dead.extend(later.dead);
+        self
+    }
 }
 
 /// The row that the store keeps of a message.
@@ -97,7 +111,7 @@ pub async fn deliver_due(
             let outcome = match down.of(service).as_ref() {
                 Some(reason) if clock.now() - row.created_at < GIVE_UP => {
                     tracing::debug!(message = row.id, reason, "left for the next call: the channel does not work");
-                    delivered.waiting += 1;
+                    delivered.waiting.insert(row.id);
                     continue;
                 }
                 Some(reason) => Outcome::unreachable(reason.clone()),
@@ -114,7 +128,7 @@ pub async fn deliver_due(
                         }
                     })?;
                     tracing::info!(message = row.id, kind = row.kind, notices = notices.len(), "delivered");
-                    delivered.accepted += 1;
+                    delivered.accepted.insert(row.id);
                     delivered.notices.extend(notices);
                 }
                 Outcome::TryLater { reason, .. } if now - row.created_at >= GIVE_UP => {
@@ -124,7 +138,7 @@ pub async fn deliver_due(
                 Outcome::TryLater { reason, wait, channel_down } => {
                     tracing::warn!(message = row.id, reason, attempts = row.attempts + 1, "not delivered yet");
                     store.mark_failed(row.id, now, now + backoff(row.attempts, wait), &reason)?;
-                    delivered.waiting += 1;
+                    delivered.waiting.insert(row.id);
                     if channel_down {
                         *down.of(service) = Some(reason);
                     }
@@ -277,7 +291,7 @@ mod tests {
     async fn h45_everything_is_sent_once_in_order_and_a_second_call_sends_nothing() {
         let messages: Vec<Message> = (0..520).map(|n| message(&format!("m{n:03}"), "ann@example.com")).collect();
         let bench = Bench::new(&messages);
-        assert_eq!(bench.deliver().await.accepted, 520);
+        assert_eq!(bench.deliver().await.accepted.len(), 520);
         assert_eq!(bench.deliver().await, Delivered::default());
         let expected: Vec<String> = messages.into_iter().map(|message| message.dedup).collect();
         assert_eq!(bench.sent(), expected);
@@ -306,7 +320,7 @@ mod tests {
         }
         assert_eq!(waits, [1, 5, 30, 120, 300, 600, 1440, 1440, 1440]);
         bench.memory.answer_with(None);
-        assert_eq!(bench.deliver().await.accepted, 1);
+        assert_eq!(bench.deliver().await.accepted.len(), 1);
     }
 
     #[tokio::test]
@@ -330,7 +344,7 @@ mod tests {
         let messages = [message("bad", "ann@example.com\r\nBcc: all@example.com"), message("good", "ann@example.com")];
         let bench = Bench::new(&messages);
         let delivered = bench.deliver().await;
-        assert_eq!((delivered.accepted, delivered.dead.len()), (1, 1));
+        assert_eq!((delivered.accepted.len(), delivered.dead.len()), (1, 1));
         assert_eq!(bench.sent(), ["good"]);
     }
 
@@ -345,9 +359,19 @@ mod tests {
         let channels =
             Channels { mailer: Some(&bench.mailer), slack: Some(&slack), teams: None, webhooks: &Webhooks::default() };
         let delivered = deliver_due(&bench.store, channels, &bench.clock, |_, _, _| {}).await.unwrap();
-        assert_eq!((delivered.accepted, delivered.waiting), (1, 70));
+        assert_eq!((delivered.accepted.len(), delivered.waiting.len()), (1, 70));
         let tried: u32 = (1..=70).map(|id| bench.store.outbox_row(id).unwrap().unwrap().attempts).sum();
         assert_eq!(tried, 1, "the other 69 were left alone");
+    }
+
+    #[test]
+    fn h47_what_waited_and_left_later_is_told_as_delivered_and_what_waits_still_is_told_once() {
+        let first = Delivered { waiting: [1, 2, 3].into(), accepted: [4].into(), ..Delivered::default() };
+        let dead = vec![(2, "550".to_owned())];
+        let later = Delivered { waiting: [3, 6].into(), accepted: [1, 5].into(), dead, ..Delivered::default() };
+        let both = first.then(later);
+        assert_eq!((both.waiting, both.accepted), ([3, 6].into(), [1, 4, 5].into()));
+        assert_eq!(both.dead, [(2, "550".to_owned())]);
     }
 
     fn with_notice(finding: &Finding) -> Bench {

@@ -23,6 +23,7 @@ pub mod notify;
 pub mod outlets;
 pub mod play;
 pub mod policies;
+pub mod post;
 pub mod recheck;
 pub mod rights;
 pub mod sample;

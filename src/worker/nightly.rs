@@ -22,6 +22,7 @@ use super::jobs::plan::{PlanOutcome, plan};
 use super::jobs::report;
 use super::jobs::scan::{Choice, ScanOutcome, scan};
 use super::outlets::Outlets;
+use super::post::Post;
 use super::schedule::{Job, Schedule};
 use super::supervise::Work;
 use crate::cloud::{CloudAct, CloudClock};
@@ -52,6 +53,7 @@ pub type Reload = dyn Fn(&Context) -> anyhow::Result<Loaded> + Send + Sync;
 pub struct Nightly {
     current: RwLock<Arc<Loaded>>,
     actor: Arc<dyn CloudAct>,
+    post: Arc<Post>,
     reload: Box<Reload>,
     halt: Halt,
 }
@@ -69,7 +71,9 @@ pub struct ScanNight {
 impl Nightly {
     /// Jobs on this context.
     pub fn new(loaded: Loaded, actor: Arc<dyn CloudAct>, reload: Box<Reload>) -> Nightly {
-        Nightly { current: RwLock::new(Arc::new(loaded)), actor, reload, halt: Halt::from_environment() }
+        let cx = &loaded.context;
+        let post = Post::new(cx.store.clone(), loaded.outlets.clone(), cx.clock.clone());
+        Nightly { current: RwLock::new(Arc::new(loaded)), actor, post, reload, halt: Halt::from_environment() }
     }
 
     /// With other crash points than the environment's, for tests.
@@ -117,6 +121,7 @@ impl Nightly {
             actor: self.actor.clone(),
             by_hand: false,
             announce: announce(&cx),
+            post: self.post.clone(),
             work,
             halt: self.halt.clone(),
         };
@@ -140,9 +145,10 @@ impl Nightly {
     /// # Errors
     /// When the state refuses.
     pub async fn deliver(&self) -> anyhow::Result<Delivered> {
+        let earlier = self.post.rest().await;
         let loaded = self.loaded();
         let cx = &loaded.context;
-        deliver_due(&cx.store, loaded.outlets.channels(), &cx.clock, grace::delivered).await
+        Ok(earlier.then(deliver_due(&cx.store, loaded.outlets.channels(), &cx.clock, grace::delivered).await?))
     }
 
     /// The context with the policies that are in force now, where they come from the state: an activation or an end
@@ -160,8 +166,8 @@ impl Nightly {
 
     /// Goes on with what is open, under the acting lease.
     async fn go_on(&self, cx: &Context, work: &Work) -> Result<ActOutcome, NotActing> {
-        let (announce, halt) = (announce(cx), self.halt.clone());
-        let acting = Acting { actor: self.actor.clone(), by_hand: false, announce, work, halt };
+        let (announce, post, halt) = (announce(cx), self.post.clone(), self.halt.clone());
+        let acting = Acting { actor: self.actor.clone(), by_hand: false, announce, post, work, halt };
         act(cx, &acting, "", &[]).await
     }
 
@@ -266,6 +272,7 @@ impl Jobs for Nightly {
         let loaded = (self.reload)(&self.context())?;
         let settings = &loaded.context.settings;
         let schedule = Schedule::new(&settings.schedule, settings.zone)?;
+        self.post.renew(loaded.outlets.clone());
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
         Ok(schedule)
     }

@@ -283,6 +283,7 @@ impl Director {
         if self.dead.load(SeqCst) {
             return true;
         }
+        self.note_mail();
         self.with(|inner| {
             inner.point.clone_from(&point);
             if let Some(trace) = &mut inner.trace {

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use chrono::TimeDelta;
 use costwarden::cloud::sim::{Change, Event, Usage, plant};
+use costwarden::deliver::mail::Mailer;
 use costwarden::domain::exception::{ExceptionRecord, ExceptionStatus, ExceptionType};
 use costwarden::domain::lifecycle::ApprovalKind;
 use costwarden::domain::mode::{Arming, Freeze, Mode};
@@ -24,6 +25,8 @@ use costwarden::worker::jobs::act::{Acting, act};
 use costwarden::worker::jobs::announce::announce;
 use costwarden::worker::jobs::plan::plan;
 use costwarden::worker::jobs::undo::undo as undo_act;
+use costwarden::worker::outlets::Outlets;
+use costwarden::worker::post::Post;
 use costwarden::worker::schedule::Job;
 use costwarden::worker::supervise::Work;
 
@@ -118,11 +121,21 @@ pub async fn apply(director: &Arc<Director>, id: u32, plan: &str, steps: &[Step]
     let actor = Arc::new(Actor { director: director.clone(), process: id, inner });
     let asked = director.clone();
     let halt = Halt::asking(Arc::new(move |point| Box::pin(asked.clone().pass(id, point))));
-    let acting = Acting { actor, by_hand: true, announce: announce(&cx), work: &work, halt };
+    let acting = Acting { actor, by_hand: true, announce: announce(&cx), post: post(director), work: &work, halt };
     director.acting.store(true, SeqCst);
     let acted = act(&cx, &acting, plan, steps).await;
     director.acting.store(false, SeqCst);
+    if !director.dead.load(SeqCst) {
+        acting.post.go().await;
+        director.note_mail();
+    }
     director.tell(|| format!("apply by hand: {} steps, {acted:?}", steps.len()));
+}
+
+/// The mail of a person's command.
+fn post(director: &Director) -> Arc<Post> {
+    let outlets = Arc::new(Outlets::mail(Mailer::Memory(director.mail.clone())));
+    Post::new(director.store.clone(), outlets, director.wall.clone())
 }
 
 /// A person runs `actions undo` on the last act that nobody asked to have back.
@@ -146,7 +159,7 @@ pub async fn take_back_row(director: &Arc<Director>, id: u32, row: i64, resource
     let actor = Arc::new(Actor { director: director.clone(), process: id, inner: director.cloud.actor() });
     let asked = director.clone();
     let halt = Halt::asking(Arc::new(move |point| Box::pin(asked.clone().pass(id, point))));
-    let acting = Acting { actor, by_hand: true, announce: announce(&cx), work: &work, halt };
+    let acting = Acting { actor, by_hand: true, announce: announce(&cx), post: post(director), work: &work, halt };
     let request = UndoRequest { act: row, by: "ann".into(), while_frozen: false };
     director.acting.store(true, SeqCst);
     let undone = undo_act(&cx, &acting, &request).await;

@@ -18,6 +18,7 @@ use crate::remediate::put_back::WAY_ON;
 use crate::remediate::{Announce, GateRules, Halt, Interrupted, Outcome, Progress, Remediator, Run, Tools};
 use crate::store::ACTING_LEASE;
 use crate::worker::context::Context;
+use crate::worker::post::Post;
 use crate::worker::recheck::FreshFacts;
 use crate::worker::supervise::Work;
 
@@ -37,6 +38,8 @@ pub struct Acting<'a> {
     pub by_hand: bool,
     /// Makes the messages of what happens.
     pub announce: Arc<Announce>,
+    /// Sends what people must hear before the run is over.
+    pub post: Arc<Post>,
     /// Asks for a graceful stop, and is beaten after each finished step.
     pub work: &'a Work,
     /// Crash points of tests; [`Halt::from_environment`] for everybody else.
@@ -281,6 +284,7 @@ pub(super) async fn sleep_until(
             return Ok(true);
         }
         acting.work.pulse.beat();
+        acting.post.go().await;
         // A millisecond at least: a clock that counts whole microseconds must not stand still before a finer instant.
         let nap = (at - now).clamp(TimeDelta::milliseconds(1), NAP).to_std().unwrap_or_default();
         tokio::select! {

@@ -63,8 +63,8 @@ pub struct Book {
     pub yes: BTreeMap<(String, &'static str), Vec<(String, Instant)>>,
     /// Warnings by finding id.
     pub warnings: BTreeMap<String, Vec<(Instant, Word)>>,
-    /// Resource ids that a mail to people who decide named.
-    pub alerts: String,
+    /// Mails to people who decide, with the time at which they were taken.
+    pub alerts: Vec<(Instant, String)>,
     pub mails: usize,
     /// How often each mail was taken.
     pub copies: BTreeMap<(String, String), u32>,
@@ -136,12 +136,17 @@ impl Book {
         }
     }
 
+    /// When people who decide were first told of a resource, not before `since`.
+    pub fn told_of(&self, id: &str, since: Instant) -> Option<Instant> {
+        self.alerts.iter().find(|(at, text)| *at >= since && text.contains(id)).map(|(at, _)| *at)
+    }
+
     /// Takes down a mail that was really taken.
     pub fn delivered(&mut self, message: &Message, now: Instant) {
         self.mails += 1;
         *self.copies.entry((message.dedup.clone(), message.to.clone())).or_default() += 1;
         if message.kind == MessageKind::Alert || message.subject.contains("needs a person") {
-            self.alerts.push_str(&message.text);
+            self.alerts.push((now, message.text.clone()));
         }
         if message.kind != MessageKind::Notice {
             return;

@@ -91,7 +91,7 @@ fn i15_every_act_ends(director: &Director) {
         }
         if row.state == JournalState::Stuck {
             let id = row.step.key.id.to_string();
-            let told = director.with(|inner| inner.book.alerts.contains(&id));
+            let told = director.with(|inner| inner.book.told_of(&id, director.scene.world.start).is_some());
             let dead = director.store.dead_letters().unwrap_or_default().iter().any(|own| own.message.contains(&id));
             let known = told || dead;
             director.judge("I15", (!known).then(|| format!("r-{} on {id} is stuck and nobody was told", row.id)));

@@ -71,7 +71,7 @@ pub fn nothing_left_stopped(director: &Director) {
         let runs = now.as_deref().is_none_or(|state| matches!(state, "running" | "pending"));
         let theirs = director.cloud.changes().iter().any(|change| change.target == id && change.refused.is_none());
         let later = director.with(|inner| {
-            let alert = inner.book.alerts.contains(&id);
+            let alert = inner.book.told_of(&id, director.scene.world.start).is_some();
             alert || inner.book.sent.iter().any(|own| own.resource == id && own.row > row && own.effective)
         });
         let back = director.with(|inner| inner.book.asked_back.contains(&row));

@@ -125,7 +125,8 @@ fn judge(director: &Director, id: &str, sort: &str, deaths: u32, calls: &[CallRe
     }
     let state = director.cloud.truth(|truth| truth.resource(id).map_or("gone", Resource::state).to_owned());
     let runs = matches!(&*state, "running" | "pending");
-    let told = director.with(|inner| inner.book.alerts.contains(id));
+    let begun = director.scene.world.start;
+    let told = director.with(|inner| inner.book.told_of(id, begun).is_some());
     director.judge("H21", (!runs && !told).then(|| format!("{sort}: {id} is {state} and nobody was told")));
     let about = |own: &&CallRecord| own.target.as_deref() == Some(id) && !own.dry_run;
     let effective = |word: &str| {
@@ -135,7 +136,9 @@ fn judge(director: &Director, id: &str, sort: &str, deaths: u32, calls: &[CallRe
     // From the stop until it starts again, or until people are told.
     let Some(down) = effective("StopInstances").first().copied() else { return };
     let stuck = store.stuck_remediations().unwrap_or_default().into_iter().find(|row| *row.step.key.id == *id);
-    let ends = effective("StartInstances").last().copied().into_iter().chain(stuck.map(|row| row.updated_at));
+    // Told is when the mail was taken, not when it was written.
+    let told = stuck.and_then(|row| director.with(|inner| inner.book.told_of(id, row.updated_at)));
+    let ends = effective("StartInstances").last().copied().into_iter().chain(told);
     let Some(end) = ends.min() else { return };
     let most = if deaths > 0 { AFTER_A_DEATH * deaths as i32 } else { SOON };
     let took = trouble(calls.iter().filter(about).filter(|own| down <= own.at && own.at <= end), end);

@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 
-use costwarden::cloud::sim::Effect;
+use chrono::TimeDelta;
+use costwarden::cloud::sim::{Effect, Fault};
+use costwarden::deliver::mail::Mailer;
+use costwarden::domain::Instant;
 use costwarden::domain::remediation::JournalState;
 use costwarden::remediate::undo::UndoRequest;
+use costwarden::store::OutboxRow;
 use costwarden::worker::jobs::act::Acting;
 use costwarden::worker::jobs::announce::announce;
 use costwarden::worker::jobs::undo::undo;
+use costwarden::worker::outlets::Outlets;
+use costwarden::worker::post::Post;
 use costwarden::worker::supervise::Work;
 
 use super::story::*;
@@ -92,6 +98,11 @@ async fn accident_omicron_3894_every_act_is_taken_back_after_having_really_been_
         actor: Arc::new(story.cloud().actor()),
         by_hand: true,
         announce: announce(&cx),
+        post: Post::new(
+            cx.store.clone(),
+            Arc::new(Outlets::mail(Mailer::memory("costwarden@example.com").unwrap().0)),
+            cx.clock.clone(),
+        ),
         work: &work,
         halt: costwarden::remediate::Halt::none(),
     };
@@ -108,4 +119,43 @@ async fn accident_omicron_3894_every_act_is_taken_back_after_having_really_been_
         same.map(|own| own.key.id.to_string()).collect()
     });
     assert_eq!(back.len(), 2, "the bare one and the one that was made anew: {back:?}");
+}
+
+/// The run goes on looking for the other one; what went wrong in its first minutes is not kept until then.
+#[tokio::test]
+async fn h21_what_needs_a_person_is_told_while_another_act_is_still_looked_for() {
+    let play = async |blind: Option<Instant>| {
+        let story = Story::open(|world| {
+            world.resources = idle("a");
+            world.resources.extend(idle("b"));
+            let never = refused("StopInstances", Effect::Timeout);
+            world.faults = vec![Fault { target: Some("i-0a".into()), ..never }];
+            if let Some(from) = blind {
+                let unseen = fault("DescribeInstances", Effect::Timeout, from, from + TimeDelta::hours(2));
+                world.faults.push(Fault { target: Some("i-0b".into()), ..unseen });
+            }
+        });
+        story.until(at(3, 0)).await;
+        assert_eq!(story.acts(), ["StopInstances i-0a", "StopInstances i-0b"]);
+        story
+    };
+    let seen = play(None).await;
+    let stopped = seen.changes().into_iter().rfind(|call| call.operation == "StopInstances").unwrap().at;
+    drop(seen);
+    let story = play(Some(stopped + TimeDelta::seconds(1))).await;
+    let store = story.cx().store;
+    let row = |id: &str| {
+        let all = store.remediations_between(start(), at(3, 0)).unwrap();
+        all.into_iter().find(|row| &*row.step.key.id == id).unwrap()
+    };
+    let (stuck, other) = (row("i-0a"), row("i-0b"));
+    assert_eq!(stuck.state, JournalState::Stuck, "{}", stuck.message);
+    let mails: Vec<OutboxRow> = (1..).map_while(|id| store.outbox_row(id).unwrap()).collect();
+    let told = mails.iter().filter(|mail| mail.created_at == stuck.updated_at && mail.message.contains("i-0a"));
+    let told: Vec<Instant> = told.map(|mail| mail.delivered_at.expect("it was taken")).collect();
+    assert!(!told.is_empty());
+    for at in told {
+        assert!(at - stuck.updated_at <= TimeDelta::minutes(5), "told at {at}, stuck since {}", stuck.updated_at);
+        assert!(other.updated_at > at + TimeDelta::minutes(5), "the run was not over: {}", other.updated_at);
+    }
 }
