@@ -27,8 +27,8 @@ use crate::domain::text::{Str, clean};
 /// How late the cloud may show a new snapshot.
 const VISIBLE_AFTER: TimeDelta = TimeDelta::minutes(5);
 
-/// What `looks` is while the intent is on file and the call certainly was not made: not even a lookup came before it. One
-/// and two are how often it may have been made.
+/// What `looks` is while the intent is on file and the call certainly was not made. One and two are how often it may have
+/// been made: each is committed before its call, and taken back when the call was certainly not sent.
 const UNASKED: u32 = 0;
 
 /// The key that the snapshot of each volume is encrypted under.
@@ -100,9 +100,8 @@ impl Remediator {
             }
             Ok(_) => {}
             Err(error) => {
-                here.snapshot_call = None;
-                if never_asked {
-                    remediation.looks = UNASKED;
+                if here.snapshot_call.take().is_some() {
+                    remediation.looks -= 1;
                 }
                 let why = format!("snapshots could not be looked up: {error}");
                 return self.wait(remediation, remediation.updated_at, &why, run);
@@ -167,9 +166,7 @@ impl Remediator {
         match self.gate(Purpose::Backup, step, &call, &fresh.resource, fresh.read_at, run)? {
             Ruling::Pass => {}
             objection => {
-                if remediation.looks == 1 {
-                    remediation.looks = UNASKED;
-                }
+                remediation.looks -= 1;
                 return self.objected(remediation, objection.into(), run).await;
             }
         }

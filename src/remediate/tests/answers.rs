@@ -234,3 +234,33 @@ async fn i20_what_the_cloud_refused_outright_is_no_act_and_is_done_the_next_day(
     assert_eq!(stage.acts(), ["DeleteVolume vol-0orphan", "DeleteVolume vol-0orphan"]);
     stage.assert_watched();
 }
+
+#[tokio::test]
+async fn h46_a_second_request_that_was_certainly_not_sent_is_not_counted_as_asked() {
+    let stage = Stage::new();
+    // The first request is never answered and begins nothing; the second is held after its intent.
+    let unanswered = Fault { form: Some(Form::Change), calls: vec![1], ..Fault::on("CreateSnapshot", Effect::Timeout) };
+    stage.cloud.add_fault(unanswered);
+    let step = stage.due_step(ORPHAN, Action::Terminate).await;
+    let (store, clock, passes) = (stage.store.clone(), stage.clock.clone(), Arc::new(Mutex::new(0)));
+    let counted = passes.clone();
+    let frozen_at_the_second = Halt::meanwhile("J5.after", move || {
+        let mut passes = counted.lock().unwrap();
+        *passes += 1;
+        if *passes == 2 {
+            store.freeze(&Freeze { at: clock.now(), by: "eve".into(), reason: "audit".into() }).unwrap();
+        }
+    });
+    let (remediator, run) = (stage.remediator(frozen_at_the_second), stage.run("run-1"));
+    let first = remediator.start(&step, "p-1", &run).await.unwrap();
+    let outcome = stage.play(&remediator, first, &run).await;
+    assert_eq!((outcome.progress, *passes.lock().unwrap()), (Progress::Held, 2), "{}", outcome.message);
+    assert_eq!(stage.mutations(), [format!("CreateSnapshot {ORPHAN}")], "asked once so far");
+
+    stage.store.unfreeze("eve", stage.clock.now()).unwrap();
+    stage.clock.advance_to(stage.clock.now() + TimeDelta::hours(1));
+    let ends = stage.resume("run-2").await;
+    assert_eq!(ends[0].progress, Progress::Ended(JournalState::Done), "{}", ends[0].message);
+    let asked = stage.mutations().iter().filter(|call| call.starts_with("CreateSnapshot")).count();
+    assert_eq!((asked, stage.frozen()), (2, None), "nothing failed");
+}
