@@ -133,7 +133,7 @@ fn expiring(act: Act, resource: &Resource, tags: &Tags, rules: &GuardRules) -> O
     if tags.get(&format!("{OWN_TAGS}safety-snapshot")).is_none() {
         return protected("it is no safety snapshot of ours");
     }
-    if own_tag(tags, &rules.tag_prefix, "protect").is_some_and(|value| !value.trim().eq_ignore_ascii_case("false")) {
+    if protect_tag(tags, &rules.tag_prefix).is_some() {
         return protected("the tag costwarden:protect refuses every act");
     }
     if let Some(entry) = rules.protect.iter().find(|entry| listed(entry, resource, tags)) {
@@ -192,7 +192,7 @@ fn by_description(snapshot: &Snapshot) -> Option<String> {
 /// Why a keep-until tag on the resource as read now forbids an act on it. A tag that the last scan has seen already
 /// holds as long as `finding` says (90 days at most); a new one, or one that is no date, holds whatever it says.
 pub fn keep_until(resource: &Resource, prefix: &str, finding: &Finding, now: Instant) -> Option<String> {
-    let text = own_tag(resource.tags.known()?, prefix, "keep-until")?;
+    let text = keep_tag(resource.tags.known()?, prefix)?;
     let Ok(day) = text.trim().parse::<NaiveDate>() else {
         return Some(format!(
             "the tag {OWN_TAGS}keep-until={} is no date; write YYYY-MM-DD, or remove the tag to let the rule act",
@@ -206,18 +206,29 @@ pub fn keep_until(resource: &Resource, prefix: &str, finding: &Finding, now: Ins
     (day >= now.date_naive()).then(|| format!("the tag {OWN_TAGS}keep-until holds through {day}"))
 }
 
-/// One of our own tags, under `costwarden:` or under the prefix of the settings.
-fn own_tag<'a>(tags: &'a Tags, prefix: &str, name: &str) -> Option<&'a str> {
-    tags.get(&format!("{OWN_TAGS}{name}"))
-        .or_else(|| if prefix.is_empty() { None } else { tags.get(&format!("{prefix}{name}")) })
+/// The keep-until tag that holds longest, where a resource has one under each prefix: one that is no date before any date.
+pub fn keep_tag<'a>(tags: &'a Tags, prefix: &str) -> Option<&'a str> {
+    let end = |text: &str| text.trim().parse::<NaiveDate>().unwrap_or(NaiveDate::MAX);
+    own_tags(tags, prefix, "keep-until").max_by_key(|text| end(text))
+}
+
+/// What protects, where one of the tags that can does not say "false".
+fn protect_tag<'a>(tags: &'a Tags, prefix: &str) -> Option<&'a str> {
+    own_tags(tags, prefix, "protect").find(|value| !value.trim().eq_ignore_ascii_case("false"))
+}
+
+/// One of our own tags, under `costwarden:` and under the prefix of the settings. Whoever wrote either means it, so
+/// that one never hides the other.
+fn own_tags<'a>(tags: &'a Tags, prefix: &str, name: &str) -> impl Iterator<Item = &'a str> {
+    let prefixes = [Some(OWN_TAGS), Some(prefix).filter(|prefix| !prefix.is_empty())];
+    prefixes.map(|prefix| prefix.and_then(|prefix| tags.get(&format!("{prefix}{name}")))).into_iter().flatten()
 }
 
 fn protection(resource: &Resource, tags: &Tags, rules: &GuardRules, reading: Reading) -> Option<String> {
-    if own_tag(tags, &rules.tag_prefix, "safety-snapshot").is_some() {
+    if own_tags(tags, &rules.tag_prefix, "safety-snapshot").next().is_some() {
         return Some("it is a safety snapshot of ours".into());
     }
-    if let Some(value) = own_tag(tags, &rules.tag_prefix, "protect")
-        && !value.trim().eq_ignore_ascii_case("false")
+    if let Some(value) = protect_tag(tags, &rules.tag_prefix)
         && !planted!("ignore-the-protect-tag")
     {
         return Some(format!("the tag {OWN_TAGS}protect={} refuses every act", clean(value)));
@@ -713,6 +724,29 @@ mod tests {
         let listed = instance(|instance| instance.stop_protected = Fact::unknown("a listing does not say"));
         let reading = Reading::Listing;
         assert_eq!(refusal(Act::StopInstance, &listed, &GuardRules::default(), &prices(), reading), None);
+    }
+
+    #[test]
+    fn h10_a_protect_or_keep_until_tag_under_either_prefix_counts_whatever_the_other_says() {
+        let rules = GuardRules { tag_prefix: "acme:".into(), ..GuardRules::default() };
+        for (told, ours, refuses) in
+            [("false", "true", true), ("true", "false", true), ("false", " False ", false), ("", "false", true)]
+        {
+            for act in ACTS {
+                let both = tagged(healthy(act), &[("costwarden:protect", told), ("acme:protect", ours)]);
+                let answer = refusal(act, &both, &rules, &prices(), Reading::Fresh);
+                assert_eq!(answer.is_some(), refuses, "{act} {told:?} {ours:?}");
+            }
+        }
+        let longest = |told: &str, ours: &str| {
+            let tags = Tags::of(&[("costwarden:keep-until", told), ("acme:keep-until", ours)]);
+            keep_tag(&tags, "acme:").map(str::to_owned)
+        };
+        assert_eq!(longest("2020-01-01", "2030-01-01").as_deref(), Some("2030-01-01"));
+        assert_eq!(longest("2030-01-01", "2020-01-01").as_deref(), Some("2030-01-01"));
+        assert_eq!(longest("2030-01-01", "for ever").as_deref(), Some("for ever"));
+        let foreign = Tags::of(&[("other:keep-until", "2030-01-01"), ("keep-until", "2030-01-01")]);
+        assert_eq!((keep_tag(&foreign, "acme:"), keep_tag(&foreign, "")), (None, None));
     }
 
     #[test]

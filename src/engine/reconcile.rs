@@ -15,7 +15,7 @@ use crate::domain::Instant;
 use crate::domain::check::{Standing, Verdict, Violation};
 use crate::domain::exception::Exception;
 use crate::domain::finding::{Finding, FindingEvent, FindingId, GraceClock, OpenRemediation, Phase, State};
-use crate::domain::plan::OWN_TAGS;
+use crate::domain::guard::keep_tag;
 use crate::domain::resource::{Resource, Tags};
 use crate::domain::text::Str;
 
@@ -433,9 +433,7 @@ pub fn kept(finding: &Finding, now: Instant) -> Option<NaiveDate> {
 
 fn read_keep_tag(finding: &mut Finding, resource: &Resource, prefix: &str, now: Instant) {
     // Owners are told `costwarden:keep-until`; it holds whatever prefix the settings give to the tags that we write.
-    let own = resource.tag(&format!("{OWN_TAGS}keep-until"));
-    let Some(raw) = own.or_else(|| if prefix.is_empty() { None } else { resource.tag(&format!("{prefix}keep-until")) })
-    else {
+    let Some(raw) = resource.tags.known().and_then(|tags| keep_tag(tags, prefix)) else {
         finding.keep_until = None;
         finding.keep_tag = None;
         return;

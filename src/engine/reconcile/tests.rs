@@ -259,6 +259,35 @@ fn h10_the_tag_that_owners_are_told_holds_under_any_prefix_of_the_settings() {
 }
 
 #[test]
+fn h10_of_two_keep_until_tags_neither_hides_the_other_and_the_longer_holds() {
+    let rules = ruleset();
+    let day = |days: i64| (now().date_naive() + TimeDelta::days(days)).to_string();
+    let (past, soon, later) = (day(-5), day(5), day(9));
+    for (told, ours, holds) in [
+        (&past, &soon, Some(soon.clone())),
+        (&soon, &past, Some(soon.clone())),
+        (&soon, &later, Some(later.clone())),
+        (&past, &past, None),
+        (&later, &"for ever".to_owned(), None),
+    ] {
+        let resource = tagged(&[("costwarden:keep-until", told), ("ours:keep-until", ours)]);
+        let look = Look { now: now(), exceptions: &[], owner_of: &|_| None, tag_prefix: "ours:" };
+        let mut reconciler = Reconciler::new(look);
+        reconciler.seen(&resource);
+        let counts_as = reconciler.observe(&resource, &rules.rules()[0], violated(Standing::Proven));
+        let excepted = counts_as == CountsAs::Excepted;
+        assert_eq!(excepted, holds.is_some(), "{told} and {ours}");
+        let findings = reconciler.finish().changed;
+        let unreadable = matches!(findings[0].standing, Standing::ReportedOnly(_));
+        assert_eq!(unreadable, ours == "for ever", "{told} and {ours}");
+        assert_eq!(
+            findings[0].keep_until.map(|day| day.to_string()),
+            holds.or_else(|| (!unreadable).then(|| past.clone()))
+        );
+    }
+}
+
+#[test]
 fn h10_a_keep_until_tag_that_cannot_be_read_is_never_acted_on() {
     let mut nights = Nights::new();
     let odd = tagged(&[("costwarden:keep-until", "until christmas")]);
