@@ -27,7 +27,7 @@ use crate::store::{ACTING_LEASE, GateClass, StoreError};
 pub(super) mod breaker;
 mod expiry;
 mod people;
-mod resource;
+pub(super) mod resource;
 mod storage;
 
 use breaker::Load;
