@@ -46,7 +46,7 @@ impl Teams {
 }
 
 /// What is posted: a card with the subject, and a block for each line of the text.
-fn payload(message: &Message) -> Value {
+pub(crate) fn payload(message: &Message) -> Value {
     let mut left = MAX_CHARS;
     let mut blocks = vec![block(&cut(&message.subject, &mut left), true)];
     for line in message.text.lines() {
@@ -82,7 +82,11 @@ fn cut(line: &str, left: &mut usize) -> String {
 
 fn block(line: &str, heading: bool) -> Value {
     // Cards replace {{DATE(…)}} and {{TIME(…)}} by what they read in them.
-    let line = line.replace("{{", "{ {");
+    let mut line = line.to_owned();
+    while line.contains("{{") {
+        // Once is not enough: of three, the last two would stand together again.
+        line = line.replace("{{", "{ {");
+    }
     // A run without text is no run.
     let line = if line.is_empty() { " ".to_owned() } else { line };
     let weight = if heading { "Bolder" } else { "Default" };
@@ -150,6 +154,16 @@ mod tests {
         }
         assert_eq!(content["msteams"], json!({ "width": "Full" }), "no mentions");
         assert!(lines(&card).last().unwrap().contains("[x](https://evil.example) { {DATE("), "shown as it is written");
+    }
+
+    #[test]
+    fn h38_three_braces_are_no_way_to_have_a_card_fill_something_in() {
+        let date = "DATE(2026-01-01T00:00:00Z, SHORT)";
+        for braces in 2..9 {
+            let card = payload(&message(&format!("{}{date}{}", "{".repeat(braces), "}".repeat(braces))));
+            assert!(!card.to_string().contains("{{"), "{card}");
+        }
+        assert_eq!(lines(&payload(&message("{a} {{{b}}}")))[1], "{a} { { {b}}}");
     }
 
     #[test]
