@@ -64,7 +64,9 @@ pub fn write<'a>(out: impl Write, rows: impl IntoIterator<Item = &'a FindingRow>
 /// Foreign text as a cell that no spreadsheet runs: cleaned, and with an apostrophe before `= + - @`, tab and CR.
 pub fn cell(text: &str) -> String {
     // A tab or CR is replaced by `clean`, so the original first character decides.
-    let dangerous = text.trim_start_matches(' ').starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
+    // Blanks of any sort before it: which of them a spreadsheet leaves out is its own affair.
+    let dangerous = text.trim_start_matches(' ').starts_with(['\t', '\r', '\n'])
+        || text.trim_start().starts_with(['=', '+', '-', '@']);
     let cleaned = clean(text);
     if dangerous { format!("'{cleaned}") } else { cleaned }
 }
@@ -84,6 +86,8 @@ mod tests {
             ("\t=1", "'\u{FFFD}=1"),
             ("\r=1", "'\u{FFFD}=1"),
             ("  =1", "'  =1"),
+            ("\u{a0} =1", "'\u{a0} =1"),
+            ("\u{3000}@A1", "'\u{3000}@A1"),
             ("a=1", "a=1"),
             ("1-2", "1-2"),
             ("", ""),
