@@ -706,6 +706,18 @@ fn mistakes_of_several_tables_come_at_once() {
 }
 
 #[test]
+fn h09_an_address_longer_than_mail_servers_must_take_is_refused_and_not_a_person_who_hears_of_nothing() {
+    let address = |length: usize| {
+        let labels = ["b".repeat(60), "c".repeat(60), "d".repeat(60)].join(".");
+        format!("{}@{labels}.{}", "a".repeat(60), "e".repeat(length - 60 - 1 - 182 - 1))
+    };
+    assert_eq!(address(254).len(), 254);
+    let owners = |address: &str| format!("[owners]\ndefault_owner = \"{address}\"\n");
+    assert_eq!(read(&owners(&address(254))).unwrap().owners.default_owner, Some(address(254)));
+    assert_eq!(mistakes(&owners(&address(255))), [(2, "owners.default_owner".into())]);
+}
+
+#[test]
 fn s9_webhooks_are_signed_from_a_file_reach_listed_names_alone_and_unsigned_ones_are_told() {
     let text = "[webhooks]\nsecret_file = \"hook\"\ninternal_hosts = [\"Tracker.corp.example\", \"jira\"]\n";
     let signed = read(text).unwrap();

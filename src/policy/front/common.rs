@@ -262,6 +262,10 @@ pub(crate) fn is_room(text: &str) -> bool {
 
 /// Whether a text can be a mail address: one `@`, a local part and a domain without blanks or control characters.
 pub(crate) fn is_mail_address(text: &str) -> bool {
+    // What no mail server has to take would be a recipient who hears of nothing.
+    if text.len() > 254 {
+        return false;
+    }
     let Some((local, domain)) = text.split_once('@') else { return false };
     let local_ok = !local.is_empty()
         && local.len() <= 64
