@@ -134,12 +134,15 @@ fn of(connection: &Connection, request: &ActRequest) -> Inner<Vec<Approval>> {
 }
 
 fn requests(connection: &Connection, clause: &str, params: &[&dyn rusqlite::ToSql]) -> Inner<Vec<ActRequest>> {
-    let mut statement = connection.prepare_cached(&format!("SELECT id, doc FROM act_request {clause} ORDER BY id"))?;
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT id, doc, finding, step FROM act_request {clause} ORDER BY id"))?;
     let mut rows = statement.query(params)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let mut request: ActRequest = row::from_json("request for an act", &row.get::<_, String>(1)?)?;
         request.id = row.get(0)?;
+        let (finding, step): (String, String) = (row.get(2)?, row.get(3)?);
+        row::agree("request for an act", &[(&finding, &*request.finding.0), (&step, &*request.step)])?;
         found.push(request);
     }
     Ok(found)

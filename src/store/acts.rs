@@ -122,11 +122,22 @@ pub(super) fn load(connection: &Connection, id: i64) -> Inner<Option<Remediation
 }
 
 fn rows(connection: &Connection, clause: &str, params: &[&dyn rusqlite::ToSql]) -> Inner<Vec<Remediation>> {
-    let mut statement = connection.prepare_cached(&format!("SELECT doc FROM remediation {clause}"))?;
+    let sql = format!("SELECT doc, id, resource, act, state, ended FROM remediation {clause}");
+    let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(row::from_json("act", &row.get::<_, String>(0)?)?);
+        let act: Remediation = row::from_json("act", &row.get::<_, String>(0)?)?;
+        let columns = (row.get::<_, i64>(1)?, row.get::<_, bool>(5)?);
+        if columns != (act.id, act.state.ended()) {
+            let why = format!("its row is r-{} and its document r-{}, or only one is over", columns.0, act.id);
+            return Err(Fault::document("act", why));
+        }
+        let text = |column: usize| row.get_ref(column)?.as_str().map_err(|error| Fault::document("act", error));
+        let pairs =
+            [(text(2)?, &*act.step.key.to_string()), (text(3)?, act.step.act.word()), (text(4)?, act.state.word())];
+        row::agree("act", &pairs)?;
+        found.push(act);
     }
     Ok(found)
 }

@@ -205,12 +205,24 @@ fn answer(transaction: &Transaction<'_>, step: &ExceptionStep<'_>) -> Inner<()> 
 }
 
 fn records(connection: &Connection, clause: &str, params: &[&dyn rusqlite::ToSql]) -> Inner<Vec<ExceptionRecord>> {
-    let mut statement = connection.prepare_cached(&format!("SELECT revision, doc FROM exception {clause}"))?;
+    let columns = "revision, doc, id, account, resource, policy, rule, status";
+    let mut statement = connection.prepare_cached(&format!("SELECT {columns} FROM exception {clause}"))?;
     let mut rows = statement.query(params)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let mut record: ExceptionRecord = row::from_json("exception", &row.get::<_, String>(1)?)?;
         record.revision = row.get(0)?;
+        let text = |column: usize| row.get_ref(column)?.as_str().map_err(|error| Fault::document("exception", error));
+        // They are found by their columns: a document about another resource would protect that, and this no more.
+        let pairs = [
+            (text(2)?, &*record.id),
+            (text(3)?, &*record.account),
+            (text(4)?, &*record.resource_id),
+            (text(5)?, &*record.policy_name),
+            (text(6)?, &*record.rule_name),
+            (text(7)?, record.status.word()),
+        ];
+        row::agree("exception", &pairs)?;
         found.push(record);
     }
     Ok(found)

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_from_iter};
+use rusqlite::{Connection, Row, Transaction, params, params_from_iter};
 
 use super::error::{Fault, Inner};
 use super::{Result, Store, row};
@@ -214,11 +214,7 @@ pub(super) fn not_closed(connection: &Connection) -> Inner<Vec<Finding>> {
 
 /// One finding, inside whatever transaction runs.
 pub(super) fn load(connection: &Connection, id: &FindingId) -> Inner<Option<Finding>> {
-    let doc: Option<String> = connection
-        .prepare_cached("SELECT doc FROM finding WHERE id = ?1")?
-        .query_row([&id.0], |row| row.get(0))
-        .optional()?;
-    doc.map(|doc| row::from_json("finding", &doc)).transpose()
+    Ok(select(connection, "WHERE id = ?1", params![id.0])?.into_iter().next())
 }
 
 /// Findings whose act is under way.
@@ -281,21 +277,27 @@ pub(super) fn append_events<'a>(
     Ok(())
 }
 
+/// What [`collect`] takes.
+const SELECT: &str = "SELECT doc, id, resource, state FROM finding";
+
 fn select(connection: &Connection, clause: &str, params: &[&dyn rusqlite::ToSql]) -> Inner<Vec<Finding>> {
-    let mut statement = connection.prepare_cached(&format!("SELECT doc FROM finding {clause}"))?;
+    let mut statement = connection.prepare_cached(&format!("{SELECT} {clause}"))?;
     collect(statement.query(params)?)
 }
 
 fn select_where(connection: &Connection, clause: &str, values: Vec<Value>) -> Inner<Vec<Finding>> {
-    let mut statement = connection.prepare_cached(&format!("SELECT doc FROM finding {clause}"))?;
+    let mut statement = connection.prepare_cached(&format!("{SELECT} {clause}"))?;
     collect(statement.query(params_from_iter(values))?)
 }
 
 fn collect(mut rows: rusqlite::Rows<'_>) -> Inner<Vec<Finding>> {
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let doc = row.get_ref(0)?.as_str().map_err(|error| Fault::document("finding", error))?;
-        found.push(row::from_json("finding", doc)?);
+        let text = |column: usize| row.get_ref(column)?.as_str().map_err(|error| Fault::document("finding", error));
+        let finding: Finding = row::from_json("finding", text(0)?)?;
+        let key = finding.key.to_string();
+        row::agree("finding", &[(text(1)?, &*finding.id.0), (text(2)?, &*key), (text(3)?, finding.state.word())])?;
+        found.push(finding);
     }
     Ok(found)
 }

@@ -32,6 +32,16 @@ pub(super) fn from_json<T: DeserializeOwned>(what: &str, text: &str) -> Inner<T>
     serde_json::from_str(text).map_err(|error| Fault::document(what, error))
 }
 
+/// A document says what the columns beside it say, pair by pair: what flipped in either is not believed.
+pub(super) fn agree(what: &str, pairs: &[(&str, &str)]) -> Inner<()> {
+    match pairs.iter().find(|(column, document)| column != document) {
+        None => Ok(()),
+        Some((column, document)) => {
+            Err(Fault::document(what, format!("its row says {column:?} where its document says {document:?}")))
+        }
+    }
+}
+
 /// A word of a closed list from its column.
 pub(super) fn word<T>(what: &str, text: &str, parse: impl FnOnce(&str) -> Option<T>) -> Inner<T> {
     parse(text).ok_or_else(|| Fault::document(what, format!("{text:?} is not a word that this version knows")))

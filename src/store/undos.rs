@@ -245,11 +245,20 @@ fn of_act(connection: &Connection, remediation: i64) -> Inner<Vec<Undo>> {
 }
 
 fn rows(connection: &Connection, clause: &str, params: &[&dyn rusqlite::ToSql]) -> Inner<Vec<Undo>> {
-    let mut statement = connection.prepare_cached(&format!("SELECT doc FROM undo {clause}"))?;
+    let sql = format!("SELECT doc, id, remediation, resource, state, ended FROM undo {clause}");
+    let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(row::from_json("undo", &row.get::<_, String>(0)?)?);
+        let undo: Undo = row::from_json("undo", &row.get::<_, String>(0)?)?;
+        let columns = (row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get::<_, bool>(5)?);
+        if columns != (undo.id, undo.remediation, undo.state.ended()) {
+            let why = format!("its row is u-{} and its document u-{}, or of another act or end", columns.0, undo.id);
+            return Err(Fault::document("undo", why));
+        }
+        let text = |column: usize| row.get_ref(column)?.as_str().map_err(|error| Fault::document("undo", error));
+        row::agree("undo", &[(text(3)?, &*undo.key.to_string()), (text(4)?, undo.state.word())])?;
+        found.push(undo);
     }
     Ok(found)
 }

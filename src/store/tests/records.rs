@@ -113,6 +113,31 @@ fn a_document_that_somebody_edited_is_told_and_not_guessed() {
 }
 
 #[test]
+fn h16_a_document_about_another_resource_than_its_row_is_told_and_not_followed() {
+    let edited = |table: &str, from: &str, to: &str| {
+        let (store, findings) = with_findings(&["i-1"]);
+        let fence = acting_lease(&store, "one", minute(0));
+        let act = store.claim(&step(&findings[0]), "p", fence, minute(1)).unwrap();
+        let sql = format!("UPDATE {table} SET doc = replace(doc, '{from}', '{to}') WHERE instr(doc, '{from}')");
+        assert_eq!(store.lock().execute(&sql, []).unwrap(), 1, "{from}");
+        [store.findings_open().map(drop), store.open_remediations().map(drop), store.remediation(act.id).map(drop)]
+    };
+    for (from, to) in [("\"i-1\"", "\"i-2\""), ("\"open\"", "\"excepted\""), ("eu-central-1", "us-east-1")] {
+        let [finding, open, one] = edited("finding", from, to);
+        assert!(finding.unwrap_err().is_doubt() && open.is_ok() && one.is_ok(), "{from}");
+    }
+    for (from, to) in [
+        ("\"i-1\"", "\"i-2\""),
+        ("\"Claimed\"", "\"Answered\""),
+        ("\"Claimed\"", "\"Done\""),
+        ("stop_instance", "add_tags"),
+    ] {
+        let [finding, open, one] = edited("remediation", from, to);
+        assert!(finding.is_ok() && open.unwrap_err().is_doubt() && one.unwrap_err().is_doubt(), "{from}");
+    }
+}
+
+#[test]
 fn a_plan_comes_back_with_what_it_held() {
     let store = Store::in_memory().unwrap();
     let volume = finding("vol-1");
