@@ -26,6 +26,7 @@ pub mod exception;
 pub mod exit;
 pub mod explain;
 pub mod findings;
+pub mod fuzz;
 pub mod iam;
 pub mod init;
 pub mod interrupt;

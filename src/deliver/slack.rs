@@ -44,7 +44,7 @@ impl Slack {
 }
 
 /// What is posted: a text alone, which every client shows, with the three characters escaped that mean something.
-fn payload(message: &Message) -> serde_json::Value {
+pub(crate) fn payload(message: &Message) -> serde_json::Value {
     let mut text: String = format!("{}\n{}", message.subject, message.text).chars().take(MAX_CHARS).collect();
     if text.chars().count() == MAX_CHARS {
         text.push('…');

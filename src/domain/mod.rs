@@ -11,6 +11,7 @@ pub mod drill;
 pub mod exception;
 pub mod fact;
 pub mod finding;
+pub mod fuzz;
 pub mod gp3;
 pub mod guard;
 pub mod hours;

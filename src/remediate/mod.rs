@@ -39,6 +39,7 @@ mod driver;
 pub mod expire;
 mod fits;
 mod freeze;
+pub mod fuzz;
 mod gate;
 mod gate_part;
 mod halt;

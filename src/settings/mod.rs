@@ -10,6 +10,7 @@ mod accounts;
 mod check;
 mod cross;
 mod files;
+pub mod fuzz;
 mod init;
 mod load;
 mod mail;

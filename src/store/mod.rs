@@ -20,6 +20,7 @@ mod drills;
 mod error;
 mod exceptions;
 mod findings;
+pub mod fuzz;
 mod gate;
 mod journal;
 mod leases;

@@ -13,6 +13,7 @@ pub mod context;
 pub mod daemon;
 pub mod exceptions;
 pub mod explain;
+pub mod fuzz;
 pub mod inventory;
 pub mod jobs;
 pub mod ledger;

@@ -20,6 +20,7 @@ use crate::tidy::{root, rust_files};
 
 mod exit_codes;
 mod foreign_text;
+mod fuzzing;
 mod inside;
 mod secrets;
 
