@@ -4,6 +4,9 @@
 //! unknown key, missing key, wrong type, bad word and number out of range in one go. Only what schemars emits for our
 //! shapes is understood.
 
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
@@ -14,7 +17,7 @@ impl Checker<'_> {
     /// The tree as a raw shape, or `None` after noting every mistake.
     pub fn read<T: DeserializeOwned + JsonSchema>(&mut self, at: &At<'_>) -> Option<T> {
         let before = self.count();
-        let schema = schema_of::<T>();
+        let schema = known::<T>();
         let node = at.node?;
         Walk { root: &schema, hidden: at.hidden, checker: self }.node(&schema, node, at.path());
         if self.count() > before {
@@ -34,6 +37,13 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// The schema of a shape, made once: many documents are held against the same few shapes.
+fn known<T: JsonSchema>() -> Arc<Json> {
+    static KNOWN: LazyLock<Mutex<HashMap<String, Arc<Json>>>> = LazyLock::new(Mutex::default);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.entry(T::schema_id().into_owned()).or_insert_with(|| Arc::new(schema_of::<T>())).clone()
 }
 
 /// The JSON Schema of a shape, as the loader reads it: a key that is there has a value, so `null` is never accepted.
