@@ -23,7 +23,7 @@ use costwarden::worker::slots::{self, Verdict};
 use costwarden::worker::supervise::Work;
 
 use crate::director::Director;
-use crate::judge::nights;
+use crate::judge::{breaker, nights};
 use crate::policies;
 use crate::ports::{Actor, Reader};
 
@@ -241,10 +241,13 @@ impl Process {
         if !self.dead() {
             match job {
                 Job::Scan => nights::after_scan(&director, before.unwrap_or_default(), result.is_ok()),
-                Job::Act => director.tell(|| {
-                    let row = |own: &Held| format!("{:?} of {}: {}", own.act, own.key.id, own.reason);
-                    format!("held: {}", held_back(&director).iter().map(row).collect::<Vec<_>>().join("; "))
-                }),
+                Job::Act => {
+                    breaker::held_rightly(&director);
+                    director.tell(|| {
+                        let row = |own: &Held| format!("{:?} of {}: {}", own.act, own.key.id, own.reason);
+                        format!("held: {}", held_back(&director).iter().map(row).collect::<Vec<_>>().join("; "))
+                    });
+                }
                 Job::Daily | Job::Weekly => nights::after_report(&director, &self.nightly.context()),
             }
         }

@@ -111,8 +111,9 @@ pub fn make(seed: u64, only: Option<&[usize]>) -> Scene {
     let end = start + TimeDelta::days(length);
     let severity = *rng.pick(&[Severity::High, Severity::High, Severity::Critical, Severity::Medium]);
     let people = *rng.pick(&[0, 0, 0, 1, 2, 2]);
-    let places = places(&mut rng);
+    let mut places = places(&mut rng);
     let flood = rng.chance(6);
+    let disarmed = if flood { more::a_disarmed_account(seed, &mut places) } else { None };
     // What came later has a stream of its own.
     let mut more = Rng::new(seed, "more");
     let ends = more.chance(15);
@@ -152,6 +153,9 @@ pub fn make(seed: u64, only: Option<&[usize]>) -> Scene {
         scene.furnish(&mut rng, place, number);
         scene.furnish_more(&mut more, place, number);
     }
+    if disarmed.is_some() {
+        scene.flood_more(&places[0]);
+    }
     if rng.chance(10) {
         let elsewhere = Place { account: places[0].account.clone(), region: Region::new("sa-east-1").unwrap() };
         scene.world = with_place(std::mem::replace(&mut scene.world, World::empty(start)), &elsewhere);
@@ -160,6 +164,7 @@ pub fn make(seed: u64, only: Option<&[usize]>) -> Scene {
     scene.encrypt(&mut Rng::new(seed, "keys"));
     scene.plan_human_changes(&mut rng);
     scene.planned = faults::plan(&scene, &mut Rng::new(seed, "faults"));
+    scene.planned.extend(disarmed.map(|hours| more::disarms(&scene, hours)));
     if let Some(only) = only {
         let mut number = 0;
         scene.planned.retain(|_| {

@@ -7,14 +7,14 @@ use costwarden::domain::Instant;
 use costwarden::domain::fact::Fact;
 use costwarden::domain::finding::{Act, FindingId};
 use costwarden::domain::mode::Mode;
-use costwarden::domain::place::{Kind, Place, ResourceKey};
+use costwarden::domain::place::{Kind, Place};
 use costwarden::domain::remediation::{JournalState, Remediation};
 use costwarden::domain::resource::Resource;
 use costwarden::remediate::KEY_TAG;
 use costwarden::store::ACTING_LEASE;
 
 use super::book::{Sent, Word};
-use super::{claims, keys, made};
+use super::{breaker, claims, keys, made};
 use crate::director::Director;
 use crate::faults::What;
 use crate::policies::{self, ACTS, Class, class};
@@ -24,7 +24,7 @@ use crate::scene::{Bait, Card, weekday};
 pub struct Case<'a> {
     pub(super) director: &'a Director,
     process: u32,
-    place: &'a Place,
+    pub(super) place: &'a Place,
     pub(super) call: &'a Call,
     pub(super) now: Instant,
     /// The act that is asked for; `None` for its backup.
@@ -53,7 +53,7 @@ const JUDGEMENTS: [(&str, Judgement); 19] = [
     ("I06", i06_in_time),
     ("I07", i07_people),
     ("I08", i08_pace),
-    ("I08", i08_breaker),
+    ("I08", breaker::i08_breaker),
     ("I09", i09_armed),
     ("I10", i10_waste),
     ("I12", i12_fence),
@@ -153,7 +153,7 @@ impl Case<'_> {
         ACTS.iter().find(|(own, _, _)| Some(*own) == self.act).map(|(_, _, rule)| *rule)
     }
 
-    fn set(&self) -> &'static policies::PolicySet {
+    pub(super) fn set(&self) -> &'static policies::PolicySet {
         let edition = self.director.with(|inner| inner.book.edition);
         policies::of(&self.director.scene, edition)
     }
@@ -300,17 +300,8 @@ fn look(resource: &Resource) -> String {
 }
 
 fn i06_in_time(case: &Case<'_>) -> Option<Verdict> {
-    let settings = &case.director.scene.settings;
-    let local = case.now.with_timezone(&settings.zone);
-    let window = &settings.enforcement.window;
-    let open = window.days.iter().any(|day| day.number_from_monday() == weekday(case.now, settings.zone))
-        && !window.holidays.contains(&local.date_naive())
-        && (window.from..window.to).contains(&local.time().with_nanosecond(0)?);
-    if !open {
-        return Some(Some(format!("{local} is outside the window")));
-    }
-    if case.director.with(|inner| inner.book.mode) != Mode::Enforce {
-        return Some(Some("the mode is not enforce".into()));
+    if let Some(why) = out_of_hours(case.director) {
+        return Some(Some(why));
     }
     let finding = case.finding()?;
     let (grace, second) = case.set().grace(case.act?);
@@ -334,6 +325,21 @@ fn i06_in_time(case: &Case<'_>) -> Option<Verdict> {
             grace.num_hours()
         )
     }))
+}
+
+/// Outside the window, or in another mode than enforce: nothing leaves by itself then.
+pub(super) fn out_of_hours(director: &Director) -> Option<String> {
+    let (now, settings) = (director.truth.now(), &director.scene.settings);
+    let local = now.with_timezone(&settings.zone);
+    let window = &settings.enforcement.window;
+    let open = window.days.iter().any(|day| day.number_from_monday() == weekday(now, settings.zone))
+        && !window.holidays.contains(&local.date_naive())
+        && local.time().with_nanosecond(0).is_some_and(|time| (window.from..window.to).contains(&time));
+    if !open {
+        return Some(format!("{local} is outside the window"));
+    }
+    let mode = director.with(|inner| inner.book.mode);
+    (mode != Mode::Enforce).then(|| "the mode is not enforce".to_owned())
 }
 
 fn i07_people(case: &Case<'_>) -> Option<Verdict> {
@@ -419,47 +425,6 @@ fn i08_total(case: &Case<'_>, kind: Kind) -> u64 {
     now + made::gone_lately(case, kind) + if kind == Kind::Instance { 0 } else { theirs.count() as u64 }
 }
 
-/// More than two of a policy became due at once, and nobody armed since: none of them may be touched.
-fn i08_breaker(case: &Case<'_>) -> Option<Verdict> {
-    let scene = &case.director.scene;
-    if !scene.flood || case.act? != Act::StopInstance {
-        return None;
-    }
-    let (grace, second) = case.set().grace(Act::StopInstance);
-    let instances = case.director.cloud.truth(|truth| {
-        let idle = |one: &&Resource| {
-            let card = scene.cards.get(&*one.key.id);
-            one.state() == "running" && card.is_some_and(|card| card.bait == Bait::None)
-        };
-        truth
-            .resources()
-            .filter(|one| one.instance().is_some())
-            .filter(idle)
-            .map(|one| one.key.clone())
-            .collect::<Vec<_>>()
-    });
-    case.director.with(|inner| {
-        let armed = |key: &ResourceKey| inner.book.armed.get(key.account()).map(|(at, _)| *at);
-        let since = armed(&case.row.as_ref()?.step.key)?;
-        let due = instances.iter().filter(|key| {
-            let id = FindingId::derive(key, "waste", "idle").0;
-            let warned = inner.book.warnings.get(&id).map_or(&[][..], |own| own.as_slice());
-            let touched = case.changes.iter().any(|change| change.target == *key.id)
-                || inner.book.grants.iter().any(|own| own.resource == *key.id)
-                || inner.book.sent.iter().any(|own| own.resource == *key.id);
-            // Told twice for the first time is a grace that began anew.
-            let firsts: Vec<Instant> =
-                warned.iter().filter(|(_, word)| *word == Word::First).map(|(at, _)| *at).collect();
-            // What a person saw in an account that is disarmed nobody here remembers; the state does.
-            let shown = armed(key).is_none_or(|at| firsts.first().is_none_or(|first| *first + grace <= at));
-            let newly = firsts.len() == 1 && firsts[0] + grace <= case.now && !shown;
-            !touched && newly && !second
-        });
-        let count = due.count();
-        Some((count > 3).then(|| format!("{count} became due at once and nobody armed since {since}")))
-    })
-}
-
 fn i09_armed(case: &Case<'_>) -> Option<Verdict> {
     let id = case.call.target();
     let listed = case.director.scene.settings.accounts.iter();
@@ -469,7 +434,7 @@ fn i09_armed(case: &Case<'_>) -> Option<Verdict> {
         Call::DeleteVolume { .. } | Call::CreateSnapshot { .. } => "vol-",
         _ => "",
     };
-    let stranger = foreign_credentials(case);
+    let stranger = foreign_credentials(case.director);
     let truly = case.truth.as_ref().is_none_or(|own| own.key.partition.place == *case.place);
     let (armed, edition) =
         case.director.with(|inner| (inner.book.armed.get(&case.place.account).copied(), inner.book.edition));
@@ -490,11 +455,12 @@ fn i09_armed(case: &Case<'_>) -> Option<Verdict> {
 }
 
 /// The acting credentials are another account's, and have been since before the last question whose they are.
-fn foreign_credentials(case: &Case<'_>) -> bool {
-    let asked = case.now - TimeDelta::minutes(16);
-    case.director.scene.planned.iter().any(|planned| match &planned.what {
+pub(super) fn foreign_credentials(director: &Director) -> bool {
+    let now = director.truth.now();
+    let asked = now - TimeDelta::minutes(16);
+    director.scene.planned.iter().any(|planned| match &planned.what {
         What::Cloud(fault) => {
-            matches!(fault.effect, Effect::WrongIdentity(_)) && fault.span.holds(asked) && fault.span.holds(case.now)
+            matches!(fault.effect, Effect::WrongIdentity(_)) && fault.span.holds(asked) && fault.span.holds(now)
         }
         _ => false,
     })

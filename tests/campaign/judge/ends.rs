@@ -89,6 +89,9 @@ fn i15_every_act_ends(director: &Director) {
             let ours = director.with(|inner| inner.book.sent.iter().any(|own| own.row == row.id && own.effective));
             director.judge("I18", (!theirs && !ours).then(|| format!("r-{} is done and nothing changed", row.id)));
         }
+        if row.state == JournalState::Refused {
+            super::breaker::refused_rightly(director, &row);
+        }
         if row.state == JournalState::Stuck {
             let id = row.step.key.id.to_string();
             let told = director.with(|inner| inner.book.told_of(&id, director.scene.world.start).is_some());

@@ -2,11 +2,12 @@
 //! did. The state file is read where an invariant speaks of it: that an intent was committed, that a finding stayed.
 //!
 //! `calls` judges each change in the moment in which it is asked for, with `made` for what only some acts need, `keys` and
-//! `claims` for what stands beside the resource, `parts`
-//! the later calls of an act of several, `undos` what takes an act back, `nights` each scan, report (with
+//! `claims` for what stands beside the resource, `breaker` for what a policy fell due on, `parts` the later calls of an act
+//! of several, `undos` what takes an act back, `nights` each scan, report (with
 //! `reports`) and slot, `ends` the whole. `book` is what is known without the program.
 
 pub mod book;
+pub mod breaker;
 pub mod calls;
 pub mod claims;
 pub mod ends;

@@ -10,6 +10,8 @@ use costwarden::domain::place::{AccountId, Kind, Place};
 use costwarden::domain::resource::Detail;
 
 use super::{Bait, MARKERS, OWNER, Scene};
+use crate::faults::{Deed, Planned as Fault, What};
+use crate::kinds::Kind as FaultKind;
 use crate::policies::{COST_CENTER, LARGE};
 use crate::rng::Rng;
 
@@ -48,6 +50,16 @@ impl Scene {
                 _ => *rng.pick(&OTHER),
             };
             self.add_snapshot(rng, place, &format!("snap-{number}old"), bait);
+        }
+    }
+
+    /// More waste for a flood in an account that is disarmed, so that people's changes do not dry it up; and more passes,
+    /// so that what the other account has would pass by itself.
+    pub(super) fn flood_more(&mut self, place: &Place) {
+        let mut rng = Rng::new(self.seed, "flood");
+        self.settings.enforcement.breaker.count = 6;
+        for index in 4..14 {
+            self.add_instance(&mut rng, place, &format!("i-0w{index}"), Bait::None);
         }
     }
 
@@ -138,6 +150,26 @@ impl Scene {
             Act::ExpireSnapshot | Act::ExpireImage | Act::SendNotification => {}
         }
     }
+}
+
+/// In half of the floods the account of the flood is disarmed before anything falls due, for so many hours, and there
+/// is another one that stays armed.
+pub(super) fn a_disarmed_account(seed: u64, places: &mut Vec<Place>) -> Option<i64> {
+    let mut rng = Rng::new(seed, "disarmed");
+    if !rng.chance(50) {
+        return None;
+    }
+    if places.iter().all(|own| own.account == places[0].account) {
+        let account = AccountId::new("444455556666").expect("twelve digits");
+        places.push(Place { account, region: places[0].region.clone() });
+    }
+    Some(rng.between(5 * 24, 15 * 24))
+}
+
+/// That somebody disarms the first account early on.
+pub(super) fn disarms(scene: &Scene, hours: i64) -> Fault {
+    let at = scene.world.start + TimeDelta::minutes(90);
+    Fault { kind: FaultKind::DisarmGap, what: What::Time(at, Deed::Disarm(hours)) }
 }
 
 /// A hundred dollars a day.
