@@ -29,6 +29,9 @@ const PATIENCE: TimeDelta = TimeDelta::minutes(30);
 /// How long reads may fail before a person is told.
 const BLIND: TimeDelta = TimeDelta::hours(1);
 
+/// Listings without the volume that a last one must agree with before there is none.
+const ABSENT: u32 = 2;
+
 /// Times that the deletion of one volume is asked for, each on fresh reads.
 const DELETES: u32 = 3;
 
@@ -122,7 +125,7 @@ impl Remediator {
     pub async fn walk_drill(&self, mut drill: Drill, run: &Run, tell: &Tell<'_>) -> Result<Drilled, Interrupted> {
         drill.fence = run.fence;
         match drill.state {
-            DrillState::Intended => self.find_drill(drill, tell).await,
+            DrillState::Intended => self.find_drill(drill, run, tell).await,
             DrillState::Made => self.look_at_drill(drill, run, tell).await,
             DrillState::Ending => self.finish_drill(drill, run, tell).await,
             _ => Ok(Drilled { wait: None, message: drill.message.clone(), drill: Some(drill) }),
@@ -171,7 +174,7 @@ impl Remediator {
     }
 
     /// After a crash or an unclear answer: the volume is looked for by its mark, and never asked for again.
-    async fn find_drill(&self, mut drill: Drill, tell: &Tell<'_>) -> Result<Drilled, Interrupted> {
+    async fn find_drill(&self, mut drill: Drill, run: &Run, tell: &Tell<'_>) -> Result<Drilled, Interrupted> {
         let mark = self.drill_mark(&drill)?;
         let partition = drill.snapshot.partition.place.partition(Kind::Volume);
         let mut found: Vec<Resource> = Vec::new();
@@ -185,18 +188,20 @@ impl Remediator {
         let now = self.tools.clock.now();
         match (found.as_slice(), error) {
             ([one], _) => {
-                drill.made = Some(one.key.clone());
+                (drill.made, drill.gone) = (Some(one.key.clone()), 0);
                 self.move_drill(&mut drill, DrillState::Made, "the volume was found by its mark").await?;
                 self.wait_drill(drill, "waiting for the volume")
             }
-            ([], None) if now - drill.updated_at < VISIBLE_AFTER => {
+            // Before the cloud must show it, no listing counts; and any one may be short and not say so.
+            ([], None) if now - drill.updated_at < VISIBLE_AFTER || drill.gone < ABSENT => {
+                drill.gone += u32::from(now - drill.updated_at >= VISIBLE_AFTER);
                 self.wait_drill(drill, "whether the volume was begun is not known; looking for it")
             }
             ([], None) => {
                 let why = "interrupted before a volume was made; none shows after five minutes";
                 self.end_drill(drill, DrillState::GivenUp, why, tell).await
             }
-            ([], Some(error)) if now - drill.updated_at < BLIND => {
+            ([], Some(error)) if self.unread_for(&drill, run) < BLIND => {
                 self.wait_drill(drill, &format!("volumes could not be listed: {error}"))
             }
             ([], Some(error)) => {
@@ -238,7 +243,7 @@ impl Remediator {
                 drill.fault = Some(why.clone());
                 return self.end_drill(drill, DrillState::Failed, &why, tell).await;
             }
-            Err(error) if since < BLIND => {
+            Err(error) if self.unread_for(&drill, run) < BLIND => {
                 return self.wait_drill(drill, &format!("the volume could not be read: {error}"));
             }
             Err(error) => {
@@ -272,7 +277,7 @@ impl Remediator {
                 };
                 return self.end_drill(drill, state, &words, tell).await;
             }
-            Err(error) if since < BLIND => {
+            Err(error) if self.unread_for(&drill, run) < BLIND => {
                 return self.wait_drill(drill, &format!("the volume could not be read: {error}"));
             }
             Err(error) => {
@@ -294,7 +299,10 @@ impl Remediator {
         }
         let source = match self.tools.read.source_of(&made).await {
             Ok(source) => source,
-            Err(error) if matches!(error.kind, ErrorKind::Throttled | ErrorKind::Uncertain) && since < BLIND => {
+            Err(error)
+                if matches!(error.kind, ErrorKind::Throttled | ErrorKind::Uncertain)
+                    && self.unread_for(&drill, run) < BLIND =>
+            {
                 return self.wait_drill(drill, &format!("what the volume was made of could not be read: {error}"));
             }
             Err(error) => {
@@ -305,6 +313,10 @@ impl Remediator {
         if let Err(why) = ours(&fresh, source.as_deref(), &drill, &self.drill_mark(&drill)?) {
             let why = format!("volume {} is not deleted: {why}", made.id);
             return self.lost(drill, &why, tell).await;
+        }
+        // What is walked on in a later slot is another run's, and nobody asked there whose the credentials are by now.
+        if let Some(objection) = self.identity(made.account(), run).await? {
+            return self.hold_drill(drill, &format!("whose the acting credentials are is not certain: {objection:?}"));
         }
         let volume = match VolumeId::new(&made.id) {
             Ok(volume) => volume,
@@ -332,6 +344,11 @@ impl Remediator {
                 self.lost(drill, &why, tell).await
             }
         }
+    }
+
+    /// For how long at most reads of this walk have failed: days in which nobody looked count for nothing.
+    fn unread_for(&self, drill: &Drill, run: &Run) -> TimeDelta {
+        self.tools.clock.now() - drill.updated_at.max(run.started_at)
     }
 
     /// Why no volume could come of the snapshot, before one is made.

@@ -296,6 +296,60 @@ async fn h14_no_drill_begins_where_nothing_may_be_changed_and_a_freeze_half_way_
 }
 
 #[tokio::test]
+async fn h14_days_in_which_nobody_looked_are_no_hour_of_failed_reads() {
+    // Before the volume is known, while it is waited for, and when it is about to be deleted.
+    for point in ["D1.call", "D2.after", "D4.after"] {
+        let stage = stage();
+        let dies = Halt::asking(Arc::new(move |passed| Box::pin(async move { passed == point })));
+        assert!(matches!(stage.begin("snap-0a", dies).await, Err(Interrupted::Halted(_))), "{point}");
+        assert_eq!(stage.marked().len(), 1, "{point}");
+        // Two days later the first reads fail, for some seconds.
+        stage.clock.advance_to(stage.clock.now() + TimeDelta::days(2));
+        let until = Some(stage.clock.now() + TimeDelta::seconds(5));
+        let span = Span { from: None, until };
+        stage.cloud.add_fault(Fault { span, ..Fault::on("DescribeVolumes", Effect::Throttle) });
+        let end = stage.go_on(Halt::none()).await.unwrap().unwrap();
+        assert_eq!((state(&end), stage.marked()), (Some(DrillState::Passed), Vec::new()), "{point}: {}", end.message);
+        assert!(stage.cloud.fault_hits().iter().all(|hits| *hits > 0), "{point}: the fault was reached");
+    }
+}
+
+#[tokio::test]
+async fn h14_one_listing_without_the_volume_is_no_proof_that_none_was_made() {
+    let stage = stage();
+    let dies = Halt::asking(Arc::new(|point| Box::pin(async move { point == "D1.call" })));
+    assert!(matches!(stage.begin("snap-0a", dies).await, Err(Interrupted::Halted(_))));
+    assert_eq!(stage.marked().len(), 1);
+    // Two days later the first listing is empty, and says nothing of it.
+    stage.clock.advance_to(stage.clock.now() + TimeDelta::days(2));
+    let span = Span { from: None, until: Some(stage.clock.now() + TimeDelta::seconds(5)) };
+    let form = Some(Form::List);
+    stage.cloud.add_fault(Fault { span, form, ..Fault::on("DescribeVolumes", Effect::Shorter(100)) });
+    let end = stage.go_on(Halt::none()).await.unwrap().unwrap();
+    assert_eq!((state(&end), stage.marked()), (Some(DrillState::Passed), Vec::new()), "{}", end.message);
+    assert!(stage.cloud.fault_hits().iter().all(|hits| *hits > 0), "the fault was reached");
+}
+
+#[tokio::test]
+async fn h04_a_drill_that_goes_on_in_a_later_run_asks_again_whose_the_credentials_are() {
+    let stage = stage();
+    let dies = Halt::asking(Arc::new(|point| Box::pin(async move { point == "D2.after" })));
+    assert!(matches!(stage.begin("snap-0a", dies).await, Err(Interrupted::Halted(_))));
+    let other = Effect::WrongIdentity(crate::domain::place::AccountId::new("999999999999").unwrap());
+    let until = Some(stage.clock.now() + TimeDelta::hours(1));
+    let span = Span { from: None, until };
+    stage.cloud.add_fault(Fault { span, ..Fault::on("GetCallerIdentity", other) });
+    let held = stage.go_on(Halt::none()).await.unwrap().unwrap();
+    assert!(held.message.contains("whose the acting credentials are"), "{}", held.message);
+    assert_eq!((stage.marked().len(), stage.made_and_deleted().1), (1, Vec::new()), "nothing is deleted");
+    assert!(stage.cloud.fault_hits().iter().all(|hits| *hits > 0), "the fault was reached");
+    // With the right credentials again a later slot ends it.
+    stage.clock.advance_to(stage.clock.now() + TimeDelta::hours(2));
+    let end = stage.go_on(Halt::none()).await.unwrap().unwrap();
+    assert_eq!((state(&end), stage.marked()), (Some(DrillState::Passed), Vec::new()), "{}", end.message);
+}
+
+#[tokio::test]
 async fn h14_what_cannot_be_read_for_an_hour_is_left_and_told() {
     let stage = stage();
     let from = Some(stage.clock.now() + TimeDelta::seconds(3));
