@@ -56,7 +56,11 @@ pub struct Nightly {
     post: Arc<Post>,
     reload: Box<Reload>,
     halt: Halt,
+    chance: Box<Chance>,
 }
+
+/// Draws the number that chooses a restore drill's snapshot.
+pub type Chance = dyn Fn() -> u64 + Send + Sync;
 
 /// What one scan with everything that follows it brought.
 pub struct ScanNight {
@@ -73,12 +77,18 @@ impl Nightly {
     pub fn new(loaded: Loaded, actor: Arc<dyn CloudAct>, reload: Box<Reload>) -> Nightly {
         let cx = &loaded.context;
         let post = Post::new(cx.store.clone(), loaded.outlets.clone(), cx.clock.clone());
-        Nightly { current: RwLock::new(Arc::new(loaded)), actor, post, reload, halt: Halt::from_environment() }
+        let (current, halt) = (RwLock::new(Arc::new(loaded)), Halt::from_environment());
+        Nightly { current, actor, post, reload, halt, chance: Box::new(chance) }
     }
 
     /// With other crash points than the environment's, for tests.
     pub fn with_halt(self, halt: Halt) -> Nightly {
         Nightly { halt, ..self }
+    }
+
+    /// With other chance than the machine's, for tests that must tell the same story twice.
+    pub fn with_chance(self, chance: Box<Chance>) -> Nightly {
+        Nightly { chance, ..self }
     }
 
     /// The context in force.
@@ -129,7 +139,7 @@ impl Nightly {
         steps.extend(expire::steps(&cx, &*self.actor).await?);
         let acted = act(&cx, &acting, &planned.plan.id, &steps).await?;
         if !acted.interrupted {
-            match drill(&cx, &acting, chance()).await {
+            match drill(&cx, &acting, (self.chance)()).await {
                 Ok(Some(words)) => tracing::info!("{words}"),
                 Ok(None) => {}
                 // The acts are done; a drill can wait for the next slot.

@@ -109,7 +109,7 @@ const LEDGER: [Row; 31] = [
     row("H11", &[PolicyEdited, RolledBack], &[], &["I09"]),
     row("H12", &[], &[LOCAL_DISKS], &["I13"]),
     row("H13", &[AttachGap], &[], &["I01"]),
-    at_least(1_000, row("H14", &[KeyGap], &[], &["I01"])),
+    at_least(1_000, row("H14", &[KeyGap], &[], &["I01", "H14"])),
     row("H16", &[CrashWrite, Ambiguous, IoError], &[], &["I16"]),
     row("H17", &[], &[FLAPPING], &["I10"]),
     row("H18", &[], &[MANAGED], &["I13"]),

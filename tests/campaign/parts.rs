@@ -146,6 +146,7 @@ fn worlds(size: &Size, told: &Told, closing: &mut Closing) {
         ("TerminateInstances", 60),
         ("ReleaseAddress", 60),
         ("DeleteSnapshot", 60),
+        (crate::judge::drills::DRILLS, 8),
     ] {
         let done = tally.done.get(act).copied().unwrap_or(0);
         println!("alive {act} done={done}");

@@ -18,7 +18,7 @@ use costwarden::domain::scan::RequestCount;
 use costwarden::domain::usage::{MetricQuery, Series};
 
 use crate::director::Director;
-use crate::judge::{calls, made, parts, undos};
+use crate::judge::{calls, drills, made, parts, undos};
 
 /// The reading port of one process.
 pub struct Reader {
@@ -115,6 +115,11 @@ impl CloudRead for Reader {
         self.inner.recycled(snapshot).await
     }
 
+    async fn source_of(&self, volume: &ResourceKey) -> Result<Option<String>, CloudError> {
+        self.alive("DescribeVolumes")?;
+        self.inner.source_of(volume).await
+    }
+
     async fn key_state(&self, place: &Place, key: &str) -> Result<KeyState, CloudError> {
         self.alive("DescribeKey")?;
         self.inner.key_state(place, key).await
@@ -151,6 +156,12 @@ impl CloudAct for Actor {
         self.director.sync();
         if self.director.dead.load(SeqCst) {
             return Err(dead(call.operation()));
+        }
+        if let Some(drill) = drills::before(&self.director, self.process, place, call) {
+            let answer = self.inner.execute(place, call).await;
+            drills::after(&self.director, &drill, &answer);
+            self.director.tell(|| format!("worker {}: {call} for drill {} -> {answer:?}", self.process, drill.mark));
+            return answer;
         }
         if let Some(undo) = undos::before(&self.director, place, call) {
             let answer = self.inner.execute(place, call).await;

@@ -26,6 +26,7 @@ use crate::director::Director;
 use crate::judge::{breaker, nights};
 use crate::policies;
 use crate::ports::{Actor, Reader};
+use crate::rng::Rng;
 
 /// A running worker.
 pub struct Process {
@@ -76,7 +77,13 @@ impl Process {
         let asked = director.clone();
         let halt = Halt::asking(Arc::new(move |point| Box::pin(asked.clone().pass(id, point))));
         let reload = Box::new(|_: &Context| anyhow::bail!("nobody reloads here"));
-        let nightly = Nightly::new(Loaded { context, outlets }, Arc::new(actor), reload).with_halt(halt);
+        let drawn = director.clone();
+        let chance = Box::new(move || {
+            let moment = drawn.truth.now().timestamp_micros().unsigned_abs();
+            Rng::new(drawn.scene.seed ^ moment, "drill").next()
+        });
+        let nightly = Nightly::new(Loaded { context, outlets }, Arc::new(actor), reload);
+        let nightly = nightly.with_halt(halt).with_chance(chance);
         let trust = Trust::Sane;
         let (director, scanned, cloud_readings, asked) = (director.clone(), Scanned::default(), 0, false);
         Some(Process { id, nightly, schedule, director, ledger, guard, trust, scanned, cloud_readings, asked })

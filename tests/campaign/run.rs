@@ -94,7 +94,8 @@ pub fn finish(director: &Arc<Director>) -> Tally {
             if call.mutating() {
                 inner.tally.stir(&format!("{} {} {:?} {}", call.at, call.operation, call.target, call.effective));
             }
-            if call.mutating() && call.effective {
+            let drilled = call.target.as_ref().is_some_and(|id| inner.book.drill_volumes.contains_key(id));
+            if call.mutating() && call.effective && !drilled {
                 inner.tally.did(&call.operation, 1);
             }
         }

@@ -163,6 +163,9 @@ pub fn make(seed: u64, only: Option<&[usize]>) -> Scene {
     }
     scene.encrypt(&mut Rng::new(seed, "keys"));
     scene.plan_human_changes(&mut rng);
+    if Rng::new(seed, "drills").chance(25) {
+        scene.settings.drill_every_days = 7;
+    }
     scene.planned = faults::plan(&scene, &mut Rng::new(seed, "faults"));
     scene.planned.extend(disarmed.map(|hours| more::disarms(&scene, hours)));
     if let Some(only) = only {

@@ -93,6 +93,10 @@ pub struct Book {
     pub gaps: (String, BTreeSet<Partition>),
     /// Later calls of acts of several: row, operation, whether it certainly did nothing.
     pub parts: Vec<(i64, String, bool)>,
+    /// When each restore drill asked for its volume, by its mark.
+    pub drills: BTreeMap<String, Instant>,
+    /// Volumes that a restore drill's own call made, with its mark.
+    pub drill_volumes: BTreeMap<String, String>,
 }
 
 impl Book {

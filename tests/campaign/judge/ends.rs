@@ -24,6 +24,7 @@ pub fn judge(director: &Arc<Director>) {
     i02_no_second_snapshot(director);
     i15_every_act_ends(director);
     super::parts::nothing_left_stopped(director);
+    super::drills::ended(director);
     i16_the_chain_holds(director);
     i17_mail(director);
     i22_bounded(director);

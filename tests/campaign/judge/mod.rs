@@ -3,13 +3,14 @@
 //!
 //! `calls` judges each change in the moment in which it is asked for, with `made` for what only some acts need, `keys` and
 //! `claims` for what stands beside the resource, `breaker` for what a policy fell due on, `parts` the later calls of an act
-//! of several, `undos` what takes an act back, `nights` each scan, report (with
+//! of several, `undos` what takes an act back, `drills` the volumes of restore drills, `nights` each scan, report (with
 //! `reports`) and slot, `ends` the whole. `book` is what is known without the program.
 
 pub mod book;
 pub mod breaker;
 pub mod calls;
 pub mod claims;
+pub mod drills;
 pub mod ends;
 pub mod keys;
 pub mod made;
@@ -19,7 +20,7 @@ pub mod reports;
 pub mod undos;
 
 /// The invariants with what each says, in a few words.
-pub const INVARIANTS: [(&str, &str); 22] = [
+pub const INVARIANTS: [(&str, &str); 23] = [
     ("I01", "no change without completed snapshots of every volume"),
     ("I02", "one request per act, one effective change per resource in seven days"),
     ("I03", "a committed intent with equal arguments and the present fence before each request"),
@@ -42,4 +43,5 @@ pub const INVARIANTS: [(&str, &str); 22] = [
     ("I20", "what is due is done once nothing hinders it"),
     ("I21", "a freeze holds before the next request"),
     ("I22", "queues stay bounded"),
+    ("H14", "a restore drill makes one volume, deletes that alone, and leaves none"),
 ];
