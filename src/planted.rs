@@ -1,7 +1,8 @@
 //! Mistakes planted on purpose, to prove that the campaign would find them (safety.md, "Power check").
 //!
 //! Only a build with the feature `planted` has this; the campaign chooses one word at a time. Each stands at its place as
-//! `planted!("word")`, in one line. No release and no default build contains any of them.
+//! `planted!("word")`, in one line, and at every place that would make up for it: where controls stand behind one
+//! another, one word breaks them all. No release and no default build contains any of them.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -19,11 +20,19 @@ pub const WORDS: &[&str] = &[
     "again-within-a-week",
     "anybody-approves",
     "ask-the-gate-once",
+    "breaker-counts-the-disarmed",
+    "breaker-counts-what-was-shown",
     "call-before-intent",
+    "drill-asks-again",
+    "drill-forgets-its-volume",
+    "drill-takes-any-volume-for-its-own",
     "drop-the-fence",
+    "expire-a-backup-early",
+    "expire-what-people-keep",
     "fight-people",
     "foreign-credentials",
     "forget-open-acts",
+    "forget-the-last-attachment",
     "gone-at-first-sight",
     "ignore-a-foreign-claim",
     "ignore-a-freeze",
@@ -38,11 +47,13 @@ pub const WORDS: &[&str] = &[
     "ignore-the-protect-tag",
     "ignore-the-window",
     "judge-what-was-half-read",
+    "keep-backups-for-ever",
     "keep-every-night",
     "leave-it-stopped",
     "lose-mail",
     "lose-the-public-address",
     "miss-one-volume",
+    "miss-what-was-attached",
     "missing-metrics-are-zero",
     "no-backup",
     "no-breaker",
@@ -51,6 +62,7 @@ pub const WORDS: &[&str] = &[
     "old-grace-after-an-exception",
     "one-of-two-is-enough",
     "one-over-the-pace",
+    "overwrite-their-tags",
     "refusal-is-success",
     "repeat-after-a-crash",
     "retry-the-call",
@@ -65,6 +77,24 @@ pub const WORDS: &[&str] = &[
     "trust-a-lost-snapshot",
     "zero-is-no-limit",
 ];
+
+/// What a series of the campaign must find by itself: the word, and the hazard that the series is about.
+pub const IN_SERIES: &[(&str, &str)] = &[
+    ("miss-one-volume", "H13"),
+    ("miss-what-was-attached", "H13"),
+    ("forget-the-last-attachment", "H17"),
+    ("leave-it-stopped", "H21"),
+    ("act-after-an-undo", "H25"),
+    ("again-within-a-week", "H25"),
+    ("expire-a-backup-early", "H26"),
+    ("expire-what-people-keep", "H26"),
+    ("keep-backups-for-ever", "H26"),
+    ("overwrite-their-tags", "H27"),
+    ("gone-at-first-sight", "H28"),
+];
+
+/// Of those, what only a series can find: worlds do not live for so long, or nobody there writes the same key.
+pub const IN_SERIES_ALONE: &[&str] = &["expire-what-people-keep", "keep-backups-for-ever", "overwrite-their-tags"];
 
 static CHOSEN: RwLock<Option<&'static str>> = RwLock::new(None);
 

@@ -133,7 +133,7 @@ fn expiring(act: Act, resource: &Resource, tags: &Tags, rules: &GuardRules) -> O
     if tags.get(&format!("{OWN_TAGS}safety-snapshot")).is_none() {
         return protected("it is no safety snapshot of ours");
     }
-    if protect_tag(tags, &rules.tag_prefix).is_some() {
+    if protect_tag(tags, &rules.tag_prefix).is_some() && !planted!("expire-what-people-keep") {
         return protected("the tag costwarden:protect refuses every act");
     }
     if let Some(entry) = rules.protect.iter().find(|entry| listed(entry, resource, tags)) {

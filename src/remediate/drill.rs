@@ -125,6 +125,9 @@ impl Remediator {
     pub async fn walk_drill(&self, mut drill: Drill, run: &Run, tell: &Tell<'_>) -> Result<Drilled, Interrupted> {
         drill.fence = run.fence;
         match drill.state {
+            DrillState::Intended if planted!("drill-asks-again") => {
+                self.make_drill(drill, self.tools.clock.now(), run, tell).await
+            }
             DrillState::Intended => self.find_drill(drill, run, tell).await,
             DrillState::Made => self.look_at_drill(drill, run, tell).await,
             DrillState::Ending => self.finish_drill(drill, run, tell).await,
@@ -178,10 +181,12 @@ impl Remediator {
         let mark = self.drill_mark(&drill)?;
         let partition = drill.snapshot.partition.place.partition(Kind::Volume);
         let mut found: Vec<Resource> = Vec::new();
+        let any = planted!("drill-takes-any-volume-for-its-own");
         let (_, error) = read_partition(&*self.tools.read, &partition, |page| {
-            found.extend(page.into_iter().filter(|own| own.tag(DRILL_TAG) == Some(mark.as_str())));
+            found.extend(page.into_iter().filter(|own| any || own.tag(DRILL_TAG) == Some(mark.as_str())));
         })
         .await;
+        found.truncate(if any { 1 } else { usize::MAX });
         self.tools.halt.pass("D2.call").await?;
         found.sort_by(|left, right| left.key.cmp(&right.key));
         found.dedup_by(|left, right| left.key == right.key);
@@ -259,6 +264,9 @@ impl Remediator {
     /// Deletes the volume, sees it gone, and ends.
     async fn finish_drill(&self, mut drill: Drill, run: &Run, tell: &Tell<'_>) -> Result<Drilled, Interrupted> {
         let Some(made) = drill.made.clone() else { return self.lost(drill, "its row names no volume", tell).await };
+        if planted!("drill-forgets-its-volume") {
+            return self.end_drill(drill, DrillState::Passed, "the volume was as its snapshot says", tell).await;
+        }
         let read_at = self.tools.clock.now();
         let read = self.tools.read.describe(&made).await;
         self.tools.halt.pass("D4.call").await?;

@@ -24,7 +24,8 @@ impl Remediator {
             return Ok(Some("restore drills are made in mode enforce alone, and not by hand".into()));
         }
         let armed = self.tools.store.arming(&place.account)?;
-        if armed.is_none_or(|arming| arming.account != place.account || now > arming.until) {
+        let over = |until: Instant| now > until && !planted!("a-disarmed-account-is-armed");
+        if armed.is_none_or(|arming| arming.account != place.account || over(arming.until)) {
             return Ok(Some(format!("account {} is not armed", place.account)));
         }
         if self.tools.store.clock_mark()?.is_some_and(|mark| now + TimeDelta::seconds(60) < mark) {
@@ -82,6 +83,9 @@ pub(super) fn ours(fresh: &Resource, source: Option<&str>, drill: &Drill, mark: 
     let Some(volume) = fresh.volume() else { return Err("it was read, but not as a volume".into()) };
     if drill.made.as_ref() != Some(&fresh.key) {
         return Err(format!("it is {}, not the one that was made", fresh.key));
+    }
+    if planted!("drill-takes-any-volume-for-its-own") {
+        return Ok(());
     }
     if fresh.tags.known().is_none() || fresh.tag(DRILL_TAG) != Some(mark) {
         return Err(format!("it does not carry {DRILL_TAG}={mark}"));

@@ -98,7 +98,11 @@ fn over(store: &Store, made_by: i64, resource: &Resource, now: Instant) -> Resul
         return Ok(None);
     };
     let asked = row.snapshots.iter().filter_map(|own| own.requested_at).chain(row.image.iter().map(|own| own.asked_at));
-    let old = |at: Instant| now - at > TimeDelta::days(SNAPSHOT_DAYS);
+    let old =
+        |at: Instant| now - at > TimeDelta::days(if planted!("expire-a-backup-early") { 20 } else { SNAPSHOT_DAYS });
+    if planted!("keep-backups-for-ever") {
+        return Ok(None);
+    }
     if kept(resource, now) || !old(created) || !asked.into_iter().all(old) || !row.state.ended() {
         return Ok(None);
     }
@@ -127,6 +131,9 @@ fn marked(resource: &Resource) -> bool {
 
 /// Whether its own tags keep it: a day that is not over or cannot be read, or the tag that protects.
 fn kept(resource: &Resource, now: Instant) -> bool {
+    if planted!("expire-what-people-keep") {
+        return false;
+    }
     let day = resource.tag(&format!("{OWN_TAGS}keep-until")).map(|day| day.parse::<chrono::NaiveDate>());
     day.is_some_and(|day| day.map_or(true, |day| day >= now.date_naive()))
         || resource.tag(PROTECT_TAG).is_some_and(|value| !value.eq_ignore_ascii_case("false"))

@@ -98,7 +98,8 @@ impl Remediator {
             }
         }
         let changes = step.fingerprint.changes(&Fingerprint::of(resource, &self.rules.ignore_tags));
-        if !changes.is_empty() && !planted!("ignore-the-fingerprint") {
+        if !changes.is_empty() && !planted!("ignore-the-fingerprint", "miss-what-was-attached", "overwrite-their-tags")
+        {
             let changes: Vec<String> = changes.iter().map(|change| clean(change)).collect();
             return Ok(Judged::refuse(
                 HoldCode::StaleScan,
@@ -111,7 +112,7 @@ impl Remediator {
         let still =
             if expires { Ok(StillViolates::Yes) } else { self.tools.recheck.still_violates(step, resource).await };
         match still {
-            _ if planted!("skip-recheck") => {}
+            _ if planted!("skip-recheck", "overwrite-their-tags") => {}
             Ok(StillViolates::Yes) => {}
             Ok(StillViolates::No(why)) => {
                 return Ok(Judged::refuse(HoldCode::StaleScan, format!("no longer violates: {why}")));
@@ -226,7 +227,7 @@ fn covers(planned: &[String], fresh: &Fresh, backup: Backup) -> Result<(), Strin
     }
     let mut planned: Vec<&str> = planned.iter().map(String::as_str).collect();
     planned.sort_unstable();
-    if planned != now {
+    if planned != now && !planted!("miss-what-was-attached") {
         return Err(format!(
             "the plan backs up {}, attached now: {}",
             if planned.is_empty() { "nothing".into() } else { planned.join(", ") },

@@ -6,7 +6,7 @@ use super::people;
 use super::{PlanInput, held, in_time, worth_acting};
 use crate::domain::Instant;
 use crate::domain::finding::{Act, Finding};
-use crate::domain::mode::{Mode, WAY_ON};
+use crate::domain::mode::{Arming, Mode, WAY_ON};
 use crate::domain::money::Usd;
 use crate::domain::place::{AccountId, Kind};
 use crate::domain::plan::{Held, HoldCode};
@@ -28,7 +28,7 @@ pub(super) fn break_circuit<'a>(
     }
     let newly_due = |finding: &Finding| match (seen(input, finding.key.account()), finding.clock.due_at) {
         (Seen::Nowhere, _) => false,
-        (Seen::Until(at), Some(due)) => due > at,
+        (Seen::Until(at), Some(due)) => due > at || planted!("breaker-counts-what-was-shown"),
         (Seen::Until(_) | Seen::Never, _) => true,
     };
     let mut loads: HashMap<(&str, Kind), Load<'_>> = HashMap::new();
@@ -109,7 +109,8 @@ enum Seen {
 }
 
 fn seen(input: &PlanInput<'_>, account: &AccountId) -> Seen {
-    let arming = input.armings.iter().find(|arming| arming.account == *account && arming.until >= input.now);
+    let in_force = |arming: &&Arming| arming.until >= input.now || planted!("breaker-counts-the-disarmed");
+    let arming = input.armings.iter().find(|arming| arming.account == *account).filter(in_force);
     match arming {
         _ if !input.accounts.contains(account) => Seen::Nowhere,
         Some(arming) => Seen::Until(arming.at),

@@ -98,7 +98,7 @@ impl Remediator {
         // What was due when a person armed was shown to that person. Nobody must arm for `apply`, but may.
         let armed = |account: &AccountId| {
             let own = armings.iter().find(|arming| arming.account == *account);
-            own.filter(|arming| now <= arming.until).map(|arming| arming.at)
+            own.filter(|arming| now <= arming.until || planted!("breaker-counts-the-disarmed")).map(|arming| arming.at)
         };
         let counted: BTreeMap<&AccountId, Option<Instant>> = self
             .rules
@@ -108,8 +108,10 @@ impl Remediator {
             .filter(|(_, armed)| armed.is_some() || self.rules.mode != Mode::Enforce)
             .collect();
         let after = counted.values().copied().collect::<Option<Vec<Instant>>>().and_then(|each| each.into_iter().min());
+        let after = after.filter(|_| !planted!("breaker-counts-what-was-shown"));
         let mut rows = store.due_of_policy(&step.policy, kind, after, now)?;
-        rows.retain(|row| counted.get(&row.account).is_some_and(|armed| armed.is_none_or(|at| row.due_at > at)));
+        let unseen = |row: &DueRow, at: Instant| row.due_at > at || planted!("breaker-counts-what-was-shown");
+        rows.retain(|row| counted.get(&row.account).is_some_and(|armed| armed.is_none_or(|at| unseen(row, at))));
         let of_kind =
             self.rules.totals.iter().filter(|((account, own), _)| *own == kind && counted.contains_key(account));
         let of_kind: u64 = of_kind.map(|(_, count)| *count).sum();

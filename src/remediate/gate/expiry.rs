@@ -88,12 +88,14 @@ pub(super) fn stays(facts: &Facts<'_>) -> Option<Ruling> {
     if tags.get("costwarden:safety-snapshot") != Some("true") {
         return refuse(HoldCode::Protected, "it does not carry our mark");
     }
-    if tags.get("costwarden:protect").is_some_and(|value| !value.eq_ignore_ascii_case("false")) {
+    let protected = tags.get("costwarden:protect").is_some_and(|value| !value.eq_ignore_ascii_case("false"));
+    if protected && !planted!("expire-what-people-keep") {
         return refuse(HoldCode::Protected, "the tag costwarden:protect refuses");
     }
     // People may lengthen its time by this tag; what is no date keeps it.
     let kept = tags.get("costwarden:keep-until").map(|day| day.parse::<NaiveDate>());
-    if kept.is_some_and(|day| day.is_err() || day.is_ok_and(|day| day >= facts.now.date_naive())) {
+    let kept = kept.is_some_and(|day| day.is_err() || day.is_ok_and(|day| day >= facts.now.date_naive()));
+    if kept && !planted!("expire-what-people-keep") {
         return refuse(HoldCode::KeepUntil, "the tag costwarden:keep-until holds");
     }
     let Some(origin) = &facts.origin else { return refuse(HoldCode::Incomplete, "its origin was not read") };
@@ -106,7 +108,8 @@ pub(super) fn stays(facts: &Facts<'_>) -> Option<Ruling> {
     if !row.state.ended() || origin.needed {
         return refuse(HoldCode::Protected, "the act that it was made for is not over, or is being taken back");
     }
-    let old = |at: Instant| facts.now - at > TimeDelta::days(PROMISED);
+    let promised = TimeDelta::days(if planted!("expire-a-backup-early") { 20 } else { PROMISED });
+    let old = |at: Instant| facts.now - at > promised;
     let asked = row.snapshots.iter().filter_map(|own| own.requested_at).chain(row.image.iter().map(|own| own.asked_at));
     if !facts.fresh.created_at.known().copied().is_some_and(old) || !asked.into_iter().all(old) {
         return refuse(HoldCode::Protected, "its 90 days are not over");

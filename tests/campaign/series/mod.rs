@@ -73,6 +73,20 @@ pub fn all(worlds: u64, words: &[String]) -> Vec<String> {
     missed
 }
 
+/// Seeds of all crowds that the whole campaign plays of a hazard's series, and how one is played.
+#[cfg(feature = "planted")]
+pub fn crowds(hazard: &str) -> Option<(std::ops::RangeInclusive<u64>, fn(u64) -> Tally)> {
+    let number = ALL.iter().position(|series| series.hazard == hazard)?;
+    let (series, first) = (&ALL[number], FIRST + APART * number as u64);
+    Some((first..=first + series.whole.div_ceil(series.in_one) - 1, series.play))
+}
+
+/// Every hazard that has a series.
+#[cfg(feature = "planted")]
+pub fn hazards() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|series| series.hazard)
+}
+
 /// Plays the one crowd of a seed again with its story; `None` where the seed is no series'.
 pub fn replay(seed: u64) -> Option<std::process::ExitCode> {
     let series = ALL.get(usize::try_from(seed.checked_sub(FIRST)? / APART).ok()?)?;
