@@ -27,7 +27,6 @@ pub const WORDS: &[&str] = &[
     "drill-forgets-its-volume",
     "drill-takes-any-volume-for-its-own",
     "drop-the-fence",
-    "expire-a-backup-early",
     "expire-what-people-keep",
     "fight-people",
     "foreign-credentials",
@@ -80,13 +79,11 @@ pub const WORDS: &[&str] = &[
 
 /// What a series of the campaign must find by itself: the word, and the hazard that the series is about.
 pub const IN_SERIES: &[(&str, &str)] = &[
-    ("miss-one-volume", "H13"),
     ("miss-what-was-attached", "H13"),
     ("forget-the-last-attachment", "H17"),
     ("leave-it-stopped", "H21"),
     ("act-after-an-undo", "H25"),
     ("again-within-a-week", "H25"),
-    ("expire-a-backup-early", "H26"),
     ("expire-what-people-keep", "H26"),
     ("keep-backups-for-ever", "H26"),
     ("overwrite-their-tags", "H27"),

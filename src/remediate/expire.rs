@@ -98,8 +98,7 @@ fn over(store: &Store, made_by: i64, resource: &Resource, now: Instant) -> Resul
         return Ok(None);
     };
     let asked = row.snapshots.iter().filter_map(|own| own.requested_at).chain(row.image.iter().map(|own| own.asked_at));
-    let old =
-        |at: Instant| now - at > TimeDelta::days(if planted!("expire-a-backup-early") { 20 } else { SNAPSHOT_DAYS });
+    let old = |at: Instant| now - at > TimeDelta::days(SNAPSHOT_DAYS);
     if planted!("keep-backups-for-ever") {
         return Ok(None);
     }

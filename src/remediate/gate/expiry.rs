@@ -108,8 +108,7 @@ pub(super) fn stays(facts: &Facts<'_>) -> Option<Ruling> {
     if !row.state.ended() || origin.needed {
         return refuse(HoldCode::Protected, "the act that it was made for is not over, or is being taken back");
     }
-    let promised = TimeDelta::days(if planted!("expire-a-backup-early") { 20 } else { PROMISED });
-    let old = |at: Instant| facts.now - at > promised;
+    let old = |at: Instant| facts.now - at > TimeDelta::days(PROMISED);
     let asked = row.snapshots.iter().filter_map(|own| own.requested_at).chain(row.image.iter().map(|own| own.asked_at));
     if !facts.fresh.created_at.known().copied().is_some_and(old) || !asked.into_iter().all(old) {
         return refuse(HoldCode::Protected, "its 90 days are not over");

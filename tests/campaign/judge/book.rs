@@ -55,8 +55,6 @@ pub struct Book {
     pub pace: Pace,
     /// When an account was armed, and with which edition of the policies.
     pub armed: BTreeMap<AccountId, (Instant, u8)>,
-    /// When an account was armed last, whether it is armed now or not: what was due by then a person has seen.
-    pub shown: BTreeMap<AccountId, Instant>,
     disarmed_until: BTreeMap<AccountId, Instant>,
     pub arm_not_before: Option<Instant>,
     freezes: Vec<(Instant, Instant)>,
@@ -125,7 +123,6 @@ impl Book {
 
     pub fn arm(&mut self, account: &AccountId, now: Instant) {
         self.armed.insert(account.clone(), (now, self.edition));
-        self.shown.insert(account.clone(), now);
     }
 
     pub fn asked_lately(&self, resource: &str, rule: &str, now: Instant) -> bool {

@@ -1,14 +1,15 @@
 //! The breaker, from both sides: nothing of a policy is touched that became due on too much since people armed, and no
 //! policy is held that did not.
 //!
-//! What counts is what the product promises (`docs/safety.md`): findings that fell due after their account was armed
-//! last, in every account of the settings. Disarming takes no finding out of the count: nobody has seen it since.
+//! What counts is what the product promises: findings that fell due after their account was armed, in every account that
+//! is armed. Where nobody wants acts nothing counts, and nobody else waits for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 use costwarden::domain::finding::{Act, FindingId};
+use costwarden::domain::mode::Mode;
 use costwarden::domain::place::{Kind, ResourceKey};
 use costwarden::domain::plan::HoldCode;
 use costwarden::domain::remediation::Remediation;
@@ -47,16 +48,15 @@ pub(super) fn i08_breaker(case: &Case<'_>) -> Option<Verdict> {
             // Told twice for the first time is a grace that began anew.
             let mut firsts = warned.iter().filter(|(_, word)| *word == Word::First).map(|(at, _)| *at);
             let (Some(first), None) = (firsts.next(), firsts.next()) else { return false };
-            let shown = inner.book.shown.get(key.account()).is_some_and(|at| first + grace <= *at);
-            !touched && !second && first + grace <= case.now && !shown
+            let armed = inner.book.armed.get(key.account());
+            let counts = armed.is_some_and(|(at, _)| first + grace > *at);
+            !touched && !second && first + grace <= case.now && counts
         };
-        let due: Vec<&ResourceKey> = instances.iter().filter(due).collect();
-        let elsewhere = due.iter().filter(|key| !inner.book.armed.contains_key(key.account())).count();
-        let words =
-            || format!("{} became due at once, {elsewhere} of them where nobody armed again, armed {since}", due.len());
+        let count = instances.iter().filter(due).count();
+        let words = || format!("{count} became due at once and nobody armed since {since}");
         // One may have changed in a way that only the program can know yet.
         let most = scene.settings.enforcement.breaker.count as usize + 1;
-        Some((due.len() > most).then(words))
+        Some((count > most).then(words))
     })
 }
 
@@ -65,9 +65,11 @@ pub(super) fn i08_breaker(case: &Case<'_>) -> Option<Verdict> {
 pub fn held_rightly(director: &Arc<Director>) {
     let scene = &director.scene;
     let asked = scene.flood || scene.seed.is_multiple_of(8);
-    if !asked || director.with(|inner| inner.book.jumped_at.is_some()) {
+    if !asked || director.with(|inner| inner.book.jumped_at.is_some() || inner.book.mode != Mode::Enforce) {
         return;
     }
+    // Who died right after a delivery has not counted it yet.
+    director.note_mail();
     let held = held_back(director).into_iter().filter(|own| own.code == HoldCode::Breaker);
     let held: BTreeSet<(String, Kind)> = held
         .filter_map(|own| {
@@ -99,12 +101,12 @@ fn verdict(director: &Director, policy: &str, kind: Kind, most: u32, when: &str)
     director.judge("I08", wrong);
 }
 
-/// How many findings of a policy on a kind can be due at most: whose owner was told at all, and, where `unseen` are
-/// wanted alone, that were not surely due by the time at which somebody armed.
-fn most(director: &Director, policy: &str, kind: Kind, unseen: bool) -> u32 {
+/// How many findings of a policy on a kind can be due at most: whose owner was told at all, and, where those that count
+/// `now` are wanted alone, in an account that is armed and not surely due by the time at which somebody armed it.
+fn most(director: &Director, policy: &str, kind: Kind, now: bool) -> u32 {
     let planted = director.scene.world.resources.iter().map(|own| own.resource.key.clone());
-    let now = director.cloud.truth(|truth| truth.resources().map(|own| own.key.clone()).collect::<Vec<_>>());
-    let keys: BTreeSet<ResourceKey> = planted.chain(now).filter(|key| key.kind() == kind).collect();
+    let there = director.cloud.truth(|truth| truth.resources().map(|own| own.key.clone()).collect::<Vec<_>>());
+    let keys: BTreeSet<ResourceKey> = planted.chain(there).filter(|key| key.kind() == kind).collect();
     let edition = director.with(|inner| inner.book.edition);
     let set = policies::of(&director.scene, edition);
     let changed: BTreeSet<String> = director.cloud.changes().into_iter().map(|change| change.target).collect();
@@ -119,11 +121,12 @@ fn most(director: &Director, policy: &str, kind: Kind, unseen: bool) -> u32 {
                 || book.grants.iter().any(|own| own.resource == *key.id)
                 || book.sent.iter().any(|own| own.resource == *key.id);
             let grace = set.grace(act).0 + TimeDelta::hours(1);
-            let seen = match (firsts.as_slice(), book.shown.get(key.account())) {
-                ([first], Some(shown)) => set.severity != Severity::Medium && *first + grace <= *shown,
-                _ => false,
+            let unseen = match (firsts.as_slice(), book.armed.get(key.account())) {
+                (_, None) => false,
+                ([first], Some((at, _))) => touched || set.severity == Severity::Medium || *first + grace > *at,
+                _ => true,
             };
-            !firsts.is_empty() && !(unseen && seen && !touched)
+            !firsts.is_empty() && (unseen || !now)
         };
         let all = keys.iter().flat_map(|key| rules.iter().map(move |(rule, act)| (key, *rule, *act)));
         all.filter(|(key, rule, act)| counts(key, rule, *act)).count() as u32

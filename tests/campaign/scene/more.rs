@@ -54,7 +54,7 @@ impl Scene {
     }
 
     /// More waste for a flood in an account that is disarmed, so that people's changes do not dry it up; and more passes,
-    /// so that what the other account has would pass by itself.
+    /// so that what the other account has passes by itself.
     pub(super) fn flood_more(&mut self, place: &Place) {
         let mut rng = Rng::new(self.seed, "flood");
         self.settings.enforcement.breaker.count = 6;
