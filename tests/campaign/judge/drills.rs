@@ -171,7 +171,8 @@ pub fn ended(director: &Director) {
         let row = of_mark(&all, &mark);
         let goes_on = row.is_some_and(|row| !row.state.ended());
         let known = |text: &str| text.contains(&volume) || text.contains(&mark);
-        let told = director.with(|inner| known(&inner.book.alerts)) || dead.iter().any(|own| known(&own.message));
+        let told = director.with(|inner| inner.book.alerts.iter().any(|(_, text)| known(text)))
+            || dead.iter().any(|own| known(&own.message));
         let words = || format!("{volume} is left, nobody was told: {:?}", row.map(|row| (row.state, &row.message)));
         director.judge("H14", (!goes_on && !told).then(words));
     }
