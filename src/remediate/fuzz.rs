@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 
 use chrono::NaiveDate;
 
+use super::gate::managers::manager;
 use super::gate::resource::marked;
 use crate::cloud::prices;
 use crate::domain::Instant;
@@ -127,9 +128,12 @@ pub fn tags(bytes: &[u8]) -> bool {
             }
         }
     }
-    let gate = |tags: &Tags| marked(tags, None, now).map(|(code, _)| code);
+    let gate = |tags: &Tags| {
+        let managed = || manager(&volume(Act::DeleteVolume, Fact::Known(tags.clone()))).map(|_| HoldCode::Managed);
+        marked(tags, prefix, None, now).map(|(code, _)| code).or_else(managed)
+    };
     assert!(gate(&few).is_none() || gate(&more).is_some(), "{key:?}={value:?} opens the gate");
-    if protecting(&more, "") {
+    if protecting(&more, prefix) {
         assert!(gate(&more).is_some(), "{more:?} protect, and the gate does not see it");
     }
     kept(&more, prefix, now);
@@ -145,11 +149,11 @@ fn kept(tags: &Tags, prefix: &str, now: Instant) {
     assert_eq!(read.is_some(), own.or(other).is_some());
     let holds = [own, other].into_iter().flatten().any(|text| !past(text));
     assert_eq!(read.is_some_and(|text| !past(text)), holds, "{own:?} and {other:?} are read as {read:?}");
-    if own.is_some_and(|text| !past(text)) {
-        assert!(marked(tags, None, now).is_some(), "{own:?} holds, and the gate does not see it");
-        let unreadable = own.filter(|text| text.trim().parse::<NaiveDate>().is_err());
+    if holds {
+        assert!(marked(tags, prefix, None, now).is_some(), "{own:?} or {other:?} holds, and the gate does not see it");
+        let unreadable = [own, other].into_iter().flatten().find(|text| text.trim().parse::<NaiveDate>().is_err());
         if let Some(text) = unreadable {
-            assert!(marked(tags, Some(text), now).is_some(), "{text:?} was seen, and is no date all the same");
+            assert!(marked(tags, prefix, Some(text), now).is_some(), "{text:?} was seen, and is no date all the same");
         }
     }
 }

@@ -26,6 +26,8 @@ use crate::store::{ACTING_LEASE, GateClass, StoreError};
 
 pub(super) mod breaker;
 mod expiry;
+mod losses;
+pub(super) mod managers;
 mod people;
 pub(super) mod resource;
 mod storage;

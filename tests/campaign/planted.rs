@@ -1,11 +1,12 @@
 //! The proof that the campaign finds mistakes: each planted one within two thousand seeds of worlds and crowds of
-//! crashes. And the proof of each series' power: what it is there for must be found by the series itself, within the
-//! crowds that the whole campaign plays of it, whether worlds would find it or not.
+//! crashes. The proof of each series' power: what it is there for must be found by the series itself, within the crowds
+//! that the whole campaign plays of it, whether worlds would find it or not. And the proof that two controls are two: with
+//! one of them blinded whole the campaign finds nothing.
 
 use std::ops::RangeInclusive;
 use std::time::Instant;
 
-use costwarden::planted::{IN_SERIES, IN_SERIES_ALONE, WORDS, choose};
+use costwarden::planted::{DOUBLED, IN_SERIES, IN_SERIES_ALONE, WORDS, choose};
 
 use crate::parts::share;
 use crate::tally::Tally;
@@ -50,15 +51,26 @@ pub fn all(words: &[String]) -> bool {
             missed.push(*word);
         }
     }
+    let mut broke = Vec::new();
+    for word in DOUBLED.iter().filter(wanted) {
+        choose(Some(word));
+        match hunt(word, 1..=SEEDS, BATCH, one) {
+            None => println!("planted {word:<34} changes nothing in {SEEDS} seeds: the other control holds"),
+            Some(Found { seeds, invariant, what }) => {
+                broke.push(*word);
+                println!("planted {word:<34} BROKE {invariant} within {seeds} seeds: {what}");
+            }
+        }
+    }
     choose(None);
     let weak: Vec<&str> = series::hazards().filter(|own| !strong.contains(own)).collect();
-    println!("planted found={found} missed={missed:?} in {:.0?}", begun.elapsed());
+    println!("planted found={found} missed={missed:?} broke={broke:?} in {:.0?}", begun.elapsed());
     let all = words.is_empty() || named("planted");
     println!(
         "series that found what they are for: {strong:?}{}",
         if all { format!(", missed {weak:?}") } else { String::new() }
     );
-    missed.is_empty() && (weak.is_empty() || !all)
+    missed.is_empty() && broke.is_empty() && (weak.is_empty() || !all)
 }
 
 /// The series that must find a word.

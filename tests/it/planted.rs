@@ -10,10 +10,10 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The words of `src/planted.rs`.
+/// The words of `src/planted.rs`, of both its lists.
 fn words() -> BTreeSet<String> {
     let text = fs::read_to_string(root().join("src/planted.rs")).unwrap();
-    let list = &text[text.find("WORDS").unwrap()..text.find("];").unwrap()];
+    let list = &text[text.find("WORDS").unwrap()..text.rfind("];").unwrap()];
     Regex::new(r#""([a-z-]+)""#).unwrap().captures_iter(list).map(|found| found[1].to_owned()).collect()
 }
 

@@ -8,6 +8,7 @@ use chrono::{NaiveDate, TimeDelta};
 
 use super::super::{Remediator, Ruling, Run};
 use super::Facts;
+use super::resource::{named_by_people, own_name};
 use crate::domain::Instant;
 use crate::domain::fact::Fact;
 use crate::domain::finding::Act;
@@ -88,9 +89,14 @@ pub(super) fn stays(facts: &Facts<'_>) -> Option<Ruling> {
     if tags.get("costwarden:safety-snapshot") != Some("true") {
         return refuse(HoldCode::Protected, "it does not carry our mark");
     }
-    let protected = tags.get("costwarden:protect").is_some_and(|value| !value.eq_ignore_ascii_case("false"));
+    let prefix = &facts.rules.guards.tag_prefix;
+    let protects = |key: &str| own_name(key, prefix).as_deref() == Some("protect");
+    let protected = tags.iter().any(|(key, value)| protects(key) && !value.trim().eq_ignore_ascii_case("false"));
     if protected && !planted!("expire-what-people-keep") {
         return refuse(HoldCode::Protected, "the tag costwarden:protect refuses");
+    }
+    if named_by_people(&facts.rules.guards.protect, facts.fresh, tags).is_some() {
+        return refuse(HoldCode::Protected, "the protect list of the settings names it");
     }
     // People may lengthen its time by this tag; what is no date keeps it.
     let kept = tags.get("costwarden:keep-until").map(|day| day.parse::<NaiveDate>());

@@ -27,6 +27,7 @@ mod crashes;
 mod drill;
 mod expiry;
 mod expiry_image;
+mod gate_alone;
 mod gates;
 mod keys;
 mod many;
