@@ -14,6 +14,7 @@ use crate::domain::Instant;
 use crate::domain::act_approval::ActRequest;
 use crate::domain::exception::ExceptionRecord;
 use crate::domain::finding::{Act, Finding, State};
+use crate::domain::inventory::Coverage;
 use crate::domain::lifecycle::Approval;
 use crate::domain::mode::{Arming, Freeze, Mode};
 use crate::domain::notice::NoticeKind;
@@ -24,6 +25,7 @@ use crate::domain::resource::Resource;
 use crate::domain::text::clean;
 use crate::store::{ACTING_LEASE, GateClass, StoreError};
 
+mod basis;
 pub(super) mod breaker;
 mod expiry;
 mod losses;
@@ -77,6 +79,8 @@ pub(super) struct Facts<'a> {
     pub passed: Passed,
     /// What the policy fell due on by now.
     pub load: Load,
+    /// The newest word of a scan about the step's partition.
+    pub look: Option<Coverage>,
     /// Where an expiring safety snapshot comes from.
     pub origin: Option<expiry::Origin>,
 }
@@ -116,7 +120,11 @@ impl Remediator {
         read_at: Instant,
         run: &Run,
     ) -> Result<Ruling, StoreError> {
-        Ok(judge(&self.facts(Purpose::Act, &remediation.step, call, fresh, read_at, run, Some(remediation.id))?))
+        let facts = self.facts(Purpose::Act, &remediation.step, call, fresh, read_at, run, Some(remediation.id))?;
+        match judge(&facts) {
+            Ruling::Pass => self.gate_plan(remediation),
+            objection => Ok(objection),
+        }
     }
 
     /// What the gate looks at. An act that is on file already does not count among those before it.
@@ -161,6 +169,7 @@ impl Remediator {
                 .collect(),
             last_act: self.tools.store.last_act_on(&step.key, own)?.map(|(at, _)| at),
             passed: self.passed(step, run, now)?,
+            look: self.last_look(step, now)?,
             origin: self.origin(step, fresh, run, own)?,
         })
     }
@@ -193,6 +202,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Ruling {
         .or_else(|| not_due(facts))
         .or_else(|| unapproved(facts))
         .or_else(|| resource::untouchable(facts))
+        .or_else(|| basis::unbelieved(facts))
         .or_else(|| breaker::tripped(facts))
         .or_else(|| over_pace(facts))
         .unwrap_or(Ruling::Pass)

@@ -131,6 +131,10 @@ impl Remediator {
             Ruling::Pass => {}
             objection => return Ok(objection.into()),
         }
+        match self.gate_plan(remediation)? {
+            Ruling::Pass => {}
+            objection => return Ok(objection.into()),
+        }
         if let Some(objection) = self.identity(step.key.account(), run).await? {
             return Ok(objection);
         }

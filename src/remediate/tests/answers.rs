@@ -27,7 +27,7 @@ async fn two_failed_acts_in_one_run_freeze() {
     let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
     for id in [ORPHAN, "vol-0second"] {
         let step = stage.due_step(id, Action::Terminate).await;
-        let first = remediator.start(&step, "p-1", &run).await.unwrap();
+        let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
         stage.play(&remediator, first, &run).await;
     }
     assert!(stage.frozen().unwrap().contains("2 acts failed in one run"));
@@ -89,11 +89,11 @@ async fn h33_the_first_throttle_on_a_change_ends_the_run() {
     change_fault(&stage, "DeleteVolume", Effect::Throttle);
     let step = stage.due_step(ORPHAN, Action::Terminate).await;
     let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
-    let first = remediator.start(&step, "p-1", &run).await.unwrap();
+    let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
     let end = stage.play(&remediator, first, &run).await;
     assert_eq!(end.progress, Progress::Ended(JournalState::Refused), "{}", end.message);
     let next = stage.due_step(INSTANCE, Action::Stop).await;
-    let held = remediator.start(&next, "p-1", &run).await.unwrap();
+    let held = remediator.start(&next, &stage.plan(&next), &run).await.unwrap();
     assert_eq!((held.id, held.progress), (None, Progress::Held));
     assert!(held.message.contains("this run makes no more changes"), "{}", held.message);
     assert_eq!((stage.acts().len(), stage.frozen()), (1, None));
@@ -172,7 +172,7 @@ async fn h01_a_rule_that_cannot_be_judged_again_refuses_and_a_failed_metric_read
     let step = stage.due_step(INSTANCE, Action::Stop).await;
     *stage.says.0.lock().unwrap() = Err("cloudwatch GetMetricData: no answer".into());
     let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
-    let first = remediator.start(&step, "p-1", &run).await.unwrap();
+    let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
     assert!(matches!(first.progress, Progress::WaitUntil(_)), "{first:?}");
     *stage.says.0.lock().unwrap() = Ok(StillViolates::Yes);
     let end = stage.play(&remediator, first, &run).await;
@@ -197,7 +197,7 @@ async fn a_refusal_that_the_probe_did_not_foresee_counts_as_a_failure_and_the_se
     let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
     for (id, action, frozen) in [(ORPHAN, Action::Terminate, false), (INSTANCE, Action::Stop, true)] {
         let step = stage.due_step(id, action).await;
-        let first = remediator.start(&step, "p-1", &run).await.unwrap();
+        let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
         let end = stage.play(&remediator, first, &run).await;
         assert_eq!(end.progress, Progress::Ended(JournalState::Refused), "{}", end.message);
         assert_eq!(stage.frozen().is_some(), frozen, "{id}");
@@ -228,7 +228,7 @@ async fn i20_what_the_cloud_refused_outright_is_no_act_and_is_done_the_next_day(
     let finding = stage.due_finding(ORPHAN, Action::Terminate);
     let step = stage.step_of(&finding).await;
     let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-2"));
-    let first = remediator.start(&step, "p-2", &run).await.unwrap();
+    let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
     let outcome = stage.play(&remediator, first, &run).await;
     assert_eq!(outcome.progress, Progress::Ended(JournalState::Done), "{}", outcome.message);
     assert_eq!(stage.acts(), ["DeleteVolume vol-0orphan", "DeleteVolume vol-0orphan"]);
@@ -252,7 +252,7 @@ async fn h46_a_second_request_that_was_certainly_not_sent_is_not_counted_as_aske
         }
     });
     let (remediator, run) = (stage.remediator(frozen_at_the_second), stage.run("run-1"));
-    let first = remediator.start(&step, "p-1", &run).await.unwrap();
+    let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
     let outcome = stage.play(&remediator, first, &run).await;
     assert_eq!((outcome.progress, *passes.lock().unwrap()), (Progress::Held, 2), "{}", outcome.message);
     assert_eq!(stage.mutations(), [format!("CreateSnapshot {ORPHAN}")], "asked once so far");

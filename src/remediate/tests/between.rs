@@ -66,7 +66,7 @@ async fn h13_a_volume_attached_between_plan_and_act_refuses() {
     let stage = Stage::new();
     let step = stage.due_step(INSTANCE, Action::Stop).await;
     let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
-    let first = remediator.start(&step, "p-1", &run).await.unwrap();
+    let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
     assert!(matches!(first.progress, Progress::WaitUntil(_)), "{first:?}");
     stage.cloud.apply("ann", attach).unwrap();
     let end = stage.play(&remediator, first, &run).await;
@@ -128,7 +128,7 @@ async fn h07_a_change_while_the_snapshot_is_made_still_stops_the_act() {
         let stage = Stage::new();
         let step = stage.due_step(ORPHAN, Action::Terminate).await;
         let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
-        let first = remediator.start(&step, "p-1", &run).await.unwrap();
+        let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
         assert!(matches!(first.progress, Progress::WaitUntil(_)), "{first:?}");
         change(&stage);
         let end = stage.play(&remediator, first, &run).await;
@@ -150,7 +150,7 @@ async fn h10_an_exception_a_closed_finding_or_an_undecided_look_while_we_wait_re
         let stage = Stage::new();
         let step = stage.due_step(ORPHAN, Action::Terminate).await;
         let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
-        let first = remediator.start(&step, "p-1", &run).await.unwrap();
+        let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
         let mut finding = stage.store.finding(&step.finding).unwrap().unwrap();
         change(&stage, &mut finding);
         stage.store.update_findings(&[finding], &[]).unwrap();
@@ -177,7 +177,7 @@ async fn i21_a_freeze_while_we_wait_holds_and_after_it_everything_is_judged_agai
     let stage = Stage::new();
     let step = stage.due_step(ORPHAN, Action::Terminate).await;
     let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
-    let first = remediator.start(&step, "p-1", &run).await.unwrap();
+    let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
     stage.store.freeze(&Freeze { at: stage.clock.now(), by: "eve".into(), reason: "audit".into() }).unwrap();
     let held = stage.play(&remediator, first, &run).await;
     assert_eq!(held.progress, Progress::Held, "{}", held.message);
@@ -185,7 +185,7 @@ async fn i21_a_freeze_while_we_wait_holds_and_after_it_everything_is_judged_agai
     assert_eq!(stage.acts(), Vec::<String>::new());
     // And nothing new begins.
     let other = stage.due_step(INSTANCE, Action::Stop).await;
-    let refused = remediator.start(&other, "p-1", &run).await.unwrap();
+    let refused = remediator.start(&other, &stage.plan(&other), &run).await.unwrap();
     assert_eq!((refused.id, refused.progress), (None, Progress::Held));
 
     stage.store.unfreeze("eve", stage.clock.now()).unwrap();
@@ -199,7 +199,7 @@ async fn h06_another_worker_with_a_newer_fence_ends_this_one_before_the_wire() {
     let stage = Stage::new();
     let step = stage.due_step(ORPHAN, Action::Terminate).await;
     let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
-    let first = remediator.start(&step, "p-1", &run).await.unwrap();
+    let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
     let snapshots = stage.mutations();
     // This worker slept past its lease; another took it.
     stage.clock.advance_to(stage.clock.now() + TimeDelta::hours(1));
@@ -211,7 +211,7 @@ async fn h06_another_worker_with_a_newer_fence_ends_this_one_before_the_wire() {
     );
     assert_eq!(stage.mutations(), snapshots, "the stale one called nothing");
     assert!(matches!(
-        remediator.start(&step, "p-1", &run).await,
+        remediator.start(&step, &stage.plan(&step), &run).await,
         Ok(Outcome { id: None, progress: Progress::Held, .. })
     ));
 
@@ -227,8 +227,8 @@ async fn h06_one_resource_has_one_open_act() {
     let stage = Stage::new();
     let step = stage.due_step(ORPHAN, Action::Terminate).await;
     let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
-    let first = remediator.start(&step, "p-1", &run).await.unwrap();
-    let second = remediator.start(&step, "p-1", &run).await.unwrap();
+    let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
+    let second = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
     assert_eq!((second.id, second.progress), (None, Progress::Held));
     assert!(second.message.contains("open"), "{}", second.message);
     stage.play(&remediator, first, &run).await;
@@ -261,7 +261,7 @@ async fn h02_a_snapshot_that_goes_while_the_reads_take_long_is_missed_before_the
             clock.advance_to(clock.now() + TimeDelta::minutes(2));
         });
         let (remediator, run) = (stage.remediator(slowly), stage.run("run-1"));
-        let first = remediator.start(&step, "p-1", &run).await.unwrap();
+        let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
         let end = stage.play(&remediator, first, &run).await;
         assert_eq!(end.progress, Progress::Ended(JournalState::Aborted), "{id}: {}", end.message);
         assert!(end.message.contains("is not there any more"), "{id}: {}", end.message);
@@ -300,7 +300,7 @@ async fn i21_a_freeze_between_the_intent_and_the_call_still_stops_the_call() {
         store.freeze(&Freeze { at: clock.now(), by: "eve".into(), reason: "audit".into() }).unwrap();
     });
     let (remediator, run) = (stage.remediator(freezes), stage.run("run-1"));
-    let first = remediator.start(&step, "p-1", &run).await.unwrap();
+    let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
     let end = stage.play(&remediator, first, &run).await;
     assert_eq!(end.progress, Progress::Ended(JournalState::Refused), "{}", end.message);
     assert!(end.message.contains("no call was made: frozen by eve"), "{}", end.message);
@@ -318,7 +318,7 @@ async fn h06_a_lease_that_is_lost_between_the_intent_and_the_call_stops_the_call
         store.acquire(ACTING_LEASE, "another", TimeDelta::days(1), later).unwrap().unwrap();
     });
     let (remediator, run) = (stage.remediator(taken), stage.run("run-1"));
-    let mut next = remediator.start(&step, "p-1", &run).await;
+    let mut next = remediator.start(&step, &stage.plan(&step), &run).await;
     while let Ok(Outcome { progress: Progress::WaitUntil(until), id, .. }) = next {
         stage.clock.advance_to(until);
         next = remediator.advance(id.unwrap(), &run).await;
@@ -357,7 +357,7 @@ async fn h07_a_change_in_any_gap_before_the_last_look_stops_the_act() {
             let (cloud, store) = (stage.cloud.clone(), stage.store.clone());
             let (remediator, run) =
                 (stage.remediator(Halt::meanwhile(point, move || change(&cloud, &store))), stage.run("run-1"));
-            let first = remediator.start(&step, "p-1", &run).await.unwrap();
+            let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
             let end = stage.play(&remediator, first, &run).await;
             assert_refused(&stage, &end, words);
             assert_ne!(stage.truth(ORPHAN), "gone", "{point} {words}");

@@ -57,7 +57,7 @@ async fn h03_a_policy_that_trips_while_a_snapshot_is_awaited_is_stopped_before_i
     stage.fault("CreateSnapshot", Effect::SnapshotHours(2));
     let step = stage.due_step(ORPHAN, Action::Terminate).await;
     let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
-    let first = remediator.start(&step, "p-1", &run).await.unwrap();
+    let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
     assert!(matches!(first.progress, Progress::WaitUntil(_)), "{}", first.message);
     beside(&stage, 10, |_| {});
     let outcome = stage.play(&remediator, first, &run).await;

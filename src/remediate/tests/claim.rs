@@ -53,8 +53,8 @@ async fn h06_of_two_installations_that_both_asked_for_their_snapshots_neither_ac
     let (run_one, run_two) = (one.run("run-1"), two.run("run-1"));
     let step_one = one.due_step(ORPHAN, Action::Terminate).await;
     let step_two = two.due_step(ORPHAN, Action::Terminate).await;
-    let first = of_one.start(&step_one, "p-1", &run_one).await.unwrap();
-    let second = of_two.start(&step_two, "p-1", &run_two).await.unwrap();
+    let first = of_one.start(&step_one, &one.plan(&step_one), &run_one).await.unwrap();
+    let second = of_two.start(&step_two, &two.plan(&step_two), &run_two).await.unwrap();
     assert_eq!(one.mutations().len(), 2, "each asked for its snapshot: {:?}", one.mutations());
 
     for (stage, other, remediator, begun, run) in

@@ -74,7 +74,7 @@ async fn h26_after_365_days_of_acts_no_safety_snapshot_is_older_than_promised_an
         stage.cloud.apply("ann", Change::Create(vec![volume])).unwrap();
         let step = stage.due_step(&id, Action::Terminate).await;
         let (remediator, run) = (stage.remediator(Halt::none()), stage.run(&format!("run-{day}")));
-        let first = remediator.start(&step, "p-1", &run).await.unwrap();
+        let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
         let end = stage.play(&remediator, first, &run).await;
         assert_eq!(end.progress, Progress::Ended(JournalState::Done), "day {day}: {}", end.message);
         made.insert(stage.row(end.id.unwrap()).snapshots[0].snapshot.clone().unwrap().to_string(), now);

@@ -61,7 +61,7 @@ async fn h26_after_a_year_of_terminations_every_image_and_then_its_snapshots_end
         stage.cloud.apply("ann", Change::Create(vec![instance, root])).unwrap();
         let step = stage.due_step(&id, Action::Terminate).await;
         let (remediator, run) = (stage.remediator(Halt::none()), stage.run(&format!("run-{day}")));
-        let first = remediator.start(&step, "p-1", &run).await.unwrap();
+        let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
         let end = stage.play(&remediator, first, &run).await;
         assert_eq!(end.progress, Progress::Ended(JournalState::Done), "day {day}: {}", end.message);
         let row = stage.row(end.id.unwrap());

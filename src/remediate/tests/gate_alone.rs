@@ -7,6 +7,8 @@ use super::*;
 use crate::domain::fact::Fact;
 use crate::domain::finding::Act;
 use crate::domain::guard;
+use crate::domain::inventory::{Coverage, Status};
+use crate::domain::plan::Plan;
 use crate::domain::resource::{Detail, Instance, InstanceState, Tags};
 use crate::remediate::actions::{Asked, action};
 use crate::remediate::gate::{Purpose, managers};
@@ -328,4 +330,142 @@ async fn a_tag_is_written_at_the_gate_on_what_lives_and_on_nothing_that_is_on_it
         });
         assert_eq!(ruling == Ruling::Pass, passes, "{word}: {ruling:?}");
     }
+}
+
+#[tokio::test]
+async fn i04_the_gate_alone_holds_what_stands_on_a_listing_that_is_not_believed_or_is_none() {
+    type Case = (&'static str, fn(&mut Coverage), &'static str);
+    let doubts: [Case; 3] = [
+        ("shrunk", |row| row.suspect = Some("suspect: shrank from 100 to 4 resources".into()), "is not believed"),
+        ("cut", |row| row.status = Status::Partial, "was not read to its end"),
+        (
+            "denied",
+            |row| (row.status, row.error) = (Status::Failed, Some("UnauthorizedOperation".into())),
+            "UnauthorizedOperation",
+        ),
+    ];
+    for (id, on, act) in ACTS {
+        let asking = Asking::about(id, on, act).await;
+        let (kind, mut held) = (asking.step.key.kind(), 0);
+        for (what, doubt, words) in doubts {
+            asking.stage.clock.advance_to(asking.stage.clock.now() + TimeDelta::seconds(1));
+            asking.stage.scan_with(|row| {
+                if row.partition.kind == kind {
+                    doubt(row);
+                }
+            });
+            match asking.gate(&asking.fresh) {
+                Ruling::Hold(why) => {
+                    assert!(why.contains(words), "{act} {what}: {why}");
+                    held += 1;
+                }
+                other => panic!("{act} {what}: {other:?}"),
+            }
+        }
+        assert_eq!(held, doubts.len());
+        // What another kind's listing is worth does not matter, and a look that is believed sets it right.
+        asking.stage.clock.advance_to(asking.stage.clock.now() + TimeDelta::seconds(1));
+        asking.stage.scan_with(|row| {
+            if row.partition.kind != kind {
+                row.status = Status::Failed;
+            }
+        });
+        assert_eq!(asking.gate(&asking.fresh), Ruling::Pass, "{act}");
+    }
+}
+
+#[tokio::test]
+async fn i04_a_scan_that_doubts_its_listing_while_a_snapshot_is_awaited_stops_the_act_until_one_believes_it() {
+    let stage = Stage::with(|world| world.timing.snapshot_base = TimeDelta::minutes(40));
+    let step = stage.due_step(ORPHAN, Action::Terminate).await;
+    let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
+    let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
+    assert!(matches!(first.progress, Progress::WaitUntil(_)), "it waits for its snapshot");
+    stage.clock.advance_to(stage.clock.now() + TimeDelta::seconds(1));
+    stage.scan_with(|row| row.suspect = Some("suspect: shrank from 400 to 3 resources".into()));
+    let held = stage.play(&remediator, first, &run).await;
+    assert_eq!(held.progress, Progress::Held, "{}", held.message);
+    assert!(held.message.contains("shrank from 400 to 3"), "{}", held.message);
+    assert_eq!((stage.acts().len(), stage.truth(ORPHAN).as_str(), stage.frozen()), (0, "available", None));
+    stage.clock.advance_to(stage.clock.now() + TimeDelta::seconds(1));
+    stage.scanned();
+    let ends: Vec<Progress> = stage.resume("run-2").await.into_iter().map(|own| own.progress).collect();
+    assert_eq!(ends, [Progress::Ended(JournalState::Done)]);
+    stage.assert_watched();
+}
+
+#[tokio::test]
+async fn h11_the_gate_acts_on_a_whole_unexpired_plan_of_this_state_and_on_nothing_else() {
+    type Case = (&'static str, fn(&Step, &mut Plan), &'static str);
+    let cases: [Case; 6] = [
+        ("edited in its file", |_, plan| plan.expires_at += TimeDelta::days(9), "its contents do not give its id"),
+        ("under another id", |_, plan| plan.id = "p-0123456789abcdef".into(), "its contents do not give its id"),
+        ("of another state", |_, plan| derived(plan, |own| own.state_id = "st-other".into()), "another state file"),
+        ("expired", |_, plan| derived(plan, |own| own.expires_at = monday() - TimeDelta::seconds(1)), "had expired"),
+        (
+            "of tomorrow",
+            |_, plan| derived(plan, |own| own.created_at = monday() + TimeDelta::minutes(6)),
+            "was made after this act",
+        ),
+        ("on no file", |_, _| {}, "is not on file"),
+    ];
+    for (what, change, words) in cases {
+        let stage = Stage::new();
+        let step = stage.due_step(ORPHAN, Action::Terminate).await;
+        let id = match what {
+            "on no file" => "p-fedcba9876543210".to_owned(),
+            _ => stage.plan_with(&step, |plan| change(&step, plan)),
+        };
+        let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
+        let outcome = remediator.start(&step, &id, &run).await.unwrap();
+        assert_refused(&stage, &outcome, words);
+        assert_eq!(stage.mutations(), Vec::<String>::new(), "{what}: not even a snapshot");
+    }
+    // Its last instant is still good.
+    let stage = Stage::new();
+    let step = stage.due_step(ORPHAN, Action::Terminate).await;
+    let id = stage.plan_with(&step, |plan| derived(plan, |own| own.expires_at = monday()));
+    let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
+    let first = remediator.start(&step, &id, &run).await.unwrap();
+    assert_eq!(stage.play(&remediator, first, &run).await.progress, Progress::Ended(JournalState::Done));
+}
+
+fn derived(plan: &mut Plan, change: impl FnOnce(&mut Plan)) {
+    change(plan);
+    plan.id = plan.derive_id();
+}
+
+#[tokio::test]
+async fn h11_a_step_that_its_plan_does_not_have_is_a_mistake_of_the_program_and_freezes() {
+    type Case = (&'static str, fn(&mut Step));
+    let cases: [Case; 3] = [
+        ("another finding's", |own| own.finding = crate::domain::finding::FindingId("f-none".into())),
+        ("without its backup", |own| own.backup.clear()),
+        ("for another amount", |own| own.monthly = None),
+    ];
+    for (what, change) in cases {
+        let stage = Stage::new();
+        let step = stage.due_step(ORPHAN, Action::Terminate).await;
+        let mut other = step.clone();
+        change(&mut other);
+        assert_ne!(step, other, "{what}");
+        let id = stage.plan(&other);
+        let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
+        let outcome = remediator.start(&step, &id, &run).await.unwrap();
+        assert_eq!(outcome.progress, Progress::Ended(JournalState::Refused), "{what}: {}", outcome.message);
+        assert!(stage.frozen().unwrap_or_default().contains(&id), "{what}: {:?}", stage.frozen());
+        assert_eq!(stage.mutations(), Vec::<String>::new(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_plan_that_expires_while_a_snapshot_is_awaited_was_good_when_the_act_began() {
+    let stage = Stage::with(|world| world.timing.snapshot_base = TimeDelta::hours(3));
+    let step = stage.due_step(ORPHAN, Action::Terminate).await;
+    let id = stage.plan_with(&step, |plan| derived(plan, |own| own.expires_at = monday() + TimeDelta::minutes(1)));
+    let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
+    let first = remediator.start(&step, &id, &run).await.unwrap();
+    let outcome = stage.play(&remediator, first, &run).await;
+    assert_eq!(outcome.progress, Progress::Ended(JournalState::Done), "{}", outcome.message);
+    assert!(stage.clock.now() > monday() + TimeDelta::hours(2), "it waited longer than its plan was good for");
 }

@@ -35,7 +35,7 @@ async fn h03_a_plan_file_that_knows_nothing_of_todays_acts_waits_for_room_and_fr
     assert_eq!(stage.act(&step).await.progress, Progress::Ended(JournalState::Done));
     let step = stage.due_step(ORPHAN, Action::Terminate).await;
     let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-2"));
-    let first = remediator.start(&step, "p-1", &run).await.unwrap();
+    let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
     let outcome = stage.play(&remediator, first, &run).await;
     assert_eq!(outcome.progress, Progress::Held, "{}", outcome.message);
     assert!(outcome.message.contains("over today's pace"), "{}", outcome.message);
@@ -110,7 +110,7 @@ async fn h03_a_step_carried_over_from_yesterday_waits_for_room_instead_of_freezi
     let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
     for id in [ORPHAN, "vol-0second"] {
         let step = stage.due_step(id, Action::Terminate).await;
-        let first = remediator.start(&step, "p-1", &run).await.unwrap();
+        let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
         assert_eq!(stage.play(&remediator, first, &run).await.progress, Progress::Held);
         // The second claim of the day is made inside the window too.
         stage.clock.advance_to(if id == ORPHAN { at("2026-11-24T09:30:00Z") } else { stage.clock.now() });

@@ -124,7 +124,7 @@ async fn h14_a_key_that_somebody_schedules_for_deletion_in_any_gap_before_the_la
                 cloud.apply("sec", change).unwrap();
             });
             let (remediator, run) = (stage.remediator(meanwhile), stage.run("run-1"));
-            let first = remediator.start(&step, "p-1", &run).await.unwrap();
+            let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
             let end = stage.play(&remediator, first, &run).await;
             if !*hit.lock().unwrap() {
                 // Without a backup there is no such gap.
@@ -230,7 +230,7 @@ async fn h14_a_yes_that_is_older_than_a_minute_at_the_call_counts_no_more() {
     let step = stage.due_step(ORPHAN, Action::Terminate).await;
     let (mut remediator, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
     remediator.tools.read = Arc::new(Slow { inner: stage.cloud.reader(), clock: stage.clock.clone() });
-    let mut next = remediator.start(&step, "p-1", &run).await.unwrap();
+    let mut next = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
     while let Progress::WaitUntil(until) = next.progress {
         stage.clock.advance_to(until);
         next = remediator.advance(next.id.unwrap(), &run).await.unwrap();

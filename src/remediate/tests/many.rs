@@ -84,6 +84,7 @@ impl Look {
             last_act: None,
             passed,
             load: Load::default(),
+            look: Some(super::on_file::read_whole(step.key.partition.clone())),
             origin: None,
         }
     }

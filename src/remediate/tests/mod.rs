@@ -31,6 +31,7 @@ mod gate_alone;
 mod gates;
 mod keys;
 mod many;
+mod on_file;
 mod pairs;
 mod people;
 mod resize;
@@ -193,7 +194,7 @@ impl Stage {
             prices: book(),
         };
         let watch = Watch { cloud: cloud.clone(), actor: cloud.actor(), broken: Mutex::default() };
-        Stage {
+        let stage = Stage {
             cloud,
             clock,
             store,
@@ -202,7 +203,9 @@ impl Stage {
             place,
             rules,
             messages: Arc::default(),
-        }
+        };
+        stage.scanned();
+        stage
     }
 
     /// A remediator of a new process.
@@ -263,6 +266,7 @@ impl Stage {
         if action == Action::Resize {
             finding.to_type = Some("m5.xlarge".into());
         }
+        self.scanned();
         self.store.update_findings(&[finding.clone()], &[]).unwrap();
         let message = Outgoing {
             kind: "notice".into(),
@@ -307,7 +311,7 @@ impl Stage {
     /// Starts a step in a new process and plays it out.
     async fn act(&self, step: &Step) -> Outcome {
         let (remediator, run) = (self.remediator(Halt::none()), self.run("run-1"));
-        let first = remediator.start(step, "p-1", &run).await.unwrap();
+        let first = remediator.start(step, &self.plan(step), &run).await.unwrap();
         self.play(&remediator, first, &run).await
     }
 
@@ -382,7 +386,7 @@ fn another_volume(place: &Place, id: &str) -> Planted {
 /// Plays a step in a process that dies at `point`. True when it did.
 async fn die_at(stage: &Stage, step: &Step, point: &str) -> bool {
     let (remediator, run) = (stage.remediator(Halt::failing_at(point)), stage.run("run-1"));
-    let mut next = remediator.start(step, "p-1", &run).await;
+    let mut next = remediator.start(step, &stage.plan(step), &run).await;
     loop {
         match next {
             Err(Interrupted::Halted(Halted(at))) => {

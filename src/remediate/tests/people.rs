@@ -218,7 +218,7 @@ async fn h10_what_people_decide_between_the_intent_and_the_call_still_stops_the_
                 );
             });
             let (remediator, run) = (stage.remediator(late), stage.run("run-1"));
-            let first = remediator.start(&step, "p-1", &run).await.unwrap();
+            let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
             let end = stage.play(&remediator, first, &run).await;
             assert_eq!(end.progress, Progress::Ended(JournalState::Refused), "{id} {words}: {}", end.message);
             assert!(end.message.contains("no call was made: ") && end.message.contains(words), "{id}: {}", end.message);

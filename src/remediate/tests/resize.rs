@@ -321,7 +321,7 @@ async fn h21_a_stop_whose_effect_cannot_be_seen_is_told_within_five_minutes() {
         let blind =
             Halt::meanwhile("J9[stop].after", move || cloud.add_fault(Fault::on("DescribeInstances", what.clone())));
         let (remediator, run) = (stage.remediator(blind), stage.run("run-1"));
-        let first = remediator.start(&step, "p-1", &run).await.unwrap();
+        let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
         let outcome = stage.play(&remediator, first, &run).await;
         assert_eq!(outcome.progress, Progress::Ended(JournalState::Stuck), "{effect:?}: {}", outcome.message);
         assert_eq!(stage.truth(INSTANCE), "stopped", "it stands still");
@@ -340,7 +340,7 @@ async fn h21_reads_that_fail_half_way_are_told_and_a_lagging_cloud_is_waited_for
         let cloud = stage.cloud.clone();
         let halt = Halt::meanwhile(point, move || cloud.add_fault(Fault::on("DescribeInstances", Effect::Timeout)));
         let (remediator, run) = (stage.remediator(halt), stage.run("run-1"));
-        let first = remediator.start(&step, "p-1", &run).await.unwrap();
+        let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
         let outcome = stage.play(&remediator, first, &run).await;
         assert_eq!(outcome.progress, Progress::Ended(JournalState::Stuck), "{point}: {}", outcome.message);
         assert_told_in_time(&stage, &stage.row(outcome.id.unwrap()), point);
@@ -368,7 +368,7 @@ async fn i21_a_freeze_half_way_stops_every_further_call_and_people_are_told_what
             store.freeze(&Freeze { at: monday(), by: "ann".into(), reason: "looking".into() }).unwrap();
         });
         let (remediator, run) = (stage.remediator(halt), stage.run("run-1"));
-        let first = remediator.start(&step, "p-1", &run).await.unwrap();
+        let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
         let outcome = stage.play(&remediator, first, &run).await;
         assert_eq!(outcome.progress, Progress::Ended(JournalState::Stuck), "{point}");
         assert!(outcome.message.contains("frozen by ann"), "{}", outcome.message);

@@ -252,7 +252,7 @@ async fn h07_an_address_that_is_used_in_the_last_moment_is_not_released() {
             cloud.apply("ann", change).unwrap();
         });
         let (remediator, run) = (stage.remediator(halt), stage.run("run-1"));
-        let first = remediator.start(&step, "p-1", &run).await.unwrap();
+        let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
         let end = stage.play(&remediator, first, &run).await;
         assert_eq!(end.progress, Progress::Ended(JournalState::Refused), "{point}: {}", end.message);
         assert!(stage.cloud.truth(|truth| truth.resource(ADDRESS).is_some()), "{point}");
@@ -365,7 +365,7 @@ async fn h07_a_snapshot_that_is_locked_in_the_last_moment_stays() {
         let cloud = stage.cloud.clone();
         let halt = Halt::meanwhile(point, move || cloud.apply("ann", Change::Lock(SNAPSHOT.into())).unwrap());
         let (remediator, run) = (stage.remediator(halt), stage.run("run-1"));
-        let first = remediator.start(&step, "p-1", &run).await.unwrap();
+        let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
         let end = stage.play(&remediator, first, &run).await;
         assert_eq!(end.progress, Progress::Ended(JournalState::Refused), "{point}: {}", end.message);
         assert_eq!((stage.truth(SNAPSHOT).as_str(), stage.frozen()), ("completed", None), "{point}");

@@ -152,7 +152,7 @@ async fn h28_an_instance_that_is_not_found_after_its_termination_is_no_proof() {
     let cloud = stage.cloud.clone();
     let hide = move || cloud.add_fault(Fault::on("DescribeInstances", Effect::Hide(vec![INSTANCE.into()])));
     let (remediator, run) = (stage.remediator(Halt::meanwhile("J9.after", hide)), stage.run("run-1"));
-    let first = remediator.start(&step, "p-1", &run).await.unwrap();
+    let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
     let outcome = stage.play(&remediator, first, &run).await;
     assert_eq!(outcome.progress, Progress::Ended(JournalState::Stuck));
     assert!(outcome.message.contains("proves nothing"), "{}", outcome.message);

@@ -47,7 +47,7 @@ async fn h06_a_twin_that_finds_a_snapshot_under_the_number_of_its_own_act_freeze
     let step = stage.due_step(ORPHAN, Action::Terminate).await;
     let twin = stage.twin();
     let (remediator, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
-    let first = remediator.start(&step, "p-1", &run).await.unwrap();
+    let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
     assert!(matches!(first.progress, Progress::WaitUntil(_)), "{}", first.message);
     let before = stage.mutations();
 
@@ -68,8 +68,8 @@ async fn h06_twins_that_ask_before_either_sees_the_others_snapshot_both_freeze_b
     let twin = stage.twin();
     let (of_stage, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
     let (of_twin, run_of_twin) = (twin.remediator(Halt::none()), twin.run("run-1"));
-    let first = of_stage.start(&step, "p-1", &run).await.unwrap();
-    let second = of_twin.start(&step, "p-1", &run_of_twin).await.unwrap();
+    let first = of_stage.start(&step, &stage.plan(&step), &run).await.unwrap();
+    let second = of_twin.start(&step, &twin.plan(&step), &run_of_twin).await.unwrap();
     assert_eq!(stage.mutations().len(), 2, "each asked for its snapshot: {:?}", stage.mutations());
 
     for (machine, remediator, begun, run) in [(&stage, &of_stage, first, &run), (&twin, &of_twin, second, &run_of_twin)]
@@ -108,7 +108,7 @@ async fn h06_a_twin_whose_first_look_fails_still_knows_that_it_never_asked() {
     let step = stage.due_step(ORPHAN, Action::Terminate).await;
     let twin = stage.twin();
     let (of_stage, run) = (stage.remediator(Halt::none()), stage.run("run-1"));
-    of_stage.start(&step, "p-1", &run).await.unwrap();
+    of_stage.start(&step, &stage.plan(&step), &run).await.unwrap();
     let before = stage.mutations();
     // Its lookups are throttled, as they are while two machines share one account's budget.
     let until = lookups_throttled(&stage);
@@ -142,7 +142,7 @@ async fn a_volume_that_was_attached_for_a_moment_and_is_in_our_own_set_is_no_twi
         cloud.apply("proxy", Change::Attach { volume, instance, device: "/dev/sdz".into() }).unwrap();
     });
     let (remediator, run) = (stage.remediator(meanwhile), stage.run("run-1"));
-    let first = remediator.start(&step, "p-1", &run).await.unwrap();
+    let first = remediator.start(&step, &stage.plan(&step), &run).await.unwrap();
     assert!(matches!(first.progress, Progress::WaitUntil(_)), "{}", first.message);
     stage.cloud.apply("proxy", Change::Detach(ORPHAN.into())).unwrap();
     let of_orphan = stage.cloud.truth(|truth| truth.snapshots_of(ORPHAN).len());
