@@ -186,6 +186,39 @@ async fn i14_the_gate_keeps_a_safety_snapshot_whose_mark_row_age_or_user_speaks_
     assert_refused_expiry(&young, &step, "90 days are not over").await;
 }
 
+#[tokio::test]
+async fn i14_the_gate_alone_keeps_a_safety_snapshot_that_people_protect_by_list_or_by_a_tag_under_their_prefix() {
+    use crate::domain::resource::Tags;
+    use crate::remediate::actions::{Asked, action};
+    use crate::remediate::gate::Purpose;
+    let (mut stage, _, snapshot) = Stage::with_a_backup_of(91).await;
+    let step = stage.expiring().await.remove(0);
+    let fresh = crate::remediate::recheck::read_one(&stage.cloud.reader(), step.act, &step.key).await.unwrap();
+    let (now, run) = (stage.clock.now(), stage.run("run-x"));
+    let asked = Asked { step: &step, fresh: &fresh, tag_prefix: &stage.rules.guards.tag_prefix, now };
+    let call = (action(step.act).unwrap().call)(&asked).unwrap();
+    let gate = |stage: &Stage, fresh: &Resource| {
+        stage.remediator(Halt::none()).gate(Purpose::Act, &step, &call, fresh, now, &run).unwrap()
+    };
+    assert_eq!(gate(&stage, &fresh), Ruling::Pass);
+    let named = [&*snapshot, "tag:costwarden:safety-snapshot", "tag:costwarden:safety-snapshot=true"];
+    for (entry, kept) in
+        named.map(|entry| (entry, true)).into_iter().chain([("tag:costwarden:safety-snapshot=no", false)])
+    {
+        stage.rules.guards.protect = vec![entry.into()];
+        assert_eq!(matches!(gate(&stage, &fresh), Ruling::Refuse(HoldCode::Protected, _)), kept, "{entry}");
+    }
+    stage.rules.guards.protect.clear();
+    stage.rules.guards.tag_prefix = "warden/".into();
+    for (value, kept) in [("true", true), ("", true), (" False ", false)] {
+        let mut tagged = fresh.clone();
+        let mut tags: Vec<(&str, &str)> = fresh.tags.known().unwrap().iter().collect();
+        tags.push(("warden/protect", value));
+        tagged.tags = Fact::Known(Tags::of(&tags));
+        assert_eq!(matches!(gate(&stage, &tagged), Ruling::Refuse(HoldCode::Protected, _)), kept, "{value:?}");
+    }
+}
+
 pub(super) async fn assert_refused_expiry(stage: &Stage, step: &Step, words: &str) {
     let mut step = step.clone();
     step.fingerprint = crate::domain::plan::Fingerprint::of(
