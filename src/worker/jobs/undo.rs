@@ -34,6 +34,9 @@ pub async fn undo(
 ) -> Result<Result<Undone, String>, NotActing> {
     with_lease(cx, async |run, holder| {
         let remediator = remediator(cx, acting)?;
+        // As before a run of acts: a trail that does not hold freezes, and the freeze holds this unless the person who
+        // asks has seen it and says so.
+        remediator.doubt_the_trail().map_err(interrupted)?;
         // Not even under a freeze: an older state may not know that the act was taken back already.
         remediator.doubt_the_state().await.map_err(interrupted)?;
         if let Some(why) = cx.store.put_back().context("comparing the state with its anchor")? {

@@ -236,7 +236,15 @@ async fn undo_of_added_tags_takes_exactly_those_away_that_still_are_as_they_were
     assert_eq!(tags_of(&ec2, &plain).await, pairs(&BARE));
     assert_eq!(estate.changes(&account)[before..], [("DeleteTags".to_owned(), plain.clone())]);
 
-    let undone = estate.json(&["actions", "undo", &act_on(&edited), "--yes", "--by", "eve"], 5);
+    // Somebody edits the audit trail: nothing more is taken back until a person has seen that and says so.
+    let state = rusqlite::Connection::open(estate.desk.path().join("state/costwarden.db")).expect("the state");
+    let forge = "DROP TRIGGER audit_no_update; UPDATE audit SET subject = 'account 9' WHERE seq = 1";
+    state.execute_batch(forge).expect("the trail is edited");
+    drop(state);
+    let held = estate.json(&["actions", "undo", &act_on(&edited), "--yes", "--by", "eve"], 6);
+    assert!(held["message"].as_str().is_some_and(|why| why.contains("broken at row 1")), "{held:#}");
+    assert_eq!(estate.changes(&account).len(), before + 1, "held");
+    let undone = estate.json(&["actions", "undo", &act_on(&edited), "--yes", "--by", "eve", "--while-frozen"], 5);
     assert_eq!(undone["status"], json!("completed"), "{undone:#}");
     assert_eq!(undone["differences"], json!([{ "field": "tag cost-center", "was": null, "is": "CC-7" }]));
     assert_eq!(tags_of(&ec2, &edited).await, pairs(&[BARE.as_slice(), &[("cost-center", "CC-7")]].concat()));
