@@ -92,7 +92,7 @@ impl From<Undoable> for UndoableJson {
 pub async fn run(global: &Global, args: &Args, act: i64) -> anyhow::Result<Exit> {
     let cx = open::context(global, args.dry_run).await?;
     let begun = cx.store.undos_of(act)?.into_iter().any(|undo| !undo.state.ended());
-    let told = preview(&cx.store, &*cx.cloud, &cx.prices, act, cx.clock.now()).await?;
+    let told = preview(&cx.store, &*cx.cloud, &cx.guard_rules(), &cx.prices, act, cx.clock.now()).await?;
     let told = told.map_err(|why| ExitError::bad_use(format!("{why}; see `costwarden actions list`")))?;
     if args.dry_run {
         return dry_run(global, &told);

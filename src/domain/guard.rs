@@ -124,6 +124,16 @@ pub fn refusal(
         })
 }
 
+/// Why people's word keeps a freshly read resource from any change: the protecting tag, the settings' list, EC2's own
+/// flags. Tags or flags that could not be read keep it as well. For what no act of a policy does; those ask [`refusal`].
+pub fn protected(resource: &Resource, rules: &GuardRules) -> Option<String> {
+    match &resource.tags {
+        Fact::Known(tags) => protection(resource, tags, rules, Reading::Fresh),
+        Fact::Absent => protection(resource, &Tags::default(), rules, Reading::Fresh),
+        Fact::Unknown(why) => Some(format!("its tags could not be read: {why}")),
+    }
+}
+
 /// Why a backup of our own stays although its time is over. The tag that protects it from every other act is what makes
 /// it one of ours.
 fn expiring(act: Act, resource: &Resource, tags: &Tags, rules: &GuardRules) -> Option<(HoldCode, String)> {

@@ -263,8 +263,9 @@ pub fn standing(act: &Remediation, undone: bool, prices: &PriceBook, now: Instan
     })
 }
 
-/// What an undo cannot bring back, one sentence each; said before it begins.
-pub fn losses(recipe: &Recipe) -> Vec<String> {
+/// What an undo cannot bring back, one sentence each; said before it begins. `now` is the resource as it was read just
+/// now, where it could be: an undo that stops something loses what is there by now, too.
+pub fn losses(recipe: &Recipe, now: Option<&Resource>) -> Vec<String> {
     let mut lost = Vec::new();
     match (&recipe.restore, &recipe.resource.detail) {
         (Restore::StartInstance { .. }, Detail::Instance(instance)) => {
@@ -281,8 +282,26 @@ pub fn losses(recipe: &Recipe) -> Vec<String> {
             lost.push("what was written after the safety snapshot was begun".to_owned());
             lost.extend(foreign_tags(recipe));
         }
-        (Restore::ResizeInstance { .. }, Detail::Instance(_)) => {
+        (Restore::ResizeInstance { restart, .. }, Detail::Instance(before)) => {
             lost.push("what is in its memory, if it runs: it is stopped for this".to_owned());
+            let stops = now.is_none_or(|now| now.state() != "stopped");
+            let by_now = now.and_then(Resource::instance).map(|now| &now.auto_public_ip);
+            if let (true, Some(address)) = (*restart, before.auto_public_ip.known())
+                && by_now.and_then(Fact::known) != Some(address)
+            {
+                lost.push(format!("its public address {}: the resize stopped it", clean(address)));
+            }
+            match by_now {
+                _ if !stops => {}
+                Some(Fact::Absent) => {}
+                Some(Fact::Known(address)) => {
+                    let address = clean(address);
+                    lost.push(format!("its public address {address}: it is stopped, and a start gets another one"));
+                }
+                Some(Fact::Unknown(_)) | None => {
+                    lost.push("a public address that AWS assigned, if it has one: a start gets another one".to_owned());
+                }
+            }
         }
         (Restore::LaunchInstance { instance: old }, Detail::Instance(instance)) => {
             lost.push(format!("the id {}: the new instance has another one", clean(old)));

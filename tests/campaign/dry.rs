@@ -167,7 +167,7 @@ async fn commands(cx: &Context, counts: &Counts) {
     let now = cx.clock.now();
     for act in cx.store.remediations_between(chrono::DateTime::UNIX_EPOCH, now + TimeDelta::days(1)).unwrap_or_default()
     {
-        if let Ok(Ok(_)) = preview(&cx.store, &*cx.cloud, &cx.prices, act.id, now).await {
+        if let Ok(Ok(_)) = preview(&cx.store, &*cx.cloud, &cx.guard_rules(), &cx.prices, act.id, now).await {
             counts.undone.fetch_add(1, SeqCst);
         }
     }

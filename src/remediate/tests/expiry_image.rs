@@ -101,7 +101,10 @@ async fn i14_an_image_goes_after_its_90_days_its_snapshots_after_it_and_an_undo_
     let row = stage.row(act);
     let asked = row.snapshots[0].requested_at.unwrap();
     let reader = stage.cloud.reader();
-    let told = preview(&stage.store, &reader, &stage.rules.prices, act, stage.clock.now()).await.unwrap().unwrap();
+    let told = preview(&stage.store, &reader, &stage.rules.guards, &stage.rules.prices, act, stage.clock.now())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(told.undoable.until, Some(asked + TimeDelta::days(90)), "until then it can be taken back");
 
     stage.clock.advance_to(monday() + TimeDelta::days(91));
@@ -124,7 +127,8 @@ async fn i14_an_image_goes_after_its_90_days_its_snapshots_after_it_and_an_undo_
     assert_eq!(stage.store.finding(&finding.id).unwrap().unwrap(), finding, "the finding is as it was");
     let events = stage.store.finding_events(&finding.id).unwrap();
     assert_eq!(events.iter().filter(|event| event.what == "backup_expired").count(), 3);
-    let late = preview(&stage.store, &reader, &stage.rules.prices, act, stage.clock.now()).await.unwrap();
+    let late =
+        preview(&stage.store, &reader, &stage.rules.guards, &stage.rules.prices, act, stage.clock.now()).await.unwrap();
     assert!(late.unwrap_err().contains("was kept until"), "and then it says that it is over");
     let own = stage.store.remediations_of_finding(&finding.id).unwrap();
     let ended = own.iter().find(|row| row.step.act == crate::domain::finding::Act::ExpireImage).unwrap().id;

@@ -42,6 +42,7 @@ mod terminate;
 mod trail;
 mod twin;
 mod undo;
+mod undo_controls;
 mod way_back;
 
 const INSTANCE: &str = "i-0idle";

@@ -206,7 +206,10 @@ async fn a_released_address_can_be_had_back_by_its_number_while_nobody_else_has_
     let act = stage.acted(ADDRESS, Action::Release).await;
     assert_eq!(stage.truth(ADDRESS), "gone");
     let now = stage.clock.now();
-    let told = preview(&stage.store, &stage.cloud.reader(), &stage.rules.prices, act, now).await.unwrap().unwrap();
+    let told = preview(&stage.store, &stage.cloud.reader(), &stage.rules.guards, &stage.rules.prices, act, now)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(told.losses.iter().any(|loss| loss.contains("if somebody else was given it")), "{:?}", told.losses);
     assert_eq!((told.undoable.until, told.call.unwrap().target()), (None, IP));
 

@@ -245,7 +245,10 @@ async fn undo_of_a_termination_launches_the_instance_anew_and_tells_every_differ
     stage.cloud.set_launch(INSTANCE, own);
     let act = stage.acted(INSTANCE, Action::Terminate).await;
     let reader = stage.cloud.reader();
-    let told = preview(&stage.store, &reader, &stage.rules.prices, act, stage.clock.now()).await.unwrap().unwrap();
+    let told = preview(&stage.store, &reader, &stage.rules.guards, &stage.rules.prices, act, stage.clock.now())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(told.losses.iter().any(|loss| loss.contains(&format!("the id {INSTANCE}"))), "{:?}", told.losses);
     assert!(told.losses.iter().any(|loss| loss.contains("private address")), "{:?}", told.losses);
     assert_eq!(told.call.unwrap().operation(), "RunInstances");

@@ -418,7 +418,8 @@ async fn undo_says_beforehand_what_comes_back_until_when_and_what_keeping_it_cos
     let reader = stage.cloud.reader();
     let calls = stage.cloud.calls().iter().filter(|call| call.mutating()).count();
     let now = stage.clock.now();
-    let told = preview(&stage.store, &reader, &stage.rules.prices, act, now).await.unwrap().unwrap();
+    let told =
+        preview(&stage.store, &reader, &stage.rules.guards, &stage.rules.prices, act, now).await.unwrap().unwrap();
     assert_eq!(stage.cloud.calls().iter().filter(|call| call.mutating()).count(), calls, "a look changes nothing");
     let begun = stage.row(act).snapshots[0].requested_at.unwrap();
     assert_eq!(told.undoable.until, Some(begun + TimeDelta::days(90)));

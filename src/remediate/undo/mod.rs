@@ -6,17 +6,19 @@
 //! proves the rule: a volume's call carries a token, and an address is asked for by its number, so that EC2 itself makes
 //! no second one, and both are looked for before they are asked for again. At the end every field is compared with the recipe, and the finding is suppressed: nothing acts on
 //! it again without a person. An undo needs no armed account, window or pace (a person asks for one act by its number),
-//! but it stays within the accounts of the settings, and a freeze holds it unless that person says otherwise.
+//! but it stays within the accounts of the settings, a freeze holds it unless that person says otherwise, and it stops or
+//! changes nothing that people protect by now (`harm`, and by code of its own the gate).
 
 use chrono::TimeDelta;
 
-use self::case::{Before, Case, addresses_of, before, case, expected, made_anew, made_by, makes_anew, named};
+use self::case::{Case, addresses_of, case, made_anew, made_by, makes_anew, named};
+use self::ready::Ready;
+use super::actions::Restore;
 use super::actions::resize_instance::Passage;
-use super::actions::{Restore, Undoing};
 use super::driver::Next;
 use super::observe::{BLIND, Seen, seen};
 use super::parts::{Row, part_label, settle_last};
-use super::recheck::{Judged, read_one, unread};
+use super::recheck::read_one;
 use super::written::call_hash;
 use super::{Interrupted, Outcome, Progress, Remediator, Ruling, Run};
 use crate::cloud::{Call, CloudError, ErrorKind, read_partition};
@@ -29,7 +31,9 @@ use crate::store::{ACTING_LEASE, StoreError, UndoClaimError};
 
 mod case;
 mod commit;
+mod harm;
 pub mod preview;
+mod ready;
 
 /// How late the cloud may show a new volume.
 const VISIBLE_AFTER: TimeDelta = TimeDelta::minutes(5);
@@ -46,20 +50,6 @@ pub struct UndoRequest {
     pub by: String,
     /// Do it although everything is frozen: the person who looks at the accident repairs it.
     pub while_frozen: bool,
-}
-
-/// What follows from a look before the call.
-enum Ready {
-    /// The call that takes it back.
-    Call(Call),
-    /// It was made by an earlier try.
-    Made(ResourceKey),
-    /// It ends here.
-    End(JournalState, String),
-    /// Ask again.
-    Again(String),
-    /// A target that may never be touched.
-    Foreign(String),
 }
 
 impl Remediator {
@@ -190,8 +180,8 @@ impl Remediator {
         if let Some(why) = self.undo_closed(while_frozen, run)? {
             return self.hold_undo(undo, &why);
         }
-        let call = match self.ready(undo, case, run).await? {
-            Ready::Call(call) => call,
+        let (call, fresh, read_at) = match self.ready(undo, case, run).await? {
+            Ready::Call { call, fresh, read_at } => (call, fresh, read_at),
             Ready::Made(key) => {
                 undo.made = Some(key);
                 self.commit_undo(undo, JournalState::Answered, "an earlier try made it").await?;
@@ -226,8 +216,20 @@ impl Remediator {
         (undo.looks, undo.first_look_at, undo.last_look) = (0, None, None);
         let words = format!("about to call {}", call.operation());
         self.commit_undo(undo, JournalState::ActIntent, &words).await?;
-        // From here on there is no await before the call. A freeze of the last moment still stops it.
-        if let Some(why) = self.undo_closed(while_frozen, run)? {
+        // From here on there is no await before the call. A freeze of the last moment still stops it, and so does all
+        // that speaks against a call by what was read.
+        let closed = match self.undo_closed(while_frozen, run)? {
+            None => match self.gate_undo(undo, &call, &fresh, read_at)? {
+                Ruling::Pass => None,
+                Ruling::Hold(why) | Ruling::Refuse(_, why) => Some(why),
+                Ruling::Freeze(why) => {
+                    self.freeze("undo", &why)?;
+                    Some(why)
+                }
+            },
+            closed => closed,
+        };
+        if let Some(why) = closed {
             if undo.calls > 1 {
                 return self.hold_undo(undo, &why);
             }
@@ -269,48 +271,6 @@ impl Remediator {
                 }
                 self.end_undo(undo, JournalState::Refused, &why, None).await
             }
-        }
-    }
-
-    /// What can be said before the call. Reads only.
-    async fn ready(&self, undo: &Undo, case: &Case, run: &Run) -> Result<Ready, Interrupted> {
-        let place = &undo.key.partition.place;
-        if !self.rules.places.contains(place) || !undo.key.id.starts_with(undo.key.kind().id_prefix()) {
-            let why = format!("{} is outside the accounts and Regions of the settings, or no id of its kind", undo.key);
-            return Ok(Ready::Foreign(why));
-        }
-        if makes_anew(case) {
-            match self.tagged(undo, case).await {
-                Ok(Some(key)) => return Ok(Ready::Made(key)),
-                Ok(None) => {}
-                Err(error) => return Ok(Ready::Again(format!("whether it was made before is not known: {error}"))),
-            }
-        }
-        let fresh = match before(&*self.tools.read, case).await {
-            Ok(Before::Fits(fresh)) => fresh,
-            Ok(Before::Refused(why)) => return Ok(Ready::End(JournalState::Refused, why)),
-            Ok(Before::Foreign(why)) => return Ok(Ready::Foreign(why)),
-            Err(error) => return Ok(after(unread(&error, &format!("what {} is now could not be read", undo.key.id)))),
-        };
-        self.tools.halt.pass("U4.call").await?;
-        let now = self.tools.clock.now();
-        let undoing = Undoing { act: &case.act, recipe: &case.recipe, fresh: &fresh, token: &case.token, now };
-        let call = match (case.action.undo)(&undoing) {
-            Ok(call) => call,
-            Err(why) => return Ok(Ready::End(JournalState::Refused, why)),
-        };
-        if let Err(why) = expected(case, &fresh.key, &call) {
-            return Ok(Ready::Foreign(why));
-        }
-        if let Err(judged) = self.keys_of_way_back(place, &case.recipe, &fresh).await {
-            return Ok(after(judged));
-        }
-        if let Some(objection) = self.identity(undo.key.account(), run).await? {
-            return Ok(after(objection));
-        }
-        match self.tools.act.permitted(place, &call).await {
-            Ok(()) => Ok(Ready::Call(call)),
-            Err(error) => Ok(after(unread(&error, &format!("{call} would not be accepted")))),
         }
     }
 
@@ -458,14 +418,5 @@ impl Remediator {
             return Ok(Some("another worker holds the acting lease, or it ran out".into()));
         }
         Ok(None)
-    }
-}
-
-fn after(judged: Judged) -> Ready {
-    match judged {
-        Judged::Unreadable(why) | Judged::Objection(Ruling::Hold(why)) => Ready::Again(why),
-        Judged::Objection(Ruling::Refuse(_, why)) => Ready::End(JournalState::Refused, why),
-        Judged::Objection(Ruling::Freeze(why)) => Ready::Foreign(why),
-        Judged::Holds(..) | Judged::Objection(Ruling::Pass) => Ready::Again("nothing was asked".into()),
     }
 }

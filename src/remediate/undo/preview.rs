@@ -5,8 +5,10 @@
 
 use super::super::actions::Undoing;
 use super::case::{Before, before, case};
+use super::harm::harms;
 use crate::cloud::{Call, CloudRead};
 use crate::domain::Instant;
+use crate::domain::guard::GuardRules;
 use crate::domain::price::PriceBook;
 use crate::domain::undo::{Undoable, losses, standing};
 use crate::store::{Store, StoreError};
@@ -29,6 +31,7 @@ pub struct Preview {
 pub async fn preview(
     store: &Store,
     read: &dyn CloudRead,
+    guards: &GuardRules,
     prices: &PriceBook,
     act: i64,
     now: Instant,
@@ -42,13 +45,17 @@ pub async fn preview(
         Ok(undoable) => undoable,
         Err(why) => return Ok(Err(why)),
     };
+    let mut seen = None;
     let call = match before(read, &case).await {
         Ok(Before::Fits(fresh)) => {
             let undoing = Undoing { act: &case.act, recipe: &case.recipe, fresh: &fresh, token: &case.token, now };
-            (case.action.undo)(&undoing)
+            let call = (case.action.undo)(&undoing);
+            let call = call.and_then(|call| harms(&call, &fresh, guards, prices).map_or(Ok(call), Err));
+            seen = Some(fresh);
+            call
         }
         Ok(Before::Refused(why) | Before::Foreign(why)) => Err(why),
         Err(error) => Err(format!("what {} is now could not be read: {error}", case.act.step.key.id)),
     };
-    Ok(Ok(Preview { undoable, losses: losses(&case.recipe), call }))
+    Ok(Ok(Preview { undoable, losses: losses(&case.recipe, seen.as_deref()), call }))
 }
