@@ -95,6 +95,38 @@ async fn accident_cloud_custodian_3143_one_instance_that_changed_meanwhile_does_
     assert_eq!(story.frozen(), None, "one definite no is an ordinary end");
 }
 
+/// Termination protection of one instance made the call for the whole batch fail, so nothing else was ended either; the
+/// same where EC2 alone knows of the protection.
+#[tokio::test]
+async fn accident_cloud_custodian_7555_a_protected_instance_is_left_and_the_others_are_dealt_with() {
+    let told_beforehand = |planted: Planted| {
+        planted.with_instance(|instance| instance.termination_protected = costwarden::domain::fact::Fact::Known(true))
+    };
+    for known in [true, false] {
+        let story = Story::open(|world| {
+            world.policies = vec![IDLE.replace("action: stop", "action: terminate")];
+            world.settings.as_mut().unwrap()["enforcement"]["allow_auto_terminate"] = serde_json::json!(true);
+            let mut kept = idle("kept");
+            if known {
+                kept[0] = told_beforehand(kept[0].clone());
+            } else {
+                let no = refused("TerminateInstances", Effect::Reject("OperationNotPermitted".into()));
+                world.faults = vec![Fault { target: Some("i-0kept".into()), ..no }];
+            }
+            world.resources = [idle("a"), kept, idle("z")].concat();
+        });
+        story.until(at(2, 0)).await;
+        let ended: Vec<String> = story.acts().into_iter().filter(|act| act.starts_with("TerminateInstances")).collect();
+        let asked = |id: &str| ended.iter().filter(|act| act.ends_with(id)).count();
+        assert_eq!((asked("i-0a"), asked("i-0z")), (1, 1), "one call each, protected {known}: {ended:?}");
+        assert_eq!(asked("i-0kept"), usize::from(!known), "{ended:?}");
+        assert_eq!(story.truth("i-0kept"), "running");
+        assert!(["i-0a", "i-0z"].iter().all(|id| ["terminated", "gone"].contains(&story.truth(id).as_str())));
+        assert!(story.changes().iter().all(|call| call.operation != "ModifyInstanceAttribute"), "and stays protected");
+        assert_eq!(story.frozen(), None);
+    }
+}
+
 /// A change of the batch loop passed all instances to each of its calls, so everything was terminated once per batch.
 #[tokio::test]
 async fn accident_cloud_custodian_7607_every_call_names_one_resource_and_none_is_named_twice() {
