@@ -207,6 +207,8 @@ impl WorldApp {
                 settings
             }
         };
+        // The world says which accounts there are; the settings may name people for them.
+        let named = std::mem::take(&mut settings.accounts);
         settings.accounts = world
             .accounts
             .iter()
@@ -217,6 +219,7 @@ impl WorldApp {
                 external_id: None,
                 actor_role_arn: None,
                 regions: account.regions.clone(),
+                contact: named.iter().find(|known| known.id == account.id).and_then(|known| known.contact.clone()),
             })
             .collect();
         let policies = world_policies(&world, &base)?;

@@ -115,8 +115,8 @@ fn letter(items: &[NoticeItem<'_>], context: DigestContext<'_>) -> Letter {
         opening: opening(items),
         ways_to_stop: items.iter().any(|item| is_warning(item.kind)),
         closing:
-            "You get this mail because the owner tag of these resources names you, or because you are the default \
-                  owner of resources that name nobody."
+            "You get this mail because a tag of these resources names you as owner or creator, or because they name \
+                  nobody and you are their account's contact or the default owner."
                 .to_owned(),
         accent: groups.first().map_or("#0072b2", |group| group.accent),
         groups,

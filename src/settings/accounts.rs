@@ -1,13 +1,19 @@
 //! `[[accounts]]`: the list outside of which nothing is touched.
 
 use super::AccountSettings;
+use super::check::check_address;
 use super::raw::RawAccount;
 use crate::domain::place::{AccountId, Region};
 use crate::domain::text::clean;
 use crate::policy::document::{At, Checker};
 
 /// The account list: each account once, each with roles of its own.
-pub(super) fn accounts(checker: &mut Checker<'_>, at: &At<'_>, raw: &[RawAccount]) -> Vec<AccountSettings> {
+pub(super) fn accounts(
+    checker: &mut Checker<'_>,
+    at: &At<'_>,
+    raw: &[RawAccount],
+    domains: &[String],
+) -> Vec<AccountSettings> {
     let mut list: Vec<AccountSettings> = Vec::new();
     for (index, raw) in raw.iter().enumerate() {
         let at = at.item(index);
@@ -30,6 +36,9 @@ pub(super) fn accounts(checker: &mut Checker<'_>, at: &At<'_>, raw: &[RawAccount
                 }
             }
         }
+        if let Some(contact) = &raw.contact {
+            check_contact(checker, &at.key("contact"), contact, domains);
+        }
         let Some(id) = id else { continue };
         if list.iter().any(|known| known.id == id) {
             checker.fail(
@@ -45,6 +54,7 @@ pub(super) fn accounts(checker: &mut Checker<'_>, at: &At<'_>, raw: &[RawAccount
             external_id: raw.external_id.clone(),
             actor_role_arn: raw.actor_role_arn.clone(),
             regions,
+            contact: raw.contact.clone(),
         });
     }
     list
@@ -57,6 +67,16 @@ pub(super) fn account_id(checker: &mut Checker<'_>, at: &At<'_>, text: &str) -> 
         checker.fail(at, format!("{:?} is not an AWS account id", clean(text)), "twelve digits, quoted");
     }
     id
+}
+
+/// A contact that nobody would write to is a mistake that a person should hear of before a finding depends on it.
+fn check_contact(checker: &mut Checker<'_>, at: &At<'_>, contact: &str, domains: &[String]) {
+    check_address(checker, at, contact);
+    let Some((_, domain)) = contact.split_once('@') else { return };
+    if !domains.iter().any(|allowed| allowed.eq_ignore_ascii_case(domain)) {
+        let problem = format!("{:?} is no address of owners.allowed_domains", clean(contact));
+        checker.fail(at, problem, "an address of a domain that stands there, or that domain in owners.allowed_domains");
+    }
 }
 
 /// A role of another account would let a mistyped id act elsewhere.

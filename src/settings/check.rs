@@ -66,7 +66,7 @@ pub(super) fn settings(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawSettings
         policies: raw.policies.iter().map(|path| base.folder.join(path)).collect(),
         policies_from: raw.policy_source,
         zone,
-        accounts: accounts(checker, &at.key("accounts"), &raw.accounts),
+        accounts: accounts(checker, &at.key("accounts"), &raw.accounts, &raw.owners.allowed_domains),
         enforcement: enforcement(checker, &at.key("enforcement"), &raw.enforcement, zone),
         schedule: schedule(checker, &at.key("schedule"), &raw.schedule, zone),
         owners: owners(checker, &at.key("owners"), raw),
@@ -178,6 +178,7 @@ fn owners(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawSettings) -> Owners {
     Owners {
         tags: keys(checker, &at.key("tags"), &raw.tags),
         allowed_domains: raw.allowed_domains.iter().map(|domain| domain.to_lowercase()).collect(),
+        creator_tags: keys(checker, &at.key("creator_tags"), &raw.creator_tags),
         default_owner: raw.default_owner.clone(),
     }
 }
@@ -219,7 +220,7 @@ fn addresses(checker: &mut Checker<'_>, at: &At<'_>, list: &[String]) -> Vec<Str
     list.to_vec()
 }
 
-fn check_address(checker: &mut Checker<'_>, at: &At<'_>, text: &str) {
+pub(super) fn check_address(checker: &mut Checker<'_>, at: &At<'_>, text: &str) {
     if !is_mail_address(text) {
         checker.fail(at, format!("{:?} is not a mail address", clean(text)), "an address such as name@example.com");
     }

@@ -58,6 +58,7 @@ fn telling(settings: &Settings, notes: &mut Vec<String>) {
         Some(_) => {}
     }
     let owners = &settings.owners;
+    // Contacts are addresses of allowed domains, so without these there is none.
     if owners.allowed_domains.is_empty() && owners.default_owner.is_none() {
         notes.push(
             "owners: allowed_domains and default_owner are empty, so nobody can be told and nothing is done".into(),

@@ -121,6 +121,8 @@ pub struct AccountSettings {
     pub regions: Vec<Region>,
 }
 
+    /// Who is told about its resources when no tag names anyone; an address of an allowed domain.
+    pub contact: Option<String>,
 /// How far the worker may go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Enforcement {
@@ -166,7 +168,9 @@ pub struct Owners {
     pub tags: Vec<String>,
     /// Domains whose addresses are believed.
     pub allowed_domains: Vec<String>,
-    /// Who is told when no tag names anyone; without it such a finding is never acted on.
+    /// Tag keys that may say who made a resource, asked when no owner tag is believed.
+    pub creator_tags: Vec<String>,
+    /// Who is told when no tag names anyone and the account has no contact; without it such a finding is never acted on.
     pub default_owner: Option<String>,
 }
 

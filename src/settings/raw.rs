@@ -4,6 +4,8 @@
 //! Schema carries it, and `config/costwarden.toml` is held equal to it by a test. What words and numbers mean is
 //! checked in `check`.
 
+mod mail;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -11,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::PoliciesFrom;
 use crate::domain::mode::{Breaker, Mode, Pace};
+
+pub use mail::{RawBackend, RawMail, RawTls};
 
 /// The whole file.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -77,6 +81,9 @@ pub struct RawAccount {
     /// Regions to look at.
     #[schemars(length(min = 1))]
     pub regions: Vec<String>,
+    /// Who is told about its resources when no tag names anyone: an address of `owners.allowed_domains`.
+    #[schemars(length(min = 1, max = 254))]
+    pub contact: Option<String>,
 }
 
 /// `[enforcement]`
@@ -187,9 +194,12 @@ pub struct RawOwners {
     /// Tag keys that may hold an owner's mail address, in order.
     #[schemars(length(min = 1))]
     pub tags: Vec<String>,
-    /// Domains whose addresses are believed; an owner tag of another domain is not.
+    /// Tag keys that may say who made a resource, asked in order when no owner tag is believed. The value is an address,
+    /// or what AWS writes (`AssumedRole:ID:SESSION`) with an address as its name.
+    pub creator_tags: Vec<String>,
+    /// Domains whose addresses are believed; a tag or contact of another domain is not.
     pub allowed_domains: Vec<String>,
-    /// Who is told when no tag names anyone; without it such a finding is never acted on.
+    /// Who is told when no tag names anyone and the account has no contact; without it such a finding is never acted on.
     pub default_owner: Option<String>,
 }
 
@@ -454,7 +464,13 @@ impl Default for RawSchedule {
 
 impl Default for RawOwners {
     fn default() -> RawOwners {
-        RawOwners { tags: vec!["owner".into(), "Owner".into()], allowed_domains: Vec::new(), default_owner: None }
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        RawOwners {
+            tags: list(&["owner", "Owner"]),
+            creator_tags: list(&["aws:createdBy", "creator", "created-by", "CreatedBy"]),
+            allowed_domains: Vec::new(),
+            default_owner: None,
+        }
     }
 }
 

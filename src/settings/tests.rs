@@ -212,6 +212,7 @@ fn each_class_of_single_edit_gives_one_clear_error() {
         ("cron nickname", "30 8 * * 2", "@daily", 27, "schedule.act"),
         ("bad domain", "Example.com", "@example.com", 30, "owners.allowed_domains[0]"),
         ("bad address", "team@example.com", "team", 31, "owners.default_owner"),
+        ("bad creator tag", "[owners]\n", "[owners]\ncreator_tags = [\" \"]\n", 30, "owners.creator_tags[0]"),
         ("bad exception date", "until = \"2026-12-31\"", "until = \"soon\"", 39, "exceptions[0].until"),
         ("bad resource", "vol-0a1b", "volume 1", 35, "exceptions[0].resource"),
         ("password in the file", "password_file = \"credential:smtp\"", "password = \"hunter2\"", 45, "mail.password"),
@@ -251,6 +252,42 @@ fn each_class_of_single_edit_gives_one_clear_error() {
         assert_eq!(found, [(line, path)], "{class}: {errors}");
         assert!(!errors.to_string().contains("hunter2") && !errors.to_string().contains("hooks.slack"), "{errors}");
     }
+}
+
+#[test]
+fn a_contact_is_one_address_of_an_allowed_domain_for_its_own_account() {
+    let with = |contact: &str| FULL.replacen("\n[enforcement]", &format!("contact = {contact:?}\n\n[enforcement]"), 1);
+    let settings = read(&with("team@Example.com")).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(settings.accounts[0].contact.as_deref(), Some("team@Example.com"));
+    let long = format!("a@{}com", "example.".repeat(32));
+    for wrong in [
+        "team",
+        "team@example.org",
+        "team@sub.example.com",
+        "Team <team@example.com>",
+        "a@example.com,b@example.com",
+        &long,
+    ] {
+        let errors = read(&with(wrong)).expect_err(wrong);
+        assert!(
+            !errors.list().is_empty()
+                && errors.list().iter().all(|error| (error.line, &*error.path) == (10, "accounts[0].contact")),
+            "{wrong}: {errors}"
+        );
+    }
+    insta::assert_snapshot!(read(&with("team@example.org")).unwrap_err(), @r#"
+    /etc/cw/costwarden.toml:10:11: accounts[0].contact: "team@example.org" is no address of owners.allowed_domains
+      10 | contact = "team@example.org"
+         |           ^^^^^^^^^^^^^^^^^^
+      accepted: an address of a domain that stands there, or that domain in owners.allowed_domains
+    "#);
+    let nowhere = FULL.replace("allowed_domains = [\"Example.com\"]\n", "");
+    let nowhere = nowhere.replacen("\n[enforcement]", "contact = \"team@example.com\"\n\n[enforcement]", 1);
+    assert_eq!(mistakes(&nowhere), [(10, "accounts[0].contact".to_owned())]);
+    // Who writes nothing asks the tags that AWS and common tools write; an empty list asks none.
+    assert_eq!(defaults_for_world().owners.creator_tags, ["aws:createdBy", "creator", "created-by", "CreatedBy"]);
+    let none = FULL.replacen("[owners]\n", "[owners]\ncreator_tags = []\n", 1);
+    assert_eq!(read(&none).unwrap().owners.creator_tags, Vec::<String>::new());
 }
 
 #[test]
@@ -485,6 +522,8 @@ fn every_key_stands_in_the_shipped_file_with_a_value_that_is_accepted() {
     let settings = read(&text).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
     assert!(
         settings
+    // The example of a contact is an address of a domain that the defaults do not allow.
+    let text = text.replace("allowed_domains = []", "allowed_domains = [\"example.com\"]");
             .show()
             .iter()
             .filter(|shown| shown.key != "mail.folder")

@@ -82,8 +82,12 @@ impl Context {
     /// Who is told about a resource.
     pub fn owner_of(&self, resource: &Resource) -> Option<String> {
         let owners = &self.settings.owners;
+        let account = &resource.key.partition.place.account;
+        let account = self.settings.accounts.iter().find(|known| known.id == *account);
         let rules = OwnerRules {
             tags: &owners.tags,
+            creator_tags: &owners.creator_tags,
+            contact: account.and_then(|known| known.contact.as_deref()),
             allowed_domains: &owners.allowed_domains,
             default_owner: owners.default_owner.as_deref(),
         };

@@ -295,6 +295,7 @@ fn settings(rng: &mut Rng, places: &[Place], flood: bool) -> Settings {
                 external_id: None,
                 actor_role_arn: None,
                 regions: vec![place.region.clone()],
+                contact: None,
             }),
         }
     }

@@ -18,6 +18,7 @@ mod mail;
 mod mailless;
 mod night;
 mod planted;
+mod owners;
 #[cfg(feature = "aws")]
 mod process;
 mod readme;
