@@ -18,6 +18,7 @@ use crate::domain::Instant;
 use crate::domain::act_approval::ActRequest;
 use crate::domain::finding::FindingId;
 use crate::domain::lifecycle::{Approval, ApprovalKind, ApprovalState};
+use crate::domain::login::Login;
 use crate::domain::person::same_name;
 use crate::domain::text::clean;
 use crate::settings::Settings;
@@ -109,6 +110,8 @@ pub struct ApprovalJson {
     pub decided_at: Option<Instant>,
     /// What was said.
     pub comment: Option<String>,
+    /// Whose login typed the answer; null where it was not typed at a command line.
+    pub login: Option<Login>,
 }
 
 /// Runs a command.
@@ -120,20 +123,20 @@ pub fn run(global: &Global, command: &Command) -> Result<Exit> {
     match command {
         Command::List { approver } => {
             let store = open::read_store_in(&open::state_dir(global)?)?;
-            print(global, store.approvals_pending(approver.as_deref())?, None, now)
+            print(global, &store, store.approvals_pending(approver.as_deref())?, None, now)
         }
         Command::Show { id } => {
             let store = open::read_store_in(&open::state_dir(global)?)?;
             let rows = rows(&store, id)?;
             let act = rows.first().map(|row| store.act_request(&row.subject)).transpose()?.flatten();
-            print(global, rows, act, now)
+            print(global, &store, rows, act, now)
         }
         Command::Approve { id, comment, by } => answer(global, id, true, comment.as_deref(), by, now),
         Command::Reject { id, reason, by } => answer(global, id, false, Some(reason), by, now),
         Command::Lift { finding, reason, by } => {
             let who = by.who()?;
             let settings = open::settings(global)?;
-            let store = open::store(&settings)?;
+            let store = open::typed_store(&settings)?;
             let id = FindingId(finding.clone());
             let by = By { who: &who, at: now };
             let lifted = act_approvals::lift(&store, &settings.approvals, &id, reason, by).map_err(told)?;
@@ -176,7 +179,7 @@ fn answer(global: &Global, id: &str, yes: bool, said: Option<&str>, by: &ByArg, 
         return Err(ExitError::bad_use("the reason is empty: say why"));
     }
     let settings: Settings = open::settings(global)?;
-    let store = open::store(&settings)?;
+    let store = open::typed_store(&settings)?;
     let found = rows(&store, id)?;
     let mine = found
         .iter()
@@ -208,12 +211,16 @@ fn answer(global: &Global, id: &str, yes: bool, said: Option<&str>, by: &ByArg, 
         }
     }
     let act = store.act_request(&first.subject)?;
-    print(global, store.approvals_of(first.kind, &first.subject)?, act, now)
+    print(global, &store, store.approvals_of(first.kind, &first.subject)?, act, now)
 }
 
-fn print(global: &Global, rows: Vec<Approval>, act: Option<ActRequest>, now: Instant) -> Result<Exit> {
+fn print(global: &Global, store: &Store, rows: Vec<Approval>, act: Option<ActRequest>, now: Instant) -> Result<Exit> {
+    let mut logins = Vec::with_capacity(rows.len());
+    for row in &rows {
+        logins.push(typed_by(store, row)?);
+    }
     if global.output == Format::Json {
-        let approvals = rows.into_iter().map(ApprovalJson::from).collect();
+        let approvals = rows.into_iter().zip(logins).map(|(row, login)| ApprovalJson::of(row, login)).collect();
         output::json(&ApprovalsDocument { schema_version: SCHEMA_VERSION, at: now, approvals, act })?;
         return Ok(Exit::Done);
     }
@@ -233,7 +240,7 @@ fn print(global: &Global, rows: Vec<Approval>, act: Option<ActRequest>, now: Ins
         output::tell("nobody is asked anything");
         return Ok(Exit::Done);
     }
-    let table = rows.iter().map(|row| {
+    let table = rows.iter().zip(logins).map(|(row, login)| {
         vec![
             row.id.to_string(),
             row.kind.to_string(),
@@ -241,15 +248,30 @@ fn print(global: &Global, rows: Vec<Approval>, act: Option<ActRequest>, now: Ins
             row.approver.clone(),
             row.state.to_string(),
             row.asked_at.format("%Y-%m-%d %H:%M").to_string(),
+            login.map(|login| login.to_string()).unwrap_or_default(),
             row.comment.clone().unwrap_or_default(),
         ]
     });
-    output::print(&output::table(&["NO", "KIND", "ABOUT", "ASKED", "STATE", "SINCE (UTC)", "COMMENT"], table))?;
+    output::print(&output::table(
+        &["NO", "KIND", "ABOUT", "ASKED", "STATE", "SINCE (UTC)", "TYPED BY", "COMMENT"],
+        table,
+    ))?;
     Ok(Exit::Done)
 }
 
-impl From<Approval> for ApprovalJson {
-    fn from(row: Approval) -> ApprovalJson {
+/// Whose login typed the answer to a question, as the audit trail has it.
+fn typed_by(store: &Store, row: &Approval) -> Result<Option<Login>> {
+    if !matches!(row.state, ApprovalState::Approved | ApprovalState::Rejected) {
+        return Ok(None);
+    }
+    let decisions = store.decisions(&row.subject)?;
+    let mut newest = decisions.into_iter().rev();
+    let own = newest.find(|made| made.of.map_or_else(|| same_name(&made.by, &row.approver), |of| of == row.id));
+    Ok(own.and_then(|made| made.login))
+}
+
+impl ApprovalJson {
+    fn of(row: Approval, login: Option<Login>) -> ApprovalJson {
         ApprovalJson {
             id: row.id,
             kind: row.kind,
@@ -260,6 +282,7 @@ impl From<Approval> for ApprovalJson {
             asked_at: row.asked_at,
             decided_at: row.decided_at,
             comment: row.comment,
+            login,
         }
     }
 }

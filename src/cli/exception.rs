@@ -248,7 +248,7 @@ fn step(
 ) -> Result<Exit> {
     let who = by.who()?;
     let settings = open::settings(global)?;
-    let store = open::store(&settings)?;
+    let store = open::typed_store(&settings)?;
     let done = work(&Desk::of(&store, &settings), By { who: &who, at: Clock::System.now() }).map_err(told)?;
     show(global, &store, done.record, done.told)
 }

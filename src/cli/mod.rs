@@ -32,6 +32,7 @@ pub mod init;
 pub mod interrupt;
 pub mod json;
 pub mod log;
+pub mod login;
 pub mod open;
 pub mod output;
 pub mod plan;

@@ -84,6 +84,16 @@ pub fn store(settings: &Settings) -> Result<Store> {
     Ok(Store::open_in(&settings.state_dir)?)
 }
 
+/// The state as [`store`], for commands with which people decide: the audit trail gets their login.
+///
+/// # Errors
+/// Those of [`store`].
+pub fn typed_store(settings: &Settings) -> Result<Store> {
+    let store = store(settings)?;
+    store.typed_by(super::login::here(), settings.distinct_logins);
+    Ok(store)
+}
+
 /// The state for reading alone.
 ///
 /// # Errors

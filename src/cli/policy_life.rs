@@ -242,7 +242,7 @@ fn step(
 ) -> Result<Exit> {
     let who = open::by(by.by.as_deref())?;
     let settings = open::settings(global)?;
-    let store = open::store(&settings)?;
+    let store = open::typed_store(&settings)?;
     let desk = Desk { store: &store, everyone: &settings.reports.to, zone: settings.zone };
     let now = Clock::System.now();
     let done = work(&desk, By { who: &who, at: now }).map_err(told)?;
@@ -395,7 +395,7 @@ fn apply(global: &Global, paths: &[PathBuf], dry_run: bool, by: &ByArg) -> Resul
     let store = match (dry_run, open::existing(&settings.state_dir)) {
         (true, Ok(file)) => Store::open_read_only(&file)?,
         (true, Err(_)) => Store::in_memory()?,
-        (false, _) => open::store(&settings)?,
+        (false, _) => open::typed_store(&settings)?,
     };
     let desk = Desk { store: &store, everyone: &settings.reports.to, zone: settings.zone };
     let by = By { who: &who, at: Clock::System.now() };

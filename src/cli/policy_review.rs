@@ -83,7 +83,7 @@ pub fn run(global: &Global, args: &Args) -> Result<Exit> {
     let policies = open::policies(&settings)?;
     open::existing(&settings.state_dir)?;
     let writes = !args.notify.is_empty() || !args.confirm.is_empty();
-    let store = if writes { open::store(&settings)? } else { open::read_store(&settings)? };
+    let store = if writes { open::typed_store(&settings)? } else { open::read_store(&settings)? };
     let now = Clock::System.now();
     if !args.confirm.is_empty() {
         let who = open::by(args.by.as_deref())?;

@@ -19,6 +19,7 @@ pub mod inventory;
 pub mod kept;
 pub mod launch;
 pub mod lifecycle;
+pub mod login;
 pub mod mode;
 pub mod money;
 pub mod notice;

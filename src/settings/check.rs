@@ -73,6 +73,7 @@ pub(super) fn settings(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawSettings
         tags: tags(checker, &at.key("tags"), raw),
         exceptions: exceptions(checker, &at.key("exceptions"), &raw.exceptions),
         approvals: approvals(checker, &at.key("approvals"), &raw.approvals),
+        distinct_logins: raw.approvals.distinct_logins,
         mail: raw.mail.as_ref().and_then(|raw| mail(checker, &at.key("mail"), raw, base)),
         slack: rooms(checker, &at.key("slack"), "slack", &raw.slack, base),
         teams: rooms(checker, &at.key("teams"), "teams", &raw.teams, base),
@@ -177,8 +178,8 @@ fn owners(checker: &mut Checker<'_>, at: &At<'_>, raw: &RawSettings) -> Owners {
     }
     Owners {
         tags: keys(checker, &at.key("tags"), &raw.tags),
-        allowed_domains: raw.allowed_domains.iter().map(|domain| domain.to_lowercase()).collect(),
         creator_tags: keys(checker, &at.key("creator_tags"), &raw.creator_tags),
+        allowed_domains: raw.allowed_domains.iter().map(|domain| domain.to_lowercase()).collect(),
         default_owner: raw.default_owner.clone(),
     }
 }

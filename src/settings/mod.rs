@@ -73,6 +73,8 @@ pub struct Settings {
     pub exceptions: Vec<Exception>,
     /// `[approvals]`
     pub approvals: ApproverRules,
+    /// Whether two yeses to one act must come from two people's logins; default false.
+    pub distinct_logins: bool,
     /// `[mail]`; without it nothing is sent, so no grace period starts.
     pub mail: Option<MailSettings>,
     /// `[slack]`: room name (`#finops`) to the file that holds its webhook address; for [`read_secret`].
@@ -119,10 +121,10 @@ pub struct AccountSettings {
     pub actor_role_arn: Option<String>,
     /// At least one.
     pub regions: Vec<Region>,
-}
-
     /// Who is told about its resources when no tag names anyone; an address of an allowed domain.
     pub contact: Option<String>,
+}
+
 /// How far the worker may go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Enforcement {
@@ -166,10 +168,10 @@ pub struct SchedulePatterns {
 pub struct Owners {
     /// Tag keys that may hold an owner's address, in order; default `owner`, `Owner`.
     pub tags: Vec<String>,
-    /// Domains whose addresses are believed.
-    pub allowed_domains: Vec<String>,
     /// Tag keys that may say who made a resource, asked when no owner tag is believed.
     pub creator_tags: Vec<String>,
+    /// Domains whose addresses are believed.
+    pub allowed_domains: Vec<String>,
     /// Who is told when no tag names anyone and the account has no contact; without it such a finding is never acted on.
     pub default_owner: Option<String>,
 }

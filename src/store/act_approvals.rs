@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::error::{Fault, Inner};
 use super::outbox::{Outgoing, enqueue};
-use super::{AuditEntry, Result, Store, approvals, audit, row};
+use super::{AuditEntry, Result, Store, approvals, audit, row, typed};
 use crate::domain::Instant;
 use crate::domain::act_approval::ActRequest;
 use crate::domain::finding::FindingId;
@@ -105,6 +105,10 @@ impl Store {
         now: Instant,
     ) -> Result<()> {
         self.write(format_args!("answering approval {}", asked.id), |transaction| {
+            let doubt = typed::doubt(transaction, self.typist.get(), asked)?;
+            if let Some(doubt) = doubt.filter(|_| state == ApprovalState::Approved) {
+                return Err(Fault::Refused(doubt));
+            }
             let takes_back = state == ApprovalState::Rejected && asked.kind == ApprovalKind::Remediation;
             let changed = transaction
                 .prepare_cached(
@@ -116,7 +120,7 @@ impl Store {
                 return Err(Fault::Refused(format!("approval {} waits for no answer", asked.id)));
             }
             enqueue(transaction, mails, now)?;
-            audit::append(transaction, now, audit)?;
+            audit::append(transaction, now, &self.signed(audit))?;
             Ok(())
         })
     }

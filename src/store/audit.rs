@@ -56,7 +56,7 @@ pub struct AuditRow {
 impl Store {
     /// Appends one row.
     pub fn audit_append(&self, at: Instant, entry: &AuditEntry) -> Result<AuditHead> {
-        self.write(format_args!("writing the audit trail"), |transaction| append(transaction, at, entry))
+        self.write(format_args!("writing the audit trail"), |transaction| append(transaction, at, &self.signed(entry)))
     }
 
     /// The trail's end; `None` while it is empty.

@@ -94,7 +94,7 @@ impl Store {
             ask(transaction, step)?;
             answer(transaction, step)?;
             enqueue(transaction, step.mails, step.event.at)?;
-            audit::append(transaction, step.event.at, step.audit)?;
+            audit::append(transaction, step.event.at, &self.signed(step.audit))?;
             Ok(())
         })
     }

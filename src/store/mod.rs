@@ -38,6 +38,7 @@ mod scans;
 mod slots;
 #[cfg(debug_assertions)]
 mod trouble;
+mod typed;
 mod undos;
 mod violations;
 
@@ -63,11 +64,12 @@ pub use scans::PartitionNight;
 pub use slots::{Slot, SlotState};
 #[cfg(debug_assertions)]
 pub use trouble::{Trouble, Watch};
+pub use typed::Decision;
 pub use undos::UndoClaimError;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
@@ -89,6 +91,8 @@ pub struct Store {
     path: Option<PathBuf>,
     /// The anchor as this connection wrote it last.
     anchored: Mutex<Option<anchor::Anchor>>,
+    /// Who types what this connection writes; nobody in the worker.
+    typist: OnceLock<typed::Typist>,
     #[cfg(debug_assertions)]
     trouble: trouble::Slot,
 }
@@ -99,6 +103,7 @@ impl Store {
             connection: Mutex::new(connection),
             path,
             anchored: Mutex::new(None),
+            typist: OnceLock::new(),
             #[cfg(debug_assertions)]
             trouble: Default::default(),
         }

@@ -92,7 +92,7 @@ impl Store {
             save_events(transaction, &step.record.id, step.events)?;
             save_review(transaction, step.record, step.now)?;
             enqueue(transaction, step.mails, step.now)?;
-            audit::append(transaction, step.now, step.audit)?;
+            audit::append(transaction, step.now, &self.signed(step.audit))?;
             Ok(())
         })
     }

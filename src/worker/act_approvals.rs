@@ -140,6 +140,9 @@ pub fn answer(
                 format!("{} could be answered until {}; the next plan asks anew", row.subject, request.expires_at);
             return Err(Refusal::Wrong(words).into());
         }
+        if let Some(why) = store.doubtful_yes(row)?.filter(|_| yes) {
+            return refuse(why);
+        }
         detail["plan"] = request.plan.into();
         detail["step"] = request.step.into();
     }

@@ -14,11 +14,12 @@ mod exceptions;
 mod faults;
 mod guide;
 mod hazards;
+mod logins;
 mod mail;
 mod mailless;
 mod night;
-mod planted;
 mod owners;
+mod planted;
 #[cfg(feature = "aws")]
 mod process;
 mod readme;
