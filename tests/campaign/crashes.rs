@@ -1,12 +1,15 @@
 //! Crashes at every point of every act, and a second one in the recovery.
 //!
 //! A crowd of resources falls due on one day. For each act the points of an undisturbed run are taken down first; then
-//! act after act dies, each at the next point of that list, and its successor must bring it to an end.
+//! act after act dies, each at the next point of that list, and its successor must bring it to an end. `detours` does the
+//! same off the undisturbed walk, `early` before an act has a row, `pairs` with every second death; `points` is the list of
+//! what must be reached.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use chrono::{TimeDelta, Timelike};
+use costwarden::domain::Instant;
 use costwarden::domain::finding::Act;
 use costwarden::domain::mode::Pace;
 use costwarden::domain::plan::Step;
@@ -16,6 +19,7 @@ use costwarden::worker::jobs::plan::plan;
 use costwarden::worker::jobs::scan::Choice;
 use costwarden::worker::supervise::Work;
 
+use self::led::Led;
 use crate::director::{Director, Gap};
 use crate::faults::Deed;
 use crate::judge::{ends, nights};
@@ -28,6 +32,56 @@ use crate::run::{finish, stage};
 use crate::scene;
 use crate::tally::Tally;
 
+pub mod detours;
+pub mod early;
+mod led;
+pub mod pairs;
+pub mod points;
+
+/// Seeds of each sort of crowds begin here.
+pub const SINGLES: u64 = 500_000;
+pub const RANDOM_PAIRS: u64 = 1_000_000;
+pub const DETOURS: u64 = 2_000_000;
+pub const PAIRS: u64 = 3_000_000;
+pub const EARLY: u64 = 4_000_000;
+const END: u64 = 5_000_000;
+
+/// Seconds until everybody sees a change, at most, in crowds of one act.
+const SOON: u32 = 20;
+
+/// The crowd of a seed, whichever sort it is of.
+pub fn crowd(seed: u64) -> Tally {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    match seed {
+        EARLY.. => runtime.block_on(early::play(seed, seed - EARLY)),
+        PAIRS.. => runtime.block_on(pairs::play(seed, seed - PAIRS)),
+        DETOURS.. => runtime.block_on(detours::play(seed, seed - DETOURS)),
+        RANDOM_PAIRS.. => play(seed, true),
+        _ => play(seed, false),
+    }
+}
+
+/// Plays the crowd of a seed again; `None` where the seed is no crowd's. `COSTWARDEN_STORY` tells its story.
+pub fn replay(seed: u64) -> Option<std::process::ExitCode> {
+    let tally = (SINGLES..END).contains(&seed).then(|| crowd(seed))?;
+    for own in &tally.violations {
+        println!("{}: {}", own.invariant, own.what);
+    }
+    println!("crowd seed={seed} violations={}; {:?}", tally.violations.len(), tally.crashes);
+    Some(std::process::ExitCode::from(u8::from(!tally.violations.is_empty())))
+}
+
+/// A crowd of one act alone, at its start. The cloud shows everything soon: which points are passed is not left to chance.
+fn crowd_of_one(seed: u64, act: Act, size: usize) -> Arc<Director> {
+    let mut scene = scene::crowd_with(seed, &[(act, size)]);
+    let (least, most) = scene.world.timing.visibility_lag;
+    scene.world.timing.visibility_lag = (least.min(SOON), most.min(SOON));
+    scene.lag = scene.lag.min(TimeDelta::seconds(i64::from(SOON)));
+    let director = stage(Arc::new(scene));
+    director.told.store(std::env::var_os("COSTWARDEN_STORY").is_some(), SeqCst);
+    director
+}
+
 /// One world of crashes; in pairs, or one for each act.
 pub fn play(seed: u64, pairs: bool) -> Tally {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
@@ -37,7 +91,7 @@ pub fn play(seed: u64, pairs: bool) -> Tally {
         fall_due(&director).await;
         let mut rng = Rng::new(seed, "crashes");
         for act in scene::crowd_of(seed) {
-            die_often(&director, *act, pairs, &mut rng).await;
+            die_often(&director, *act, pairs, scene::crowds_before(seed), &mut rng).await;
         }
         ends::judge(&director);
         finish(&director)
@@ -60,6 +114,9 @@ pub async fn scan(director: &Arc<Director>) {
     let Some(process) = Process::start(director, 1) else { return };
     let before = nights::before_scan(director);
     let scanned = process.nightly.scan_night(&Choice::default(), &Work::default()).await;
+    if director.dead.load(SeqCst) {
+        return;
+    }
     nights::after_scan(director, before, scanned.is_ok());
     let _ = process.nightly.deliver().await;
     director.note_mail();
@@ -97,7 +154,7 @@ pub async fn planned(director: &Arc<Director>, act: Act) -> Option<(String, Vec<
     Some((made.plan.id, steps))
 }
 
-async fn die_often(director: &Arc<Director>, act: Act, pairs: bool, rng: &mut Rng) {
+async fn die_often(director: &Arc<Director>, act: Act, pairs: bool, before: u64, rng: &mut Rng) {
     director.with(|inner| inner.book.pace = only(act));
     scan(director).await;
     let Some((id, steps)) = planned(director, act).await else { return };
@@ -113,20 +170,25 @@ async fn die_often(director: &Arc<Director>, act: Act, pairs: bool, rng: &mut Rn
     let mut names: Vec<&String> = points.iter().collect();
     names.sort();
     names.dedup();
-    let first = rng.below(names.len() as u64) as usize;
+    // Each crowd goes on where the one before it ended.
+    let first = before as usize * steps.len() % names.len();
     for (number, step) in steps.enumerate() {
-        let index = if pairs {
-            rng.below(points.len() as u64) as usize
-        } else {
-            let name = names[(first + number) % names.len()];
-            let places: Vec<usize> = (0..points.len()).filter(|index| points[*index] == *name).collect();
-            *rng.pick(&places)
-        };
-        // A recovery passes fewer points than the act it goes on with.
-        let again = pairs.then(|| rng.between(1, 10) as u32);
         late_to_bed(director).await;
-        let death = Death { act, point: &points[index], index: index as u32, again };
-        die_once(director, &death, &id, &step, 100 + 10 * number as u32).await;
+        let process = 100 + 10 * number as u32;
+        if pairs {
+            let index = rng.below(points.len() as u64) as usize;
+            // A recovery passes fewer points than the act it goes on with.
+            let death = Death { act, point: &points[index], index: index as u32, again: rng.between(1, 10) as u32 };
+            die_once(director, &death, &id, &step, process).await;
+            continue;
+        }
+        let name = names[(first + number) % names.len()];
+        let times = points.iter().filter(|point| *point == name).count() as u64;
+        let time = if rng.chance(50) { 1 } else { 1 + rng.below(times) as usize };
+        let led = Led { act, detour: None, first: Some((name.clone(), time)), second: None };
+        if led::lead(director, &led, &id, &step, process).await.deaths > 0 {
+            director.with(|inner| *inner.tally.crashes.entry(led.point(name)).or_default() += 1);
+        }
     }
 }
 
@@ -139,21 +201,20 @@ pub async fn late_to_bed(director: &Arc<Director>) {
     }
 }
 
-/// How a process dies.
+/// How a process and its successor die.
 struct Death<'a> {
     act: Act,
     point: &'a str,
     index: u32,
-    /// The successor dies too, at its n-th point.
-    again: Option<u32>,
+    /// The successor dies at its n-th point.
+    again: u32,
 }
 
 /// An act dies at a point, and its successor, or the successor of that one, ends it.
 async fn die_once(director: &Arc<Director>, death: &Death<'_>, plan: &str, step: &Step, process: u32) {
     let Death { act, point, index, again } = *death;
     let passes = director.passes();
-    let deed = again.map_or(Deed::Crash, Deed::CrashTwice);
-    let kind = if again.is_some() { Kind::CrashPair } else { Kind::Crash };
+    let (kind, deed) = (Kind::CrashPair, Deed::CrashTwice(again));
     director.with(|inner| inner.gaps.push(Gap { pass: passes + index + 1, kind, deed, tries: 0 }));
     people::apply(director, process, plan, std::slice::from_ref(step)).await;
     if !director.dead.load(SeqCst) {
@@ -162,16 +223,22 @@ async fn die_once(director: &Arc<Director>, death: &Death<'_>, plan: &str, step:
     }
     let died = director.truth.now();
     let deaths = succeeded(director, process, 8).await;
-    let key = if again.is_some() && deaths > 1 { format!("{act} pair") } else { format!("{act} {point}") };
-    director.with(|inner| *inner.tally.crashes.entry(key).or_default() += 1);
+    if deaths > 1 {
+        director.with(|inner| *inner.tally.crashes.entry(format!("{act} pair")).or_default() += 1);
+    }
+    judge_recovery(director, &format!("{act} at {point}"), died, deaths);
+    settle(director, act, point);
+}
+
+/// I15: soon after a death, nothing is open.
+fn judge_recovery(director: &Director, name: &str, died: Instant, deaths: u32) {
     // The lease of the dead runs out first, once for each of them; then fifteen minutes, and the snapshots' time.
     let most = TimeDelta::minutes(16 * i64::from(deaths) + 15 + 5);
     let took = director.truth.now() - died;
-    director.judge("I15", (took > most).then(|| format!("{act} at {point}: recovery took {} min", took.num_minutes())));
+    director.judge("I15", (took > most).then(|| format!("{name}: recovery took {} min", took.num_minutes())));
     for open in director.store.open_remediations().unwrap_or_default() {
-        director.judge("I15", Some(format!("{act} at {point}: r-{} is open: {}", open.id, open.message)));
+        director.judge("I15", Some(format!("{name}: r-{} is open: {}", open.id, open.message)));
     }
-    settle(director, act, point);
 }
 
 /// Successors of a dead process, so many at most, until one lives. Says how many died before it.

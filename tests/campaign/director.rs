@@ -270,6 +270,13 @@ impl Director {
         Some(trouble)
     }
 
+    /// The process dies at a write: the next one when `after` is 0.
+    pub fn die_at_write(&self, after: u32) {
+        let number = self.all_writes.load(SeqCst) + after + 1;
+        let mut broken = self.broken_writes.lock().unwrap_or_else(PoisonError::into_inner);
+        broken.push((false, number, Trouble::Dead, Kind::CrashWrite));
+    }
+
     // Crash points.
 
     /// Points passed so far.

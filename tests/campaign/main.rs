@@ -2,7 +2,7 @@
 //!
 //! `cargo test --test campaign` plays a short one; `.ci/run` plays the whole in an optimised build. `COSTWARDEN_WORLDS`
 //! sets the number of worlds, `COSTWARDEN_SEED` replays one with its story and its shortest list of faults. Words after
-//! `--` choose parts: `worlds`, `crashes`, `replay`, `dry`, `series`, or one of the series by its hazard, such as `h21`.
+//! `--` choose parts: `worlds`, `crashes`, `pairs`, `replay`, `dry`, `series`, or one of the series by its hazard, such as `h21`.
 
 #![expect(clippy::print_stdout, reason = "its numbers are what it is run for")]
 
@@ -37,7 +37,10 @@ fn main() -> std::process::ExitCode {
         return parts::stories(count);
     }
     match number("COSTWARDEN_SEED") {
-        Some(seed) => series::replay(seed).unwrap_or_else(|| shrink::replay(seed)),
+        Some(seed) => {
+            let crowd = || crashes::replay(seed).unwrap_or_else(|| shrink::replay(seed));
+            series::replay(seed).unwrap_or_else(crowd)
+        }
         None => parts::run(&words),
     }
 }

@@ -6,8 +6,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use crate::crashes::points;
 use crate::judge::INVARIANTS;
 use crate::kinds::Kind;
+use crate::policies::ACTS;
 use crate::tally::{Tally, Violation};
 use crate::{crashes, number, run};
 
@@ -15,30 +17,62 @@ use crate::{crashes, number, run};
 struct Size {
     worlds: u64,
     crowds: u64,
+    /// Pairs of crashes by chance.
     pair_crowds: u64,
+    /// First points of which every pair is played.
+    all_pairs: u64,
+    /// Rounds of the detours, and of what comes before an act's row.
+    rounds: u64,
+    early_rounds: u64,
     replays: u64,
     /// The whole campaign: its floors hold.
     whole: bool,
 }
 
-/// Floors of the whole campaign (safety.md, "Numbers to aim at").
+/// The whole campaign, which every run of `.ci/run` plays, and that of a release (safety.md, "Numbers to aim at").
 const WHOLE_WORLDS: u64 = 20_000;
-const FAULTS: u64 = 400_000;
-const EACH_KIND: u64 = 1_000;
-/// A hundred times is what safety.md's table asks of a release; its text asks for 500, which five times these worlds play.
-const EACH_POINT: u64 = 100;
+const RELEASE_WORLDS: u64 = 1_000_000;
+
+/// A number of the whole campaign, and of a release.
+type Floor = (u64, u64);
+
+const FAULTS: Floor = (400_000, 20_000_000);
+const EACH_KIND: Floor = (1_000, 50_000);
+/// A hundred times each is what safety.md's table asks of a release, and five hundred its text of the undisturbed walk.
+const EACH_POINT: Floor = (100, 500);
+const EACH_DETOUR: Floor = (5, 100);
 const PAIRS: u64 = 5_000;
-const REPLAYS: u64 = 1_000;
+const REPLAYS: Floor = (1_000, 10_000);
+/// What is played for that.
+const CROWDS: Floor = (500, 2_500);
+const ROUNDS: Floor = (10, 200);
+const EARLY_ROUNDS: Floor = (2, 100);
 
 impl Size {
     fn of_environment() -> Size {
         let worlds = number("COSTWARDEN_WORLDS").unwrap_or(200);
+        let whole = worlds >= WHOLE_WORLDS;
+        let grown = |floor| grown(worlds, floor);
         Size {
             worlds,
-            crowds: worlds.div_ceil(40).next_multiple_of(5),
-            pair_crowds: worlds.div_ceil(160).next_multiple_of(5),
-            replays: (worlds / 20).clamp(1, REPLAYS),
-            whole: worlds >= WHOLE_WORLDS,
+            crowds: grown(CROWDS).next_multiple_of(5),
+            pair_crowds: worlds.min(WHOLE_WORLDS).div_ceil(160).next_multiple_of(5),
+            all_pairs: grown((0, crashes::pairs::firsts().len() as u64)),
+            rounds: grown(ROUNDS),
+            early_rounds: grown(EARLY_ROUNDS),
+            replays: grown(REPLAYS).max(1),
+            whole,
+        }
+    }
+}
+
+/// What a run of so many worlds has of a number: its share up to the whole campaign, and from there to a release's in
+/// proportion.
+fn grown(worlds: u64, (whole, release): Floor) -> u64 {
+    match worlds.checked_sub(WHOLE_WORLDS) {
+        None => whole * worlds / WHOLE_WORLDS,
+        Some(more) => {
+            whole + (release - whole) * more.min(RELEASE_WORLDS - WHOLE_WORLDS) / (RELEASE_WORLDS - WHOLE_WORLDS)
         }
     }
 }
@@ -59,6 +93,12 @@ pub fn run(words: &[String]) -> ExitCode {
     }
     if wanted("crashes") {
         all_crashes(&size, &mut closing);
+    }
+    // By its name every pair, without it a share of them that grows to all of a release's.
+    let named = words.iter().any(|word| word == "pairs");
+    let firsts = if named { crashes::pairs::firsts().len() as u64 } else { size.all_pairs };
+    if wanted("pairs") && firsts > 0 {
+        all_pairs(firsts, &mut closing);
     }
     if wanted("replay") {
         replays(&size, &told, &mut closing);
@@ -103,12 +143,14 @@ impl Closing {
 }
 
 impl Size {
-    /// A floor of the whole campaign for a run of this size. What depends on chance has half of it to play with.
-    fn floor(&self, whole: u64, by_chance: bool) -> u64 {
-        if self.whole {
-            return whole;
-        }
-        whole * self.worlds / WHOLE_WORLDS / if by_chance { 2 } else { 1 }
+    /// Whether this run is long enough to come by a point for certain.
+    fn asks_for(&self, point: &str) -> bool {
+        (self.rounds > 0 || !points::led(point)) && (self.early_rounds > 0 || !points::early(point))
+    }
+
+    /// A floor for a run of this size. What depends on chance has half of it to play with in a short one.
+    fn floor(&self, floor: Floor, by_chance: bool) -> u64 {
+        grown(self.worlds, floor) / if by_chance && !self.whole { 2 } else { 1 }
     }
 }
 
@@ -156,20 +198,60 @@ fn worlds(size: &Size, told: &Told, closing: &mut Closing) {
 
 fn all_crashes(size: &Size, closing: &mut Closing) {
     let begun = Instant::now();
-    let mut tally = share(1..=size.crowds, |seed| crashes::play(seed, false));
-    tally.merge(share(1..=size.pair_crowds, |seed| crashes::play(1_000_000 + seed, true)));
+    let crowds = |first: u64, count: u64| share(first..=first + count - 1, crashes::crowd);
+    let mut tally = crowds(crashes::SINGLES + 1, size.crowds);
+    tally.merge(crowds(crashes::RANDOM_PAIRS + 1, size.pair_crowds));
+    println!("crowds of single points and pairs in {:.0?}", begun.elapsed());
+    // A run that is too short for a round plays one crowd of each.
+    tally.merge(crowds(crashes::DETOURS, (size.rounds * crashes::detours::round().len() as u64).max(1)));
+    tally.merge(crowds(crashes::EARLY, (size.early_rounds * ACTS.len() as u64).max(1)));
     close("crashes", &tally, begun);
     let pairs: u64 = tally.crashes.iter().filter(|(key, _)| key.ends_with(" pair")).map(|(_, count)| count).sum();
-    let singles: Vec<(&String, &u64)> = tally.crashes.iter().filter(|(key, _)| !key.ends_with(" pair")).collect();
+    let singles = points::singles(&tally.crashes);
     for (point, count) in &singles {
         println!("point {point:<48} died={count}");
     }
     closing.none("violations:crashes", tally.violations.len() as u64);
-    closing.words.push(format!("points={}", singles.len()));
-    let (rarest, fewest) =
-        singles.iter().min_by_key(|(_, count)| **count).map_or(("none", 0), |(key, own)| (key, **own));
-    closing.number(&format!("rarest:{}", rarest.replace(' ', "-")), fewest, size.floor(EACH_POINT, true).max(1));
-    closing.number("pairs", pairs, size.floor(PAIRS, false));
+    let (missing, strange) = points::compare(&singles);
+    let missing = missing.into_iter().filter(|point| size.asks_for(point)).collect::<Vec<_>>();
+    for (sort, some) in [("missing", &missing), ("not on the list", &strange)] {
+        some.iter().for_each(|point| println!("point {point:<48} {sort}"));
+    }
+    let least = points::expected().into_iter().filter(|point| size.asks_for(point)).count() as u64;
+    closing.number("points", singles.len() as u64, least);
+    closing.none("points-missing", missing.len() as u64);
+    closing.none("points-not-on-the-list", strange.len() as u64);
+    let sorts: [(&str, fn(&str) -> bool, u64); 3] = [
+        ("rarest", |point| !points::led(point) && !points::early(point), size.floor(EACH_POINT, true).max(1)),
+        ("rarest-detour", points::led, size.floor(EACH_DETOUR, true)),
+        ("rarest-early", points::early, size.early_rounds),
+    ];
+    for (word, is, least) in sorts {
+        let own = singles.iter().filter(|(point, _)| is(point)).min_by_key(|(_, count)| **count);
+        let (rarest, fewest) = own.map_or(("none", 0), |(point, count)| (point, *count));
+        closing.number(&format!("{word}:{}", rarest.replace(' ', "-")), fewest, least);
+    }
+    closing.number("pairs", pairs, grown(size.worlds.min(WHOLE_WORLDS), (PAIRS, PAIRS)));
+}
+
+/// Every pair of so many first points.
+fn all_pairs(firsts: u64, closing: &mut Closing) {
+    let begun = Instant::now();
+    let tally = share(crashes::PAIRS..=crashes::PAIRS + firsts - 1, crashes::crowd);
+    close("pairs", &tally, begun);
+    let pairs: Vec<(&String, &u64)> =
+        tally.crashes.iter().filter(|(key, _)| key.contains(crashes::pairs::BETWEEN)).collect();
+    let reached = pairs.iter().filter(|(_, count)| **count > 0).count();
+    for (pair, _) in pairs.iter().filter(|(_, count)| **count == 0) {
+        println!("pair {pair} not reached");
+    }
+    println!(
+        "pairs={reached} of {} distinct, of {firsts} first points of {}",
+        pairs.len(),
+        crashes::pairs::firsts().len()
+    );
+    closing.none("violations:pairs", tally.violations.len() as u64);
+    closing.number("distinct-pairs", reached as u64, pairs.len().max(1) as u64);
 }
 
 /// The first worlds again, in a process of their own: what a story depends on beside its seed, such as a random id, is

@@ -253,6 +253,12 @@ pub fn crowd_of(seed: u64) -> &'static [Act] {
     CROWDS[[0, 1, 2, 3, 1][(seed % 5) as usize]]
 }
 
+/// How many crowds of the same acts have smaller seeds.
+pub fn crowds_before(seed: u64) -> u64 {
+    let (rounds, place) = (seed / 5, seed % 5);
+    if crowd_of(place) == CROWDS[1] { 2 * rounds + place / 4 } else { rounds }
+}
+
 /// Midnight of a day.
 pub fn day(text: &str) -> Instant {
     let day: NaiveDate = text.parse().expect("a date");
