@@ -162,9 +162,9 @@ const PEOPLE: &[&str] = &[
 /// Tags of a stranger, rules of the settings, and names of people. Whether somebody is told.
 pub fn owners(bytes: &[u8]) -> bool {
     let mut feed = Feed::new(bytes);
-    let keys = ["owner", "Owner", "creator"].map(str::to_owned);
+    let (keys, creators) = (["owner", "Owner"].map(str::to_owned), ["creator", "aws:createdBy"].map(str::to_owned));
     let tags: Vec<(String, String)> = (0..feed.below(4))
-        .map(|_| (feed.pick(&["owner", "Owner", "creator", "OWNER"]).to_owned(), feed.woven(PEOPLE)))
+        .map(|_| (feed.pick(&["owner", "Owner", "creator", "aws:createdBy", "OWNER"]).to_owned(), feed.woven(PEOPLE)))
         .collect();
     let tags = Tags::new(tags.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())));
     let allowed = ["example.com", "corp.example.org"].map(str::to_owned);
@@ -174,7 +174,14 @@ pub fn owners(bytes: &[u8]) -> bool {
     }
     // What the settings refuse never gets here.
     let default_owner = is_mail_address(&default).then_some(default.as_str());
-    let rules = OwnerRules { tags: &keys, allowed_domains: &allowed, default_owner };
+    let contact = feed.woven(PEOPLE);
+    let rules = OwnerRules {
+        tags: &keys,
+        creator_tags: &creators,
+        contact: Some(&contact),
+        allowed_domains: &allowed,
+        default_owner,
+    };
     let owner = owner_of(&tags, &rules);
     assert_eq!(owner, owner_of(&tags, &rules));
     assert!(owner.is_some() || default_owner.is_none(), "nobody is told, although the settings name somebody");
@@ -183,13 +190,14 @@ pub fn owners(bytes: &[u8]) -> bool {
         let domain = owner.split_once('@').map_or("", |(_, domain)| domain);
         let named = default_owner.is_some_and(|default| default.eq_ignore_ascii_case(owner));
         assert!(named || allowed.iter().any(|own| own == domain), "{owner:?} is of a domain that nobody allowed");
-        assert!(
-            named
-                || tags
-                    .iter()
-                    .any(|(key, value)| keys.iter().any(|own| own == key) && value.eq_ignore_ascii_case(owner)),
-            "{owner:?} stands in no tag"
-        );
+        let said = |text: &str| text.trim().eq_ignore_ascii_case(owner);
+        let written = |(key, value): (&str, &str)| match key {
+            _ if keys.iter().any(|own| own == key) => said(value),
+            // AWS writes who created something as `IAMUser:ID:NAME`.
+            _ if creators.iter().any(|own| own == key) => said(value) || value.rsplit(':').next().is_some_and(said),
+            _ => false,
+        };
+        assert!(named || said(&contact) || tags.iter().any(written), "{owner:?} stands in no tag and in no setting");
     }
     people(&mut feed);
     owner.is_some()
