@@ -94,7 +94,8 @@ pub const IN_SERIES: &[(&str, &str)] = &[
 pub const IN_SERIES_ALONE: &[&str] = &["expire-what-people-keep", "keep-backups-for-ever", "overwrite-their-tags"];
 
 /// Mistakes that take away one of two separate controls whole: what `domain::guard` refuses, and what the gate refuses
-/// for the resource's own sake. The campaign must find nothing with either of them, because the other holds.
+/// for the resource's own sake. The campaign must find nothing but delays with either of them, because the
+/// other holds.
 pub const DOUBLED: &[&str] = &["blind-the-gate", "blind-the-guards"];
 
 static CHOSEN: RwLock<Option<&'static str>> = RwLock::new(None);

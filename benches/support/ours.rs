@@ -42,6 +42,7 @@ pub async fn night(config: SdkConfig, folder: &Path, number: u32) -> anyhow::Res
         role_arn: None,
         external_id: None,
         actor_role_arn: None,
+        contact: None,
         regions: vec![Region::new(REGION)?],
     }];
     settings.owners.allowed_domains = vec!["example.com".into()];

@@ -78,13 +78,8 @@ pub fn switched_off(act: Act, switches: &Switches) -> Option<(HoldCode, String)>
              (recycle_bin_days); manual action needed"
                 .into(),
         )),
-        Act::TerminateInstance
-        | Act::ResizeInstance
-        | Act::StopInstance
-        | Act::DeleteVolume
-        | Act::AddTags
-        | Act::SendNotification => None,
-        Act::ModifyVolume | Act::ReleaseAddress | Act::DeleteSnapshot => None,
+        Act::TerminateInstance | Act::ResizeInstance | Act::StopInstance | Act::DeleteVolume | Act::AddTags => None,
+        Act::SendNotification | Act::ModifyVolume | Act::ReleaseAddress | Act::DeleteSnapshot => None,
         Act::ExpireSnapshot | Act::ExpireImage => None,
     }
 }

@@ -221,7 +221,8 @@ fn all_crashes(size: &Size, closing: &mut Closing) {
     closing.number("points", singles.len() as u64, least);
     closing.none("points-missing", missing.len() as u64);
     closing.none("points-not-on-the-list", strange.len() as u64);
-    let sorts: [(&str, fn(&str) -> bool, u64); 3] = [
+    type Sort = fn(&str) -> bool;
+    let sorts: [(&str, Sort, u64); 3] = [
         ("rarest", |point| !points::led(point) && !points::early(point), size.floor(EACH_POINT, true).max(1)),
         ("rarest-detour", points::led, size.floor(EACH_DETOUR, true)),
         ("rarest-early", points::early, size.early_rounds),

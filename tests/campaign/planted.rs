@@ -1,7 +1,7 @@
 //! The proof that the campaign finds mistakes: each planted one within two thousand seeds of worlds and crowds of
 //! crashes. The proof of each series' power: what it is there for must be found by the series itself, within the crowds
 //! that the whole campaign plays of it, whether worlds would find it or not. And the proof that two controls are two: with
-//! one of them blinded whole the campaign finds nothing.
+//! one of them blinded whole the campaign finds nothing but delays.
 
 use std::ops::RangeInclusive;
 use std::time::Instant;
@@ -54,7 +54,7 @@ pub fn all(words: &[String]) -> bool {
     let mut broke = Vec::new();
     for word in DOUBLED.iter().filter(wanted) {
         choose(Some(word));
-        match hunt(word, 1..=SEEDS, BATCH, one) {
+        match hunt(word, 1..=SEEDS, BATCH, but_for_delays) {
             None => println!("planted {word:<34} changes nothing in {SEEDS} seeds: the other control holds"),
             Some(Found { seeds, invariant, what }) => {
                 broke.push(*word);
@@ -117,5 +117,12 @@ fn one(seed: u64) -> Tally {
     if seed.is_multiple_of(BATCH / 5) {
         tally.merge(crashes::play(seed, false));
     }
+    tally
+}
+
+/// What the gate refuses in place of the guards has taken its place in the pace, and something else waits for it (I20).
+fn but_for_delays(seed: u64) -> Tally {
+    let mut tally = one(seed);
+    tally.violations.retain(|own| own.invariant != "I20");
     tally
 }

@@ -134,3 +134,23 @@ fn instance_forbids(facts: &Facts<'_>, instance: &Instance) -> Option<(HoldCode,
 fn series(instance_type: &str) -> Option<&str> {
     instance_type.split_once('.').map(|(series, _)| series)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h10_the_gate_takes_no_keep_until_tag_that_it_cannot_read_for_one_that_is_over() {
+        let now: Instant = "2026-11-23T10:00:00Z".parse().unwrap();
+        let holds = |text: &str, seen: Option<&str>| {
+            let tags = Tags::of(&[("costwarden:keep-until", text)]);
+            marked(&tags, "costwarden:", seen, now).map(|(code, _)| code) == Some(HoldCode::KeepUntil)
+        };
+        for text in ["", " ", "!", "-", " 2030-01-01", "31.12.2026", "1 year", "2026-13-01", "\u{202e}2020", "never"] {
+            assert!(holds(text, None), "{text:?}");
+        }
+        assert!(holds("until christmas", Some("until christmas")), "the last scan could not read it either");
+        assert!(holds("2026-11-23", None) && !holds("2026-11-22", None) && !holds("2020-01-01 ", None));
+        assert!(!holds("2030-01-01", Some("2030-01-01")), "how long that holds, its finding says");
+    }
+}

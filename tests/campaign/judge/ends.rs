@@ -17,6 +17,7 @@ use crate::director::Director;
 use crate::kinds::Kind;
 use crate::policies::{Class, class};
 use crate::process::held_back;
+use crate::run::STATE_ID;
 use crate::scene::Bait;
 
 /// The whole world, once.
@@ -58,7 +59,8 @@ fn i02_no_second_snapshot(director: &Director) {
     let mut made: BTreeMap<(String, String), u64> = BTreeMap::new();
     director.cloud.truth(|truth| {
         for own in truth.resources() {
-            if let (Some(snapshot), Some(key)) = (own.snapshot(), own.tag(KEY_TAG)) {
+            let ours = own.tag(KEY_TAG).filter(|value| value.starts_with(STATE_ID));
+            if let (Some(snapshot), Some(key)) = (own.snapshot(), ours) {
                 *made.entry((key.to_owned(), snapshot.volume.to_string())).or_default() += 1;
             }
         }
