@@ -319,6 +319,7 @@ fn own_state(world: &World, folder: &std::path::Path) {
     store.set_meta("state_id", &id).expect("the state is written");
     let mut plan = Plan { state_id: id, ..world.plan.clone() };
     plan.id = plan.derive_id();
+    store.save_plan(&plan, &[]).expect("the state is written");
     fs::write(folder.join(PLAN), serde_json::to_string(&plan).expect("a plan")).expect("a file");
 }
 
