@@ -93,6 +93,10 @@ pub fn after(director: &Director, drilling: &Drilling, _: &Result<Answer, CloudE
     });
 }
 
+/// Ends of which people are told with the volume's id: it is theirs to look for. EC2 shows nothing of a volume that it
+/// could not make, and nothing, for a while, of one that it hides.
+const GIVEN_OVER: [DrillState; 2] = [DrillState::Unclear, DrillState::Failed];
+
 /// A drill is made of a safety snapshot, and while no volume of another one is there that nobody was told of.
 fn no_second(director: &Director, mark: &str, snapshot: &str) -> Option<String> {
     let ours = director.cloud.truth(|truth| {
@@ -104,10 +108,13 @@ fn no_second(director: &Director, mark: &str, snapshot: &str) -> Option<String> 
     }
     let all = all(director);
     let left = left(director).into_iter().find(|(_, other)| {
-        let given_over = of_mark(&all, other).is_some_and(|row| row.state == DrillState::Unclear);
+        let given_over = of_mark(&all, other).is_some_and(|row| GIVEN_OVER.contains(&row.state));
         other != mark && !given_over
     });
-    left.map(|(volume, other)| format!("{volume} of {other} is there as well"))
+    left.map(|(volume, other)| {
+        let row = of_mark(&all, &other).map(|row| (row.state, &row.message));
+        format!("{volume} of {other} is there as well: {row:?}")
+    })
 }
 
 /// What is deleted was made by this drill's own call, is used by nobody and protected by nobody.
